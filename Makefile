@@ -1,0 +1,137 @@
+# deepc, from a clean checkout. Needs a C compiler and Python 3.11 or newer with venv; all else (CMake, Ninja,
+# pytest, ...) is installed from PyPI into .venv. Nothing is written outside this folder but pip's cache.
+#
+#   make demo       train the book's networks and draw what they learned, into demo-output/
+#   make test       the C tests, then the Python tests
+#   make sanitize   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make accuracy   exp, log, tanh and sigmoid over every float32 (minutes)
+#   make bench      the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
+#   make compare    deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
+#   make lint       style and types;  make format  mends the style
+#   make wheel      wheel and sdist, into dist/
+#   make clean      removes what was built;  make distclean  the environments too
+
+PYTHON ?= python3
+BENCH_ARGS ?=
+COMPARE_ARGS ?=
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+COMPARE_VENV := .venv-compare
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] tests/c/*.[ch] bench/*.[ch] examples/*.[ch])
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-c test-python sanitize accuracy bench compare lint format wheel clean distclean help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# ---- Environments ----------------------------------------------------------------------------------
+
+# The lines of pyproject.toml that name what is needed to build, to run, or for the extra of that name.
+requirements = python -c 'import sys, tomllib; \
+	file = tomllib.load(open("pyproject.toml", "rb")); project = file["project"]; \
+	named = {"build": file["build-system"]["requires"] + ["cmake", "ninja"], \
+	         "run": project["dependencies"], **project["optional-dependencies"]}; \
+	print(*(line for name in sys.argv[1:] for line in named[name]), sep="\n")'
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "deepc needs Python 3.11 or newer, and $(PYTHON) is not: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.requirements: pyproject.toml $(VENV)/.made
+	$(requirements) build run demo test > $(VENV)/requirements.txt
+	python -m pip install --quiet --requirement $(VENV)/requirements.txt
+	touch $@
+
+$(VENV)/.tools: $(VENV)/.requirements
+	$(requirements) dev > $(VENV)/tools.txt
+	python -m pip install --quiet --requirement $(VENV)/tools.txt
+	touch $@
+
+# An editable install that rebuilds its C at import, so every target sees the sources as they are. Without
+# isolation, because a rebuild needs the build's own requirements at hand.
+build/.installed: pyproject.toml $(VENV)/.requirements
+	python -m pip install --quiet --no-build-isolation --no-deps \
+		--config-settings=editable.rebuild=true --config-settings=editable.verbose=false --editable .
+	touch $@
+
+# ---- The C side ------------------------------------------------------------------------------------
+
+build/c/build.ninja: $(VENV)/.requirements
+	cmake -S . -B build/c -G Ninja
+	touch $@
+
+build/sanitize/build.ninja: $(VENV)/.requirements
+	cmake -S . -B build/sanitize -G Ninja -DDEEPC_SANITIZE=address,undefined -DDEEPC_WERROR=ON
+	touch $@
+
+test-c: build/c/build.ninja
+	cmake --build build/c
+	ctest --test-dir build/c --output-on-failure
+
+sanitize: build/sanitize/build.ninja
+	cmake --build build/sanitize
+	ctest --test-dir build/sanitize --output-on-failure
+
+accuracy: build/c/build.ninja
+	cmake --build build/c --target exhaustive_math
+	build/c/tests/exhaustive_math
+
+bench: build/c/build.ninja
+	cmake --build build/c
+	@for program in build/c/bench/bench_*; do \
+		echo "== $$(basename $$program) $(BENCH_ARGS)"; $$program $(BENCH_ARGS) || exit 1; done
+
+# ---- The Python side -------------------------------------------------------------------------------
+
+demo: build/.installed
+	python -m deepc demo --output demo-output $(DEMO_ARGS)
+
+test: test-c test-python
+
+test-python: build/.installed
+	python -m pytest $(PYTEST_ARGS)
+
+$(COMPARE_VENV)/.made: pyproject.toml $(VENV)/.requirements
+	$(PYTHON) -m venv $(COMPARE_VENV)
+	$(requirements) compare > $(COMPARE_VENV)/requirements.txt
+	$(COMPARE_VENV)/bin/python -m pip install --quiet --requirement $(COMPARE_VENV)/requirements.txt
+	touch $@
+
+# A plain install: what is measured is what a user gets.
+compare: $(COMPARE_VENV)/.made
+	$(COMPARE_VENV)/bin/python -m pip install --quiet .
+	$(COMPARE_VENV)/bin/python bench/compare.py $(COMPARE_ARGS)
+
+# ---- Style, types, packages ------------------------------------------------------------------------
+
+lint: $(VENV)/.tools
+	ruff check .
+	ruff format --check .
+	mypy
+	clang-format --dry-run -Werror $(C_FILES)
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
+
+format: $(VENV)/.tools
+	ruff check --fix-only .
+	ruff format .
+	clang-format -i $(C_FILES)
+
+wheel: $(VENV)/.tools
+	rm -rf dist
+	python -m build --quiet --outdir dist
+
+clean:
+	rm -rf build dist demo-output compare-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) $(COMPARE_VENV)

@@ -1,0 +1,45 @@
+# The programs of tests/c, bench and examples: each .c file there that its pattern matches is one program.
+
+# deepc_add_program(folder source [more sources]): the program <folder>/<source's name> of the build tree.
+function(deepc_add_program folder source)
+    get_filename_component(name "${source}" NAME_WE)
+    add_executable(${name} "${source}" ${ARGN})
+    target_link_libraries(${name} PRIVATE deepc_options deepc_static)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/${folder}")
+endfunction()
+
+set(here "${CMAKE_CURRENT_SOURCE_DIR}")
+
+if(DEEPC_BUILD_TESTS)
+    enable_testing()
+    # Tests call inner functions, which the static library holds and the shared one hides.
+    file(GLOB tests CONFIGURE_DEPENDS "${here}/tests/c/test_*.c")
+    foreach(source IN LISTS tests)
+        deepc_add_program(tests "${source}")
+        get_filename_component(name "${source}" NAME_WE)
+        add_test(NAME ${name} COMMAND ${name})
+        set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+    endforeach()
+    # Every float32 takes minutes: `make accuracy`. Here every 100,003rd.
+    file(GLOB exhaustive CONFIGURE_DEPENDS "${here}/tests/c/exhaustive_math.c")
+    if(exhaustive)
+        deepc_add_program(tests "${exhaustive}")
+        add_test(NAME exhaustive_math_sample COMMAND exhaustive_math --stride 100003)
+        set_tests_properties(exhaustive_math_sample PROPERTIES TIMEOUT 300)
+    endif()
+endif()
+
+if(DEEPC_BUILD_BENCHMARKS)
+    file(GLOB harness CONFIGURE_DEPENDS "${here}/bench/harness.c")
+    file(GLOB benchmarks CONFIGURE_DEPENDS "${here}/bench/bench_*.c")
+    foreach(source IN LISTS benchmarks)
+        deepc_add_program(bench "${source}" ${harness})
+    endforeach()
+endif()
+
+if(DEEPC_BUILD_EXAMPLES)
+    file(GLOB examples CONFIGURE_DEPENDS "${here}/examples/*.c")
+    foreach(source IN LISTS examples)
+        deepc_add_program(examples "${source}")
+    endforeach()
+endif()

@@ -1,0 +1,37 @@
+# The Python module deepc._deepc: cffi's wrapper of csrc/deepc_api.h with the whole library inside.
+# The component is the stable ABI's, or the plain module's where Python has none (free-threaded builds).
+find_package(Python REQUIRED COMPONENTS Interpreter ${SKBUILD_SABI_COMPONENT})
+
+set(declarations "${CMAKE_CURRENT_SOURCE_DIR}/csrc/deepc_api.h")
+set(prelude "${CMAKE_CURRENT_SOURCE_DIR}/csrc/deepc.h")
+set(wrapper "${CMAKE_CURRENT_BINARY_DIR}/_deepc.c")
+add_custom_command(
+    OUTPUT "${wrapper}"
+    COMMAND Python::Interpreter -m cffi.gen_src read-sources
+            deepc._deepc "${declarations}" "${prelude}" "${wrapper}"
+    DEPENDS "${declarations}" "${prelude}"
+    COMMENT "Generating the Python wrapper of deepc_api.h"
+    VERBATIM)
+
+if(SKBUILD_SABI_VERSION)
+    python_add_library(_deepc MODULE WITH_SOABI USE_SABI ${SKBUILD_SABI_VERSION}
+        "${wrapper}" ${deepc_objects})
+else()
+    python_add_library(_deepc MODULE WITH_SOABI "${wrapper}" ${deepc_objects})
+    target_compile_definitions(_deepc PRIVATE _CFFI_NO_LIMITED_API)
+endif()
+# Not deepc_options: the wrapper is generated code, whose warnings nobody can mend here.
+target_include_directories(_deepc PRIVATE csrc)
+target_link_libraries(_deepc PRIVATE ${deepc_link_libraries})
+if(DEEPC_SANITIZE)
+    target_link_options(_deepc PRIVATE ${deepc_sanitize})
+endif()
+
+# Beside the module's entry, threadpoolctl and its like need the two functions about threads.
+set(exports dc_num_threads dc_set_num_threads)
+if(NOT WIN32)   # there cffi's own code exports the entry
+    list(PREPEND exports PyInit__deepc)
+endif()
+deepc_export(_deepc ${exports})
+
+install(TARGETS _deepc DESTINATION deepc COMPONENT python)
