@@ -1,0 +1,18 @@
+/* deepc: dense neural networks on the CPU. The functions are described in deepc_api.h. */
+#ifndef DEEPC_H
+#define DEEPC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "deepc_api.h"
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,332 @@
+/* The public functions of deepc: dense neural networks on the CPU.
+ *
+ * C and C++ programs include deepc.h, which wraps this file; the Python package reads this file as
+ * it stands, so it holds declarations only, no preprocessor lines.
+ *
+ * Conventions
+ *   - Matrices are row-major; sizes and leading dimensions count elements. Sizes come in the order
+ *     m, n, k or rows, cols; inputs before outputs; a gradient of the loss with respect to x is d_x.
+ *   - Each function exists for float (_f32) and double (_f64); what is said of the first holds for
+ *     both.
+ *   - A function that can fail returns a dc_status and has then changed nothing. None exits, prints,
+ *     or keeps a pointer after it returns, but where it says so. A null pointer is allowed for an
+ *     array of no elements only, and where "or NULL" is said.
+ *   - Outputs must not overlap inputs, except that "in place" arguments may be the same pointer.
+ *   - Any pointer alignment works.
+ *   - Every function may be called from any thread at any time.
+ *   - On CPUs with fused multiply-add every result has the same bits whatever the instruction set,
+ *     the number of threads or the number of rows. */
+
+/* ---- Status, version, machine ---------------------------------------------------------------- */
+
+typedef enum dc_status {
+    DC_OK = 0,
+    DC_BAD_POINTER = 1, /* a null pointer where an array is needed */
+    DC_BAD_SIZE = 2, /* a size or leading dimension that cannot be */
+    DC_BAD_NAME = 3, /* an instruction set, activation, loss or rule that is not known here */
+    DC_BAD_VALUE = 4, /* a number out of its range */
+    DC_BAD_LABEL = 5, /* a class label outside 0 .. cols - 1 */
+    DC_BAD_STATE = 6, /* a call that needs another one first */
+    DC_NO_MEMORY = 7
+} dc_status;
+
+/* A sentence for a status, never NULL. */
+const char *dc_status_text(int status);
+
+/* "major.minor.patch", and the compiler that built the library. */
+const char *dc_version(void);
+const char *dc_compiler(void);
+
+/* The instruction set is chosen at the first call that computes: the best one of this machine, or
+ * the one that the environment variable DEEPC_ISA names. dc_initialize chooses now and tells
+ * whether that name is good (DC_BAD_NAME: it is unknown or this machine cannot run it; the best one
+ * is in force then). */
+int dc_initialize(void);
+/* The name in force. */
+const char *dc_isa(void);
+/* The i-th usable name, best first; NULL past the end. */
+const char *dc_isa_available(size_t i);
+/* Choose another usable one. Not while other threads compute. */
+int dc_set_isa(const char *name);
+
+/* Threads that a call may use, 1 or more. At first DEEPC_NUM_THREADS, else the CPUs that this
+ * process may run on (affinity mask and cgroup quota). */
+int dc_num_threads(void);
+int dc_set_num_threads(int count);
+
+/* ---- Matrix multiply ------------------------------------------------------------------------- */
+
+typedef enum dc_activation {
+    DC_IDENTITY = 0,
+    DC_SIGMOID = 1,
+    DC_TANH = 2,
+    DC_RELU = 3
+} dc_activation;
+
+/* c = activation(op(a) op(b) + bias), or c + op(a) op(b) in its place where accumulate is not 0.
+ *
+ * op(a) is m x k, op(b) is k x n, c is m x n; op transposes where transpose_x is not 0, and then a
+ * is stored k x m (b: n x k). lda, ldb, ldc: elements from one stored row to the next. bias: n
+ * elements added to every row, or NULL. k = 0 gives zeros plus the bias. c overlaps nothing. Order
+ * of the sum: blocks of 256 consecutive k, each one chain of fused multiply-adds from +0 in
+ * increasing k; blocks added in increasing order (to c first where it accumulates), then the bias.
+ * DC_BAD_SIZE: a leading dimension smaller than a stored row. */
+int dc_matmul_f32(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const float *a,
+                  size_t lda, const float *b, size_t ldb, int accumulate, const float *bias,
+                  int activation, float *c, size_t ldc);
+int dc_matmul_f64(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const double *a,
+                  size_t lda, const double *b, size_t ldb, int accumulate, const double *bias,
+                  int activation, double *c, size_t ldc);
+
+/* ---- Elementwise functions ------------------------------------------------------------------- */
+
+/* y = exp(x), y = log(x), n elements, in place or not. Largest errors: docs/accuracy.md. */
+int dc_exp_f32(size_t n, const float *x, float *y);
+int dc_exp_f64(size_t n, const double *x, double *y);
+int dc_log_f32(size_t n, const float *x, float *y);
+int dc_log_f64(size_t n, const double *x, double *y);
+
+/* y = activation(x), n elements, in place or not. relu: x where x > 0 or x is NaN, else +0. */
+int dc_activation_forward_f32(int activation, size_t n, const float *x, float *y);
+int dc_activation_forward_f64(int activation, size_t n, const double *x, double *y);
+
+/* d_x = d_y activation'(x), given y = activation(x); d_x may be d_y.
+ * sigmoid: y (1 - y) d_y; tanh: (1 - y^2) d_y; relu: d_y where y > 0, else 0. */
+int dc_activation_backward_f32(int activation, size_t n, const float *y, const float *d_y,
+                               float *d_x);
+int dc_activation_backward_f64(int activation, size_t n, const double *y, const double *d_y,
+                               double *d_x);
+
+/* ---- Reductions, softmax, losses ------------------------------------------------------------- */
+
+/* The sum of n elements, 0 for none; NaN for a null pointer. Blocks of 4096 elements are summed in
+ * 16 interleaved lanes, the blocks are added in order in double. */
+double dc_sum_f32(size_t n, const float *x);
+double dc_sum_f64(size_t n, const double *x);
+
+/* Each row of y = exp(x - max x) / sum of the same; rows x cols, in place or not. A row that holds
+ * NaN or +inf, or nothing but -inf, becomes NaN. */
+int dc_softmax_f32(size_t rows, size_t cols, const float *x, float *y);
+int dc_softmax_f64(size_t rows, size_t cols, const double *x, double *y);
+
+/* d_x = y (d_y - sum over the row of y d_y), given y = softmax(x); d_x may be d_y. */
+int dc_softmax_backward_f32(size_t rows, size_t cols, const float *y, const float *d_y, float *d_x);
+int dc_softmax_backward_f64(size_t rows, size_t cols, const double *y, const double *d_y,
+                            double *d_x);
+
+/* A loss is a sum over all rows; its gradient is multiplied by scale (1 for the sum, 1 / rows for
+ * the mean). DC_SQUARED_ERROR: the sum of (predicted - target)^2, gradient 2 (predicted - target).
+ * DC_SOFTMAX_CROSS_ENTROPY: the sum of -target log softmax(predicted), gradient softmax(predicted)
+ * - target (for targets that sum to 1 in each row; log softmax is computed as x - max - log sum
+ * exp, so it stays finite where the probability underflows). */
+typedef enum dc_loss { DC_SQUARED_ERROR = 0, DC_SOFTMAX_CROSS_ENTROPY = 1 } dc_loss;
+
+/* Writes the loss to *loss (or NULL) and the gradient to d_predicted (rows x cols, or NULL) in one
+ * pass. Exactly one of targets (rows x cols) and labels (rows class numbers, cross-entropy only) is
+ * given, the other is NULL (else DC_BAD_POINTER). DC_BAD_LABEL: a label outside 0 .. cols - 1.
+ * Labels give the bits of one-hot targets. Where a target is 0, predicted may be -inf. */
+int dc_loss_f32(int loss_kind, size_t rows, size_t cols, const float *predicted,
+                const float *targets, const int64_t *labels, double scale, double *loss,
+                float *d_predicted);
+int dc_loss_f64(int loss_kind, size_t rows, size_t cols, const double *predicted,
+                const double *targets, const int64_t *labels, double scale, double *loss,
+                double *d_predicted);
+
+/* The same loss alone, by value; NaN where dc_loss would fail. */
+double dc_loss_value_f32(int loss_kind, size_t rows, size_t cols, const float *predicted,
+                         const float *targets, const int64_t *labels);
+double dc_loss_value_f64(int loss_kind, size_t rows, size_t cols, const double *predicted,
+                         const double *targets, const int64_t *labels);
+
+/* ---- Random numbers -------------------------------------------------------------------------- */
+
+/* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): element i of
+ * stream (key, counter) depends on nothing but i, key and counter. */
+
+/* Uniform in [0, 1): 24 random bits (f32), 53 (f64). */
+int dc_random_uniform_f32(uint64_t key, uint64_t counter, size_t n, float *y);
+int dc_random_uniform_f64(uint64_t key, uint64_t counter, size_t n, double *y);
+/* Normal, by the inverse of its distribution function (Wichura, algorithm AS 241, 1988). */
+int dc_random_normal_f32(uint64_t key, uint64_t counter, size_t n, double mean, double deviation,
+                         float *y);
+int dc_random_normal_f64(uint64_t key, uint64_t counter, size_t n, double mean, double deviation,
+                         double *y);
+/* A permutation of 0 .. n - 1 (Fisher and Yates, from the last element down). */
+int dc_random_permutation(uint64_t key, uint64_t counter, size_t n, int64_t *order);
+
+/* y = x where element i of stream (key, counter) keeps it, else +0: each is dropped with
+ * probability rate, 0 <= rate <= 1. The backward pass is the same call on the gradient. In place or
+ * not. */
+int dc_dropout_f32(uint64_t key, uint64_t counter, double rate, size_t n, const float *x, float *y);
+int dc_dropout_f64(uint64_t key, uint64_t counter, double rate, size_t n, const double *x,
+                   double *y);
+
+/* y = factor x, in place or not. */
+int dc_scale_f32(double factor, size_t n, const float *x, float *y);
+int dc_scale_f64(double factor, size_t n, const double *x, double *y);
+
+/* ---- Optimizers ------------------------------------------------------------------------------ */
+
+/* The update rules, for a parameter p with gradient g; lr = learning_rate, t = the number of the step
+ * from 1.
+ *   DC_GRADIENT_DESCENT  p -= lr g
+ *   DC_MOMENTUM          u = momentum u + (1 - momentum) g;  p -= lr u       (a running average)
+ *   DC_SGD               v = momentum v + g;  p -= lr (nesterov ? g + momentum v : v)
+ *   DC_RMSPROP           s = decay s + (1 - decay) g^2;  p -= lr g / (sqrt(s) + epsilon)
+ *   DC_ADAM              m = momentum m + (1 - momentum) g;  s = decay s + (1 - decay) g^2;
+ *                        p -= lr (m / (1 - momentum^t)) / (sqrt(s / (1 - decay^t)) + epsilon)
+ *   DC_ADAMW             p -= lr weight_decay p, then as Adam
+ *   DC_ADAGRAD           s += g^2;  p -= lr g / (sqrt(s) + epsilon)
+ * SGD, RMSProp, Adam and Adagrad add weight_decay p to g first.
+ * DC_BAD_VALUE: a learning_rate that is not finite; momentum or decay outside 0 .. 1 (with Adam and
+ * AdamW also 1); epsilon or weight_decay negative or not finite. What a rule does not use may be
+ * anything. */
+typedef enum dc_rule {
+    DC_GRADIENT_DESCENT = 0,
+    DC_MOMENTUM = 1,
+    DC_SGD = 2,
+    DC_RMSPROP = 3,
+    DC_ADAM = 4,
+    DC_ADAMW = 5,
+    DC_ADAGRAD = 6
+} dc_rule;
+
+/* What a rule needs beside the tensors. `steps` counts the steps taken; dc_optimizer_step adds one.
+ */
+typedef struct dc_optimizer {
+    int rule; /* a dc_rule */
+    int nesterov;
+    double learning_rate;
+    double momentum;
+    double decay;
+    double epsilon;
+    double weight_decay;
+    uint64_t steps;
+} dc_optimizer;
+
+/* One tensor to update, all of `size` elements. first: u, v or m; second: s. A rule that keeps no
+ * such state takes NULL; SGD keeps none while momentum is 0. */
+typedef struct dc_tensor_f32 {
+    size_t size;
+    const float *gradient;
+    float *parameter;
+    float *first;
+    float *second;
+} dc_tensor_f32;
+typedef struct dc_tensor_f64 {
+    size_t size;
+    const double *gradient;
+    double *parameter;
+    double *first;
+    double *second;
+} dc_tensor_f64;
+
+/* One step of the rule over all tensors, one pass over memory each. */
+int dc_optimizer_step_f32(dc_optimizer *optimizer, size_t count, const dc_tensor_f32 *tensors);
+int dc_optimizer_step_f64(dc_optimizer *optimizer, size_t count, const dc_tensor_f64 *tensors);
+
+/* ---- Networks -------------------------------------------------------------------------------- */
+
+/* The kinds of layer; the activations have the numbers of dc_activation. */
+typedef enum dc_layer_kind {
+    DC_LAYER_LINEAR = 0,
+    DC_LAYER_SIGMOID = 1,
+    DC_LAYER_TANH = 2,
+    DC_LAYER_RELU = 3,
+    DC_LAYER_DROPOUT = 4
+} dc_layer_kind;
+
+/* One layer, for networks of either dtype. The caller owns it and its arrays, which must outlive
+ * every network made of it; a network reads all of it anew at each call, so numbers may be changed
+ * between calls (not kind, inputs, outputs).
+ *   linear   y = x w + b, all of the network's dtype. weights, d_weights: inputs x outputs, element
+ *            (i, o) at [i outputs + o]; bias, d_bias: outputs. The gradients may be NULL where
+ *            backward is not called.
+ *   dropout  while training is not 0: drops with probability `rate` by stream (key, counter), then
+ *            adds one to the counter; otherwise multiplies by 1 - rate. rows and width tell the
+ *            sizes of the last training pass.
+ * What a kind does not use is ignored. */
+typedef struct dc_layer {
+    int kind; /* a dc_layer_kind */
+    int training;
+    size_t inputs;
+    size_t outputs;
+    void *weights;
+    void *bias;
+    void *d_weights;
+    void *d_bias;
+    double rate;
+    uint64_t key;
+    uint64_t counter;
+    size_t rows;
+    size_t width;
+} dc_layer;
+
+/* A sequence of layers, compiled: it owns the memory between the layers, sized for the largest
+ * batch so far. Calls on one network from several threads take turns. */
+typedef struct dc_network_f32 dc_network_f32;
+typedef struct dc_network_f64 dc_network_f64;
+
+/* Makes a network of 1 or more layers, keeps the pointers to them (not the array of pointers). A
+ * layer may occur more than once; its gradients then add up. DC_BAD_SIZE: a linear layer's inputs
+ * are not the width before it. */
+int dc_network_create_f32(size_t count, dc_layer *const *layers, dc_network_f32 **network);
+int dc_network_create_f64(size_t count, dc_layer *const *layers, dc_network_f64 **network);
+/* Frees it; NULL is allowed. */
+void dc_network_free_f32(dc_network_f32 *network);
+void dc_network_free_f64(dc_network_f64 *network);
+
+/* y (rows x outputs) = the network's output for x (rows x cols). Keeps what the layers computed for
+ * backward. rows >= 1; DC_BAD_SIZE: cols is not the first width. */
+int dc_network_forward_f32(dc_network_f32 *network, size_t rows, size_t cols, const float *x,
+                           float *y);
+int dc_network_forward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
+                           double *y);
+
+/* From d_y (rows x outputs) to the gradients of all parameters, summed over the rows, into the
+ * layers' d_weights and d_bias; and to d_x (rows x cols), or NULL where it is not wanted. rows,
+ * cols and x are those of the last forward. DC_BAD_STATE: no forward before, or one of other sizes,
+ * or a dropout layer that is not training. */
+int dc_network_backward_f32(dc_network_f32 *network, size_t rows, size_t cols, const float *x,
+                            const float *d_y, float *d_x);
+int dc_network_backward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
+                            const double *d_y, double *d_x);
+
+/* The rows to train on: x is rows x cols; targets rows x outputs or labels one a row (the other
+ * NULL). order: the `rows` row numbers in the order of their use, or NULL for 0, 1, 2 ... The last
+ * batch may be smaller. mean: the gradient of a batch is divided by its rows. */
+typedef struct dc_samples_f32 {
+    size_t rows;
+    size_t cols;
+    const float *x;
+    const float *targets;
+    const int64_t *labels;
+    const int64_t *order;
+    size_t batch_size;
+    int loss; /* a dc_loss */
+    int mean;
+} dc_samples_f32;
+typedef struct dc_samples_f64 {
+    size_t rows;
+    size_t cols;
+    const double *x;
+    const double *targets;
+    const int64_t *labels;
+    const int64_t *order;
+    size_t batch_size;
+    int loss; /* a dc_loss */
+    int mean;
+} dc_samples_f64;
+
+/* Trains from position *next (a multiple of the batch size) of the order, one step a batch:
+ * forward, loss, backward, update. Returns at the end of the samples, or after the first step that
+ * ends later than `seconds` from now; *next is then where to go on. Adds the sum of the rows'
+ * losses to *loss. tensors: every parameter of the network once, as for dc_optimizer_step. With
+ * batches of one row the gradients go straight into the update and are not written to d_weights and
+ * d_bias. The results have the bits of the single calls. */
+int dc_network_train_f32(dc_network_f32 *network, dc_optimizer *optimizer, size_t count,
+                         const dc_tensor_f32 *tensors, const dc_samples_f32 *samples,
+                         double seconds, size_t *next, double *loss);
+int dc_network_train_f64(dc_network_f64 *network, dc_optimizer *optimizer, size_t count,
+                         const dc_tensor_f64 *tensors, const dc_samples_f64 *samples,
+                         double seconds, size_t *next, double *loss);

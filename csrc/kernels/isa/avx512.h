@@ -1,0 +1,192 @@
+/* AVX-512 (F, DQ, BW, VL): 16 floats or 8 doubles a vector. The operations are described in vec.h.
+ */
+#include <immintrin.h>
+
+#define VEC_ISA avx512
+/* Register tile of the matrix multiply: 14 x 2 accumulators, 2 vectors of b and one broadcast of a
+ * in 31 of 32 registers. */
+enum { TILE_ROWS = 14, TILE_VECS = 2 };
+/* Whether v_load_part is as fast as v_load. */
+enum { PART_LOADS_ARE_FREE = 1 };
+
+#if DEEPC_REAL_BITS == 32
+typedef __m512 vec;
+typedef __mmask16 vmask;
+enum { VL = 16 };
+#define M512(op) _mm512_##op##_ps
+#define M512_MASK(op) _mm512_##op##_ps_mask
+#else
+typedef __m512d vec;
+typedef __mmask8 vmask;
+enum { VL = 8 };
+#define M512(op) _mm512_##op##_pd
+#define M512_MASK(op) _mm512_##op##_pd_mask
+#endif
+
+static inline vmask first_lanes(size_t n) {
+    return (vmask)(n >= VL ? (1u << VL) - 1u : (1u << n) - 1u);
+}
+
+static inline vec v_load(const real *p) { return M512(loadu)(p); }
+static inline void v_store(real *p, vec a) { M512(storeu)(p, a); }
+static inline vec v_load_part(const real *p, size_t n) {
+    return M512(maskz_loadu)(first_lanes(n), p);
+}
+static inline void v_store_part(real *p, vec a, size_t n) {
+    M512(mask_storeu)(p, first_lanes(n), a);
+}
+static inline vec v_zero(void) { return M512(setzero)(); }
+static inline vec v_set(real x) { return M512(set1)(x); }
+static inline vec v_add(vec a, vec b) { return M512(add)(a, b); }
+static inline vec v_sub(vec a, vec b) { return M512(sub)(a, b); }
+static inline vec v_mul(vec a, vec b) { return M512(mul)(a, b); }
+static inline vec v_div(vec a, vec b) { return M512(div)(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return M512(fmadd)(a, b, c); }
+static inline vec v_fnma(vec a, vec b, vec c) { return M512(fnmadd)(a, b, c); }
+static inline vec v_min(vec a, vec b) { return M512(min)(a, b); }
+static inline vec v_max(vec a, vec b) { return M512(max)(a, b); }
+static inline vec v_sqrt(vec a) { return M512(sqrt)(a); }
+static inline vec v_abs(vec a) { return M512(abs)(a); }
+static inline vec v_copysign(vec a, vec b) {
+    const vec sign = v_set((real)-0.0);
+    return M512(or)(M512(andnot)(sign, a), M512(and)(sign, b));
+}
+/* 0x08: to nearest, ties to even, without raising the inexact flag. */
+static inline vec v_round(vec a) { return M512(roundscale)(a, 0x08); }
+static inline vmask v_lt(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LT_OQ); }
+static inline vmask v_le(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LE_OQ); }
+static inline vmask v_eq(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_EQ_OQ); }
+static inline vec v_select(vmask m, vec a, vec b) { return M512(mask_blend)(m, b, a); }
+
+#if DEEPC_REAL_BITS == 32
+static inline vec v_exp2i(vec n) {
+    const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+}
+static inline vec v_exponent(vec a) {
+    const __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(a), 23);
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(bits, _mm512_set1_epi32(127)));
+}
+static inline vec v_mantissa(vec a) {
+    const __m512i bits = _mm512_castps_si512(a);
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bits, _mm512_set1_epi32(0x007fffff),
+                                                         _mm512_set1_epi32(0x3f800000), 0xEA));
+}
+#else
+static inline vec v_exp2i(vec n) {
+    const __m512i biased = _mm512_add_epi64(_mm512_cvtpd_epi64(n), _mm512_set1_epi64(1023));
+    return _mm512_castsi512_pd(_mm512_slli_epi64(biased, 52));
+}
+static inline vec v_exponent(vec a) {
+    const __m512i bits = _mm512_srli_epi64(_mm512_castpd_si512(a), 52);
+    return _mm512_cvtepi64_pd(_mm512_sub_epi64(bits, _mm512_set1_epi64(1023)));
+}
+static inline vec v_mantissa(vec a) {
+    const __m512i bits = _mm512_castpd_si512(a);
+    return _mm512_castsi512_pd(
+        _mm512_ternarylogic_epi64(bits, _mm512_set1_epi64(0x000fffffffffffffLL),
+                                  _mm512_set1_epi64(0x3ff0000000000000LL), 0xEA));
+}
+#endif
+
+#if DEEPC_REAL_BITS == 32
+static inline real v_first(vec a) { return _mm512_cvtss_f32(a); }
+static inline vec v_across(vec a, int half) {
+    if (half == 8) return _mm512_shuffle_f32x4(a, a, 0x4e);
+    if (half == 4) return _mm512_shuffle_f32x4(a, a, 0xb1);
+    if (half == 2) return _mm512_permute_ps(a, 0x4e);
+    return _mm512_permute_ps(a, 0xb1);
+}
+#else
+static inline real v_first(vec a) { return _mm512_cvtsd_f64(a); }
+static inline vec v_across(vec a, int half) {
+    if (half == 4) return _mm512_shuffle_f64x2(a, a, 0x4e);
+    if (half == 2) return _mm512_shuffle_f64x2(a, a, 0xb1);
+    return _mm512_permute_pd(a, 0x55);
+}
+#endif
+
+#if DEEPC_REAL_BITS == 32
+static inline void v_transpose(vec r[VL]) {
+    vec t[VL];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    /* Now r[4 q + j] holds column j of each 128-bit lane for the rows 4 q .. 4 q + 3. */
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        const __m512d a = _mm512_castps_pd(t[i]), b = _mm512_castps_pd(t[i + 2]);
+        const __m512d c = _mm512_castps_pd(t[i + 1]), e = _mm512_castps_pd(t[i + 3]);
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(c, e));
+        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(c, e));
+    }
+    /* What is left is to transpose 4 x 4 lanes: pairs, then pairs of pairs. */
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        const vec lo = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88);
+        const vec hi = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
+        const vec lo2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
+        const vec hi2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
+        t[j] = _mm512_shuffle_f32x4(lo, lo2, 0x88);
+        t[4 + j] = _mm512_shuffle_f32x4(hi, hi2, 0x88);
+        t[8 + j] = _mm512_shuffle_f32x4(lo, lo2, 0xdd);
+        t[12 + j] = _mm512_shuffle_f32x4(hi, hi2, 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) r[i] = t[i];
+}
+#else
+static inline void v_transpose(vec r[VL]) {
+    vec t[VL];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    /* Now t[2 q + j] holds column j of each 128-bit lane for the rows 2 q, 2 q + 1. */
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++) {
+        const vec lo = _mm512_shuffle_f64x2(t[j], t[2 + j], 0x88);
+        const vec hi = _mm512_shuffle_f64x2(t[j], t[2 + j], 0xdd);
+        const vec lo2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0x88);
+        const vec hi2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0xdd);
+        r[j] = _mm512_shuffle_f64x2(lo, lo2, 0x88);
+        r[2 + j] = _mm512_shuffle_f64x2(hi, hi2, 0x88);
+        r[4 + j] = _mm512_shuffle_f64x2(lo, lo2, 0xdd);
+        r[6 + j] = _mm512_shuffle_f64x2(hi, hi2, 0xdd);
+    }
+}
+#endif
+
+static inline vec v_scale(vec a, vec n) { return M512(scalef)(a, n); }
+
+typedef __m512i whole;
+enum { WHOLE_LANES = 8 };
+static inline whole u_set(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+static inline whole u_count(void) { return _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0); }
+static inline whole u_add(whole a, whole b) { return _mm512_add_epi64(a, b); }
+static inline whole u_mul(whole a, whole b) { return _mm512_mul_epu32(a, b); }
+static inline whole u_xor(whole a, whole b) { return _mm512_xor_si512(a, b); }
+static inline whole u_high(whole a) { return _mm512_srli_epi64(a, 32); }
+static inline void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
+    const __m512i ab = _mm512_mask_mov_epi32(_mm512_slli_epi64(b, 32), 0x5555, a);
+    const __m512i cd = _mm512_mask_mov_epi32(_mm512_slli_epi64(d, 32), 0x5555, c);
+    _mm512_storeu_si512(p, _mm512_unpacklo_epi64(ab, cd));
+    _mm512_storeu_si512(p + 16, _mm512_unpackhi_epi64(ab, cd));
+}
+#if DEEPC_REAL_BITS == 32
+static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+    return _mm512_cmpgt_epu32_mask(_mm512_loadu_si512(p), _mm512_set1_epi32((int)x));
+}
+#else
+static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+    return _mm256_cmpgt_epu32_mask(_mm256_loadu_si256((const __m256i *)p), _mm256_set1_epi32((int)x));
+}
+#endif
+
+#undef M512
+#undef M512_MASK

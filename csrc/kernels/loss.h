@@ -1,0 +1,239 @@
+/* The losses and their gradients, in one pass over each row.
+ *
+ * A loss is returned in double. Squared error: each SUM_BLOCK of elements is summed in virtual
+ * lanes, the blocks are added in order. Cross-entropy: the losses of the rows are added in order
+ * within groups of LOSS_ROWS rows, the groups in order; typed/ splits the work at these places
+ * only. */
+#ifndef DEEPC_LOSS_H
+#define DEEPC_LOSS_H
+
+#include "softmax.h"
+#include "table.h"
+#include "vec.h"
+#include "vecmath.h"
+
+/* ---- Squared error --------------------------------------------------------------------------- */
+
+/* One block: with e = predicted - target, the sum of e^2, and d = twice_scale e. */
+static real squared_error_block(size_t n, const real *predicted, const real *targets,
+                                real twice_scale, real *d) {
+    const vec factor = v_set(twice_scale);
+    vec acc[SUM_VECS];
+#pragma GCC unroll 16
+    for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
+    size_t i = 0;
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+#pragma GCC unroll 16
+        for (int v = 0; v < SUM_VECS; v++) {
+            const size_t at = i + (size_t)v * VL;
+            const vec e = v_sub(v_load(predicted + at), v_load(targets + at));
+            acc[v] = v_fma(e, e, acc[v]);
+            if (d) v_store(d + at, v_mul(factor, e));
+        }
+#pragma GCC unroll 16
+    for (int v = 0; v < SUM_VECS; v++) {
+        const size_t at = i + (size_t)v * VL;
+        if (at >= n) break;
+        const vec e = v_sub(v_load_part(predicted + at, n - at), v_load_part(targets + at, n - at));
+        acc[v] = v_fma(e, e, acc[v]);
+        if (d) v_store_part(d + at, v_mul(factor, e), n - at);
+    }
+    return sum_tree(acc);
+}
+
+/* The sum of (predicted - target)^2; d = 2 scale (predicted - target), or NULL. */
+static double squared_error(size_t n, const real *predicted, const real *targets, real scale,
+                            real *d) {
+    double total = 0;
+    for (size_t i = 0; i < n; i += SUM_BLOCK) {
+        const size_t block = n - i < SUM_BLOCK ? n - i : SUM_BLOCK;
+        total += (double)squared_error_block(block, predicted + i, targets + i, 2 * scale,
+                                             d ? d + i : NULL);
+    }
+    return total;
+}
+
+/* ---- Softmax and cross-entropy --------------------------------------------------------------- */
+
+/* What the loss of a row is made of. With s = x - max: loss = sum of target (log sum exp s - s) =
+ * weight log(total) - dot, where both terms add to a loss that is never negative, so nothing
+ * cancels. Terms with target 0 are left out, so that x = -inf is allowed there, and a one-hot row
+ * has the bits of its label. */
+typedef struct row_parts {
+    real total;  /* the sum of exp s */
+    real weight; /* the sum of the targets; 1 for a label */
+    real dot;    /* the sum of target s */
+} row_parts;
+
+/* The sum so far plus target s. */
+ALWAYS_INLINE vec add_target(vec target, vec s, vec sum) {
+    return v_fma(target, v_select(v_eq(target, v_zero()), v_zero(), s), sum);
+}
+
+/* Lanes j .. j + VL - 1 of a one-hot row. */
+ALWAYS_INLINE vec one_hot(int64_t label, size_t j) {
+    static const real window[3 * SUM_LANES] = {[SUM_LANES] = 1};
+    const uint64_t lane = (uint64_t)label - (uint64_t)j;
+    return v_load(window + (lane < VL ? SUM_LANES - lane : SUM_LANES + 1));
+}
+
+/* One row of `vecs` vectors, the last one of `last` lanes; d = scale (softmax(x) - target), or
+ * NULL. */
+ALWAYS_INLINE row_parts row_short(const int vecs, size_t last, const real *x, const real *targets,
+                                  const int64_t *label, real scale, real *d) {
+    vec row[ROW_VECS], target[ROW_VECS];
+    row_load(vecs, last, x, row);
+    const vec largest = row_max(vecs, row);
+    row_parts parts = {0, 1, 0};
+    if (targets) {
+        vec weight[ROW_VECS], dot[ROW_VECS];
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            target[v] =
+                v < vecs - 1 ? v_load(targets + v * VL) : v_load_part(targets + v * VL, last);
+            row[v] = v_sub(row[v], largest);
+            const int a = v % SUM_VECS;
+            weight[a] = v_add(v < SUM_VECS ? v_zero() : weight[a], target[v]);
+            dot[a] = add_target(target[v], row[v], v < SUM_VECS ? v_zero() : dot[a]);
+        }
+        parts.weight = v_first(lanes_sum(vecs, weight));
+        parts.dot = v_first(lanes_sum(vecs, dot));
+    } else {
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            target[v] = one_hot(*label, (size_t)v * VL);
+            row[v] = v_sub(row[v], largest);
+        }
+        parts.dot = x[*label] - v_first(largest);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs; v++) row[v] = v_exp(row[v]);
+    const vec total = row_sum(vecs, row);
+    parts.total = v_first(total);
+    if (d) {
+        const vec factor = v_set(scale);
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++)
+            row[v] = v_mul(factor, v_sub(v_div(row[v], total), target[v]));
+        row_store(vecs, last, row, d);
+    }
+    return parts;
+}
+
+/* The sums over the targets of a row in memory. */
+static void target_sums(size_t n, const real *x, real largest, const real *targets,
+                        row_parts *parts) {
+    const vec m = v_set(largest);
+    parts->weight = parts->dot = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
+        vec weight[SUM_VECS], dot[SUM_VECS];
+#pragma GCC unroll 16
+        for (int v = 0; v < SUM_VECS; v++) weight[v] = dot[v] = v_zero();
+        for (; i < end; i += SUM_LANES)
+#pragma GCC unroll 16
+            for (int v = 0; v < SUM_VECS; v++) {
+                const size_t at = i + (size_t)v * VL;
+                if (at >= end) break;
+                const vec target = v_load_part(targets + at, end - at);
+                weight[v] = v_add(weight[v], target);
+                dot[v] = add_target(target, v_sub(v_load_part(x + at, end - at), m), dot[v]);
+            }
+        i = end;
+        parts->weight += sum_tree(weight);
+        parts->dot += sum_tree(dot);
+    }
+}
+
+/* d = scale (e / total - target), or scale e / total where targets is NULL. */
+static void gradient_long(size_t n, real total, const real *targets, real scale, real *d) {
+    const vec divisor = v_set(total), factor = v_set(scale);
+    for (size_t i = 0; i < n; i += VL) {
+        const vec target = targets ? v_load_part(targets + i, n - i) : v_zero();
+        const vec y = v_div(v_load_part(d + i, n - i), divisor);
+        v_store_part(d + i, v_mul(factor, v_sub(y, target)), n - i);
+    }
+}
+
+static row_parts row_long(size_t n, const real *x, const real *targets, const int64_t *label,
+                          real scale, real *d) {
+    const real largest = largest_of(n, x);
+    row_parts parts = {0, 1, 0};
+    if (targets)
+        target_sums(n, x, largest, targets, &parts);
+    else
+        parts.dot = x[*label] - largest;
+    if (!d) {
+        parts.total = exp_and_sum(0, n, x, largest, NULL);
+        return parts;
+    }
+    parts.total = exp_and_sum(1, n, x, largest, d);
+    const real at_label = targets ? 0 : scale * (d[*label] / parts.total - 1);
+    gradient_long(n, parts.total, targets, scale, d);
+    if (!targets) d[*label] = at_label;
+    return parts;
+}
+
+/* Adds the losses of `rows` <= SUM_LANES rows in order; their logarithms are computed side by
+ * side. */
+static double add_losses(size_t rows, const real total[], const real weight[], const real dot[],
+                         double sum) {
+    if (rows == 1) { /* a vector load would have to wait for the stores of the three numbers */
+        const vec log_total = v_log(v_set(*total));
+        const vec loss = v_fma(v_set(*weight), log_total, v_set(-*dot));
+        return sum + (double)v_first(loss);
+    }
+    real loss[SUM_LANES];
+    for (size_t i = 0; i < rows; i += VL) {
+        const vec log_total = v_log(v_load(total + i));
+        v_store(loss + i, v_fma(v_load(weight + i), log_total, v_sub(v_zero(), v_load(dot + i))));
+    }
+    for (size_t i = 0; i < rows; i++) sum += (double)loss[i];
+    return sum;
+}
+
+/* The loss of at most LOSS_ROWS rows. */
+ALWAYS_INLINE double cross_entropy_group(const int vecs, size_t rows, size_t cols, const real *x,
+                                         const real *targets, const int64_t *labels, real scale,
+                                         real *d) {
+    const size_t last = cols - (size_t)(vecs - 1) * VL;
+    double sum = 0;
+    real total[SUM_LANES] = {0}, weight[SUM_LANES] = {0}, dot[SUM_LANES] = {0};
+    for (size_t i = 0; i < rows; i++) {
+        const real *t = targets ? targets + i * cols : NULL;
+        const int64_t *label = labels ? labels + i : NULL;
+        real *d_row = d ? d + i * cols : NULL;
+        const row_parts parts = vecs ? row_short(vecs, last, x + i * cols, t, label, scale, d_row)
+                                     : row_long(cols, x + i * cols, t, label, scale, d_row);
+        const size_t at = i % SUM_LANES;
+        total[at] = parts.total;
+        weight[at] = parts.weight;
+        dot[at] = parts.dot;
+        if (at == SUM_LANES - 1 || i == rows - 1) sum = add_losses(at + 1, total, weight, dot, sum);
+    }
+    return sum;
+}
+
+/* The sum over the rows of -target log softmax(predicted), from targets (rows x cols) or else
+ * labels (rows); d = scale (softmax(predicted) - target), or NULL. */
+static double cross_entropy(size_t rows, size_t cols, const real *predicted, const real *targets,
+                            const int64_t *labels, real scale, real *d) {
+    double total = 0;
+    if (cols == 0) return total;
+    for (size_t i = 0; i < rows; i += LOSS_ROWS) {
+        const size_t n = rows - i < LOSS_ROWS ? rows - i : LOSS_ROWS;
+        const real *x = predicted + i * cols, *t = targets ? targets + i * cols : NULL;
+        const int64_t *l = labels ? labels + i : NULL;
+        real *d_rows = d ? d + i * cols : NULL;
+        switch ((cols - 1) / VL) {
+        case 0: total += cross_entropy_group(1, n, cols, x, t, l, scale, d_rows); break;
+        case 1: total += cross_entropy_group(2, n, cols, x, t, l, scale, d_rows); break;
+        case 2: total += cross_entropy_group(3, n, cols, x, t, l, scale, d_rows); break;
+        case 3: total += cross_entropy_group(4, n, cols, x, t, l, scale, d_rows); break;
+        default: total += cross_entropy_group(0, n, cols, x, t, l, scale, d_rows); break;
+        }
+    }
+    return total;
+}
+
+#endif

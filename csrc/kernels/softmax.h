@@ -1,0 +1,194 @@
+/* Softmax over rows, and its backward pass.
+ *
+ * y = exp(x - max) / sum of the same. Rows of a few vectors stay in registers; longer ones take
+ * three passes. Both follow the same order: element j belongs to virtual lane j mod 16, whatever
+ * the hardware's width. The division by the sum is a division, not a product with a reciprocal,
+ * which would round twice.
+ *
+ * A row with NaN or +inf, or of nothing but -inf, gives NaN throughout; other elements of -inf
+ * give +0. */
+#ifndef DEEPC_SOFTMAX_H
+#define DEEPC_SOFTMAX_H
+
+#include "vec.h"
+#include "vecmath.h"
+
+/* A row of up to this many vectors is kept in registers. */
+enum { ROW_VECS = 4 };
+
+/* The first n lanes of a row's last vector; the others are -inf, which is never the largest and
+ * whose exponential adds +0. Adding +0 changes no number (but -0, which does not matter here). */
+ALWAYS_INLINE vec load_padded(const real *x, size_t n) {
+#define INF (-(real)__builtin_inf())
+    static const real padding[2 * SUM_LANES] = {
+        0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
+        INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF};
+#undef INF
+    return v_add(v_load_part(x, n), v_load(padding + SUM_LANES - n));
+}
+
+/* ---- Rows in registers: `vecs` vectors, the last one of `last` lanes ------------------------- */
+
+ALWAYS_INLINE void row_load(const int vecs, size_t last, const real *x, vec row[ROW_VECS]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs - 1; v++) row[v] = v_load(x + v * VL);
+    row[vecs - 1] = load_padded(x + (vecs - 1) * VL, last);
+}
+
+ALWAYS_INLINE void row_store(const int vecs, size_t last, const vec row[ROW_VECS], real *y) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs - 1; v++) v_store(y + v * VL, row[v]);
+    if (last == VL)
+        v_store(y + (vecs - 1) * VL, row[vecs - 1]);
+    else
+        v_store_part(y + (vecs - 1) * VL, row[vecs - 1], last);
+}
+
+/* The sum of a row in virtual lanes. */
+ALWAYS_INLINE vec row_sum(const int vecs, const vec row[ROW_VECS]) {
+    vec acc[ROW_VECS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs; v++)
+        acc[v % SUM_VECS] = v < SUM_VECS ? row[v] : v_add(acc[v % SUM_VECS], row[v]);
+    return lanes_sum(vecs, acc);
+}
+
+ALWAYS_INLINE vec row_max(const int vecs, const vec row[ROW_VECS]) {
+    vec largest = row[0];
+#pragma GCC unroll 4
+    for (int v = 1; v < vecs; v++) largest = v_max(largest, row[v]);
+    return lanes_max(largest);
+}
+
+ALWAYS_INLINE void softmax_short(const int vecs, size_t rows, size_t cols, const real *x, real *y) {
+    const size_t last = cols - (size_t)(vecs - 1) * VL;
+    for (; rows > 0; rows--, x += cols, y += cols) {
+        vec row[ROW_VECS];
+        row_load(vecs, last, x, row);
+        const vec largest = row_max(vecs, row);
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) row[v] = v_exp(v_sub(row[v], largest));
+        const vec sum = row_sum(vecs, row);
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) row[v] = v_div(row[v], sum);
+        row_store(vecs, last, row, y);
+    }
+}
+
+/* ---- Rows in memory -------------------------------------------------------------------------- */
+
+/* The largest of n >= 1 elements; not NaN's, see the head. */
+static real largest_of(size_t n, const real *x) {
+    vec a = load_padded(x, n < VL ? n : VL), b = a;
+    size_t i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL) {
+        a = v_max(a, v_load(x + i));
+        b = v_max(b, v_load(x + i + VL));
+    }
+    for (; i < n; i += VL) a = v_max(a, load_padded(x + i, n - i < VL ? n - i : VL));
+    return v_first(lanes_max(v_max(a, b)));
+}
+
+/* The sum over n elements of exp(x - largest), in virtual lanes, a long row in blocks of
+ * SUM_BLOCK; each exponential is written to e, which may be x, or NULL. */
+ALWAYS_INLINE real exp_and_sum(const int store, size_t n, const real *x, real largest, real *e) {
+    const vec m = v_set(largest);
+    real total = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
+        vec acc[SUM_VECS];
+#pragma GCC unroll 4
+        for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
+        for (; i + SUM_LANES <= end; i += SUM_LANES)
+#pragma GCC unroll 4
+            for (int v = 0; v < SUM_VECS; v++) {
+                const vec a = v_exp(v_sub(v_load(x + i + v * VL), m));
+                if (store) v_store(e + i + v * VL, a);
+                acc[v] = v_add(acc[v], a);
+            }
+        if (i < end) {
+            real tail[SUM_LANES] = {0};
+            for (int v = 0; i < end; i += VL, v++) {
+                const size_t lanes = end - i < VL ? end - i : VL;
+                const vec a = v_exp(v_sub(load_padded(x + i, lanes), m));
+                if (store) v_store_part(e + i, a, lanes);
+                v_store(tail + v * VL, a);
+            }
+#pragma GCC unroll 4
+            for (int v = 0; v < SUM_VECS; v++) acc[v] = v_add(acc[v], v_load(tail + v * VL));
+        }
+        total += sum_tree(acc);
+    }
+    return total;
+}
+
+/* y = x / divisor. */
+static void divide(size_t n, const real *x, real divisor, real *y) {
+    const vec d = v_set(divisor);
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) v_store(y + i, v_div(v_load(x + i), d));
+    if (i < n) v_store_part(y + i, v_div(v_load_part(x + i, n - i), d), n - i);
+}
+
+static void softmax_long(size_t rows, size_t cols, const real *x, real *y) {
+    for (; rows > 0; rows--, x += cols, y += cols) {
+        const real total = exp_and_sum(1, cols, x, largest_of(cols, x), y);
+        divide(cols, y, total, y);
+    }
+}
+
+/* Each row of y = softmax of the row of x; rows x cols, in place or not. */
+static void softmax(size_t rows, size_t cols, const real *x, real *y) {
+    if (cols == 0) return;
+    switch ((cols - 1) / VL) {
+    case 0: softmax_short(1, rows, cols, x, y); break;
+    case 1: softmax_short(2, rows, cols, x, y); break;
+    case 2: softmax_short(3, rows, cols, x, y); break;
+    case 3: softmax_short(4, rows, cols, x, y); break;
+    default: softmax_long(rows, cols, x, y); break;
+    }
+}
+
+/* The sum over n elements of a b: in virtual lanes, each a chain of fused multiply-adds from +0;
+ * a long row in blocks. */
+static real dot(size_t n, const real *a, const real *b) {
+    real total = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
+        vec acc[SUM_VECS];
+#pragma GCC unroll 16
+        for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
+        for (; i + SUM_LANES <= end; i += SUM_LANES)
+#pragma GCC unroll 16
+            for (int v = 0; v < SUM_VECS; v++)
+                acc[v] = v_fma(v_load(a + i + v * VL), v_load(b + i + v * VL), acc[v]);
+        const size_t left = end - i;
+#pragma GCC unroll 16
+        for (int v = 0; v < SUM_VECS; v++) {
+            const size_t at = (size_t)v * VL;
+            if (at < left)
+                acc[v] = v_fma(v_load_part(a + i + at, left - at),
+                               v_load_part(b + i + at, left - at), acc[v]);
+        }
+        i = end;
+        total += sum_tree(acc);
+    }
+    return total;
+}
+
+/* d_x = y (d_y - sum over the row of y d_y), given y = softmax(x); d_x may be d_y. */
+static void softmax_backward(size_t rows, size_t cols, const real *y, const real *d_y, real *d_x) {
+    for (; rows > 0; rows--, y += cols, d_y += cols, d_x += cols) {
+        const vec mean = v_set(dot(cols, y, d_y));
+        size_t j = 0;
+        for (; j + VL <= cols; j += VL)
+            v_store(d_x + j, v_mul(v_load(y + j), v_sub(v_load(d_y + j), mean)));
+        if (j < cols) {
+            const vec a =
+                v_mul(v_load_part(y + j, cols - j), v_sub(v_load_part(d_y + j, cols - j), mean));
+            v_store_part(d_x + j, a, cols - j);
+        }
+    }
+}
+
+#endif

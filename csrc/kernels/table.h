@@ -1,0 +1,108 @@
+/* What every instruction set offers: one list of kernels, and the table type that follows from it.
+ *
+ * A kernel is a pure function over contiguous buffers of `real`; it cannot fail, allocates nothing,
+ * and does nothing at size 0. Adding one is one line in KERNELS and one definition in a header that
+ * kernels.c includes. The caller (typed/) has checked the arguments, chosen blocks, and split the
+ * work over threads. */
+#ifndef DEEPC_TABLE_H
+#define DEEPC_TABLE_H
+
+#include "real.h"
+
+/* What follows a matrix product while its rows are in the first-level cache: bias (n elements or
+ * NULL), then the activation (a dc_activation). Or, where `outputs` is not NULL, the activation's
+ * backward pass: each element, a gradient with respect to that activation's output, is multiplied
+ * by its derivative; outputs has the shape of the product and its own row step. */
+typedef struct epilogue {
+    const real *bias;
+    int activation;
+    const real *outputs;
+    ptrdiff_t outputs_row;
+} epilogue;
+
+/* An optimizer's step, ready for the kernels: see update.h for what each rule makes of them. */
+typedef struct update_step {
+    int rule;
+    int nesterov;
+    real learning_rate; /* of Adam: divided by 1 - momentum^t */
+    real momentum, momentum_rest; /* rest: 1 - momentum */
+    real decay, decay_rest;
+    real correction; /* of Adam: 1 / sqrt(1 - decay^t) */
+    real epsilon;
+    real weight_decay; /* of AdamW: learning rate times weight decay */
+} update_step;
+
+/* K(result, name, arguments). Row and column steps of matrices count elements.
+ *
+ * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL). Element
+ *                    (i, p) of a is a[i a_row + p a_col]; of b, b[p b_row + j]; any k, blocks of
+ *                    K_BLOCK in order.
+ * gemm_packed        the same for k <= K_BLOCK and panels made by pack_a and pack_b.
+ * pack_a             m x k of a into panels of TILE_ROWS rows, k-major, the last filled with zeros.
+ * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
+ *                    columns, k-major, the last filled with zeros.
+ * pack_b_transposed  the same where element (p, j) is at b[j b_row + p].
+ * gemv               y (n) = x (k) w (k x n, rows w_row apart), or y + x w; then the epilogue.
+ * gemv_transposed    y (n) = w (n x k, rows w_row apart) x (k), or y + w x; then the epilogue.
+ * column_sum         y (cols) = the sum of the rows of x, or y + that; order as a product with ones.
+ * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
+ * squared_error, cross_entropy
+ *                    the loss of the rows, and where d is not NULL the scaled gradient.
+ * dropout            elements first .. first + n - 1 of the stream; kept where its 32 bits are
+ *                    >= threshold.
+ * update             one step over n elements.
+ * update_outer       one step of a rows x cols parameter whose gradient is the outer product of
+ *                    x (rows) and g (cols), which is never written. */
+#define KERNELS(K)                                                                                 \
+    K(void, gemm,                                                                                  \
+      (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
+       const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,               \
+       ptrdiff_t c_row))                                                                           \
+    K(void, gemm_packed,                                                                           \
+      (size_t m, size_t n, size_t k, const real *packed_a, const real *packed_b, int accumulate,   \
+       const epilogue *end, real *c, ptrdiff_t c_row))                                             \
+    K(void, pack_a,                                                                                \
+      (size_t m, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, real *packed))         \
+    K(void, pack_b, (size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed))            \
+    K(void, pack_b_transposed, (size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed)) \
+    K(void, gemv,                                                                                  \
+      (size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row, int accumulate,          \
+       const epilogue *end, real *y))                                                              \
+    K(void, gemv_transposed,                                                                       \
+      (size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row, int accumulate,          \
+       const epilogue *end, real *y))                                                              \
+    K(void, column_sum,                                                                            \
+      (size_t rows, size_t cols, const real *x, ptrdiff_t x_row, int accumulate, real *y))         \
+    K(void, exponential, (size_t n, const real *x, real *y))                                       \
+    K(void, logarithm, (size_t n, const real *x, real *y))                                         \
+    K(void, scale, (real factor, size_t n, const real *x, real *y))                                \
+    K(void, activation_forward, (int activation, size_t n, const real *x, real *y))                \
+    K(void, activation_backward,                                                                   \
+      (int activation, size_t n, const real *y, const real *d_y, real *d_x))                       \
+    K(double, sum, (size_t n, const real *x))                                                      \
+    K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
+    K(void, softmax_backward,                                                                      \
+      (size_t rows, size_t cols, const real *y, const real *d_y, real *d_x))                       \
+    K(double, squared_error,                                                                       \
+      (size_t n, const real *predicted, const real *targets, real scale, real *d))                 \
+    K(double, cross_entropy,                                                                       \
+      (size_t rows, size_t cols, const real *predicted, const real *targets,                       \
+       const int64_t *labels, real scale, real *d))                                                \
+    K(void, dropout,                                                                               \
+      (uint64_t key, uint64_t counter, uint64_t first, uint64_t threshold, size_t n,               \
+       const real *x, real *y))                                                                    \
+    K(void, update,                                                                                \
+      (const update_step *step, size_t n, const real *g, real *p, real *first, real *second))      \
+    K(void, update_outer,                                                                          \
+      (const update_step *step, size_t rows, size_t cols, const real *x, const real *g, real *p,   \
+       real *first, real *second))
+
+typedef struct kernel_table {
+    const char *isa;
+    int tile_rows, tile_cols; /* the panels of pack_a and pack_b */
+#define KERNEL_POINTER(result, name, arguments) result(*name) arguments;
+    KERNELS(KERNEL_POINTER)
+#undef KERNEL_POINTER
+} kernel_table;
+
+#endif

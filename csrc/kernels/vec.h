@@ -1,0 +1,86 @@
+/* One vector type for every kernel: `vec` of VL elements of `real`, in the native width of the
+ * instruction set that this translation unit is compiled for (the build defines DEEPC_ISA_<NAME>).
+ *
+ * Every header in isa/ gives these operations, all exact or correctly rounded, so that each kernel
+ * has the same bits everywhere:
+ *   v_load v_store                VL elements, any alignment
+ *   v_load_part v_store_part      the first n elements (n clipped to VL); nothing beyond them is
+ *                                 touched, missing lanes load as +0
+ *   v_zero v_set                  all lanes +0, all lanes x
+ *   v_add v_sub v_mul v_div v_sqrt
+ *                                 IEEE operations
+ *   v_fma(a, b, c)                a * b + c rounded once; v_fnma(a, b, c): c - a * b rounded once
+ *   v_min(a, b)                   a < b ? a : b (so b when either is NaN); v_max: a > b ? a : b
+ *   v_abs, v_copysign(a, b)       |a|; |a| with the sign of b
+ *   v_round                       to the nearest integer, ties to even
+ *   v_lt v_le v_eq                a vmask; false where either is NaN
+ *   v_select(m, a, b)             m ? a : b
+ *   v_exp2i(n)                    2^n for integral n of a normal result
+ *   v_scale(a, n)                 a 2^n rounded once, for 1/2 <= |a| <= 2 and integral n, |n| below
+ *                                 twice the largest exponent; NaN where n is
+ *   v_exponent(a), v_mantissa(a)  e and f with a = f * 2^e, 1 <= f < 2, for positive normal a
+ *   v_first(a)                    the first lane
+ *   v_across(a, half)             lane i becomes lane i ^ half; half: a constant power of 2 below VL
+ *   v_transpose(rows)             VL vectors as a VL x VL matrix, transposed in place
+ *   v_words_above(p, x)           a vmask: whether the VL 32-bit words at p are above x
+ * on `whole`, WHOLE_LANES lanes of 64-bit whole numbers, for random words,
+ *   u_set u_add u_xor u_high      all lanes x; a + b; a ^ b; a >> 32
+ *   u_mul                         the product of the low halves
+ *   u_store_words(p, a, b, c, d)  the low halves of a, b, c, d of one lane after the other
+ *   u_count                       0, 1, 2 ... in the lanes in the order of u_store_words
+ * and the register tile of the matrix multiply, TILE_ROWS x (TILE_VECS * VL). */
+#ifndef DEEPC_VEC_H
+#define DEEPC_VEC_H
+
+#include "real.h"
+
+/* For functions that take constants which must reach the loops they bound. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#if defined(DEEPC_ISA_AVX512)
+#include "isa/avx512.h"
+#elif defined(DEEPC_ISA_AVX2)
+#include "isa/avx2.h"
+#elif defined(DEEPC_ISA_NEON)
+#include "isa/neon.h"
+#elif defined(DEEPC_ISA_PORTABLE) || defined(DEEPC_ISA_FMA)
+#include "isa/scalar.h"
+#else
+#error "define DEEPC_ISA_<NAME>"
+#endif
+
+/* v_min and v_max let NaN pass from the second argument only; these clip x and keep its NaN. */
+static inline vec v_at_least(vec x, real low) { return v_max(v_set(low), x); }
+static inline vec v_at_most(vec x, real high) { return v_min(v_set(high), x); }
+
+/* The registers that together hold the 16 virtual lanes of a reduction. */
+enum { SUM_VECS = SUM_LANES / VL };
+
+/* The fixed tree over the virtual lanes: i and i + 8, i + 4, i + 2, i + 1. The first `count`
+ * registers are in use (a constant at every call); accumulators start from +0, so the others, +0,
+ * can be left out. Every lane of the result is the sum. */
+ALWAYS_INLINE vec lanes_sum(int count, const vec acc[]) {
+    vec part[SUM_VECS];
+    if (count > SUM_VECS) count = SUM_VECS;
+#pragma GCC unroll 16
+    for (int i = 0; i < count; i++) part[i] = acc[i];
+#pragma GCC unroll 4
+    for (int half = SUM_VECS / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i + half < count; i++) part[i] = v_add(part[i], part[i + half]);
+        if (count > half) count = half;
+    }
+#pragma GCC unroll 4
+    for (int half = VL / 2; half > 0; half /= 2) part[0] = v_add(part[0], v_across(part[0], half));
+    return part[0];
+}
+static inline real sum_tree(const vec acc[SUM_VECS]) { return v_first(lanes_sum(SUM_VECS, acc)); }
+
+/* The largest of all lanes, in every lane; where one is NaN, any of them. */
+ALWAYS_INLINE vec lanes_max(vec a) {
+#pragma GCC unroll 4
+    for (int half = VL / 2; half > 0; half /= 2) a = v_max(a, v_across(a, half));
+    return a;
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* Numbers that decide how work is cut: none of them can change a result, only the time it takes.
+ *
+ * Each was found by measurement; the comment says what it balances. */
+#ifndef DEEPC_TUNING_H
+#define DEEPC_TUNING_H
+
+/* ---- Elementwise functions, reductions, updates (typed/api.c, typed/optimizer.c) ------------- */
+
+/* Waking another thread and waiting for it costs some 5 to 10 us, in which one thread computes
+ * 30,000 elements of exp or moves 100,000 through the caches. Work of fewer elements than this
+ * stays on the thread that called. */
+#define SPLIT_ELEMENTS ((size_t)1 << 17)
+/* Elements of one task: a multiple of SUM_BLOCK; small enough that unequal threads end together. */
+#define TASK_ELEMENTS ((size_t)1 << 15)
+
+/* Block sums that wait to be added in order, between two rounds of threads. */
+#define SUMS_AT_ONCE 256
+
+/* An update is bound by memory as soon as it is large, and in the caches it is short: threads help
+ * late. */
+#define SPLIT_UPDATE_ELEMENTS ((size_t)1 << 18)
+#define TASK_UPDATE_ELEMENTS ((size_t)1 << 16)
+
+/* ---- Matrix products (typed/gemm.c)
+ * --------------------------------------------------------------- */
+
+/* A block of packed a: GEMM_ROWS x K_BLOCK floats are 224 KiB, a quarter of a second-level cache of
+ * 1 MiB and less than half of 512 KiB, so that the panels of b pass through beside it. */
+#define GEMM_ROWS ((size_t)224)
+/* A block of packed b: K_BLOCK x GEMM_COLS floats are 1 MiB, for the third level. */
+#define GEMM_COLS ((size_t)1024)
+/* Packing reads and writes each operand once more; the panels pay that back when each is used by
+ * enough tiles. */
+#define PACK_ROWS ((size_t)200)
+#define PACK_COLS ((size_t)200)
+/* With a transposed b, so many rows are cheaper as products of a matrix and a vector than packing
+ * all of b. */
+#define GEMV_ROWS ((size_t)2)
+/* Multiply-adds below which the time to wake a thread is not worth it: some 15 us of one core at 60
+ * per ns. */
+#define GEMM_THREAD_WORK 1.0e6
+
+/* ---- Networks (typed/network.c)
+ * --------------------------------------------------------------------- */
+
+/* Multiply-adds between two looks at the clock while training: some microseconds, so that looking
+ * is free and a call ends in time. */
+#define TRAIN_CLOCK_WORK ((size_t)1 << 16)
+
+#endif

@@ -1,0 +1,272 @@
+/* The public functions over single arrays: each checks its arguments, cuts large work into tasks,
+ * and calls a kernel.
+ *
+ * Tasks are cut at fixed places (multiples of SUM_BLOCK elements, of LOSS_ROWS rows), so the number
+ * of threads cannot be seen in a result. The products are in gemm.c, the optimizers in optimizer.c,
+ * the networks in network.c. */
+#include <math.h>
+
+#include "../deepc.h"
+#include "../threads.h"
+#include "../tuning.h"
+#include "tables.h"
+
+/* ---- Work over threads --------------------------------------------------------------------------
+ */
+
+/* One call's arguments; each function uses some of them. An item is an element, or a row of `cols`
+ * elements. */
+typedef struct job {
+    void (*run)(const struct job *job, size_t start, size_t n); /* n items from `start` on */
+    size_t items, items_each; /* all of them; in one task */
+    const kernel_table *kernel;
+    int kind; /* dc_activation or dc_loss */
+    size_t cols;
+    const real *x, *x2;
+    const int64_t *labels;
+    real *y;
+    real factor;
+    uint64_t key, counter, threshold;
+} job;
+
+static void run_task(void *context, size_t task) {
+    const job *j = context;
+    const size_t start = task * j->items_each, left = j->items - start;
+    j->run(j, start, left < j->items_each ? left : j->items_each);
+}
+
+/* Runs j over all items of `size` elements each. */
+static int run(job *j, size_t size) {
+    if (size == 0 || j->items < (SPLIT_ELEMENTS + size - 1) / size) {
+        j->run(j, 0, j->items);
+        return DC_OK;
+    }
+    j->items_each = (TASK_ELEMENTS + size - 1) / size;
+    dc_parallel_for((j->items + j->items_each - 1) / j->items_each, dc_threads_available(),
+                    run_task, j);
+    return DC_OK;
+}
+
+/* Whether no array of rows x cols reals can be so large. */
+static int too_large(size_t rows, size_t cols) {
+    return cols > 0 && rows > PTRDIFF_MAX / sizeof(real) / cols;
+}
+
+/* ---- Elementwise functions ----------------------------------------------------------------------
+ */
+
+static int elementwise(job *j) {
+    if (j->items == 0) return DC_OK;
+    if (!j->x || !j->y) return DC_BAD_POINTER;
+    if (too_large(j->items, 1)) return DC_BAD_SIZE;
+    j->kernel = TYPED(dc_kernels)();
+    return run(j, 1);
+}
+
+static void run_exp(const job *j, size_t start, size_t n) {
+    j->kernel->exponential(n, j->x + start, j->y + start);
+}
+
+int TYPED(dc_exp)(size_t n, const real *x, real *y) {
+    job j = {.run = run_exp, .items = n, .x = x, .y = y};
+    return elementwise(&j);
+}
+
+static void run_log(const job *j, size_t start, size_t n) {
+    j->kernel->logarithm(n, j->x + start, j->y + start);
+}
+
+int TYPED(dc_log)(size_t n, const real *x, real *y) {
+    job j = {.run = run_log, .items = n, .x = x, .y = y};
+    return elementwise(&j);
+}
+
+static void run_scale(const job *j, size_t start, size_t n) {
+    j->kernel->scale(j->factor, n, j->x + start, j->y + start);
+}
+
+int TYPED(dc_scale)(double factor, size_t n, const real *x, real *y) {
+    job j = {.run = run_scale, .items = n, .factor = (real)factor, .x = x, .y = y};
+    return elementwise(&j);
+}
+
+static int is_activation(int activation) {
+    return activation >= DC_IDENTITY && activation <= DC_RELU;
+}
+
+static void run_forward(const job *j, size_t start, size_t n) {
+    j->kernel->activation_forward(j->kind, n, j->x + start, j->y + start);
+}
+
+int TYPED(dc_activation_forward)(int activation, size_t n, const real *x, real *y) {
+    if (!is_activation(activation)) return DC_BAD_NAME;
+    job j = {.run = run_forward, .items = n, .kind = activation, .x = x, .y = y};
+    return elementwise(&j);
+}
+
+static void run_backward(const job *j, size_t start, size_t n) {
+    j->kernel->activation_backward(j->kind, n, j->x + start, j->x2 + start, j->y + start);
+}
+
+int TYPED(dc_activation_backward)(int activation, size_t n, const real *y, const real *d_y,
+                                  real *d_x) {
+    if (!is_activation(activation)) return DC_BAD_NAME;
+    if (n > 0 && !d_y) return DC_BAD_POINTER;
+    job j = {.run = run_backward, .items = n, .kind = activation, .x = y, .x2 = d_y, .y = d_x};
+    return elementwise(&j);
+}
+
+static void run_dropout(const job *j, size_t start, size_t n) {
+    j->kernel->dropout(j->key, j->counter, start, j->threshold, n, j->x + start, j->y + start);
+}
+
+int TYPED(dc_dropout)(uint64_t key, uint64_t counter, double rate, size_t n, const real *x,
+                      real *y) {
+    if (!(rate >= 0 && rate <= 1)) return DC_BAD_VALUE;
+    job j = {.run = run_dropout, .items = n, .key = key, .counter = counter, .x = x, .y = y};
+    j.threshold = (uint64_t)(rate * 0x1p32 + 0.5); /* of 2^32 words, so many are dropped */
+    return elementwise(&j);
+}
+
+/* ---- Softmax ------------------------------------------------------------------------------------
+ */
+
+static int rowwise(job *j) {
+    if (j->items == 0 || j->cols == 0) return DC_OK;
+    if (!j->x || !j->y) return DC_BAD_POINTER;
+    if (too_large(j->items, j->cols)) return DC_BAD_SIZE;
+    j->kernel = TYPED(dc_kernels)();
+    return run(j, j->cols);
+}
+
+static void run_softmax(const job *j, size_t start, size_t n) {
+    const size_t at = start * j->cols;
+    j->kernel->softmax(n, j->cols, j->x + at, j->y + at);
+}
+
+int TYPED(dc_softmax)(size_t rows, size_t cols, const real *x, real *y) {
+    job j = {.run = run_softmax, .items = rows, .cols = cols, .x = x, .y = y};
+    return rowwise(&j);
+}
+
+static void run_softmax_backward(const job *j, size_t start, size_t n) {
+    const size_t at = start * j->cols;
+    j->kernel->softmax_backward(n, j->cols, j->x + at, j->x2 + at, j->y + at);
+}
+
+int TYPED(dc_softmax_backward)(size_t rows, size_t cols, const real *y, const real *d_y,
+                               real *d_x) {
+    if (rows > 0 && cols > 0 && !d_y) return DC_BAD_POINTER;
+    job j = {.run = run_softmax_backward, .items = rows, .cols = cols, .x = y, .x2 = d_y, .y = d_x};
+    return rowwise(&j);
+}
+
+/* ---- Sums and losses ----------------------------------------------------------------------------
+ */
+
+/* A sum over fixed blocks of items: `part` gives the sum of n items from `start` on, and the sum of
+ * several blocks is that of their sums in order. So threads may compute single blocks, if somebody
+ * adds them in order. */
+typedef struct summation {
+    double (*part)(const job *j, size_t start, size_t n);
+    const job *job;
+    size_t block, blocks_each; /* items in a block, blocks in a task */
+    size_t start, items;       /* of this round */
+    double sums[SUMS_AT_ONCE];
+} summation;
+
+static void sum_task(void *context, size_t task) {
+    summation *s = context;
+    for (size_t b = task * s->blocks_each;
+         b < (task + 1) * s->blocks_each && b * s->block < s->items; b++) {
+        const size_t at = b * s->block, left = s->items - at;
+        s->sums[b] = s->part(s->job, s->start + at, left < s->block ? left : s->block);
+    }
+}
+
+/* The sum over all items of `size` elements each; `block`: items that are summed in one piece. */
+static double sum_over(const job *j, double (*part)(const job *j, size_t start, size_t n),
+                       size_t block, size_t size) {
+    const int threads = j->items < (SPLIT_ELEMENTS + size - 1) / size ? 1 : dc_threads_available();
+    if (threads == 1) return part(j, 0, j->items);
+    summation s = {.part = part, .job = j, .block = block};
+    s.blocks_each = (TASK_ELEMENTS / size + block - 1) / block;
+    if (s.blocks_each == 0) s.blocks_each = 1;
+    double total = 0;
+    for (; s.start < j->items; s.start += s.items) {
+        const size_t left = j->items - s.start;
+        s.items = left / block < SUMS_AT_ONCE ? left : block * SUMS_AT_ONCE;
+        const size_t blocks = (s.items + block - 1) / block;
+        dc_parallel_for((blocks + s.blocks_each - 1) / s.blocks_each, threads, sum_task, &s);
+        for (size_t b = 0; b < blocks; b++) total += s.sums[b];
+    }
+    return total;
+}
+
+static double part_sum(const job *j, size_t start, size_t n) {
+    return j->kernel->sum(n, j->x + start);
+}
+
+double TYPED(dc_sum)(size_t n, const real *x) {
+    if (n == 0) return 0;
+    if (!x || too_large(n, 1)) return NAN;
+    const job j = {.items = n, .kernel = TYPED(dc_kernels)(), .x = x};
+    return sum_over(&j, part_sum, SUM_BLOCK, 1);
+}
+
+static double part_squared_error(const job *j, size_t start, size_t n) {
+    return j->kernel->squared_error(n, j->x + start, j->x2 + start, j->factor,
+                                    j->y ? j->y + start : NULL);
+}
+
+static double part_cross_entropy(const job *j, size_t start, size_t n) {
+    const size_t at = start * j->cols;
+    return j->kernel->cross_entropy(n, j->cols, j->x + at, j->x2 ? j->x2 + at : NULL,
+                                    j->labels ? j->labels + start : NULL, j->factor,
+                                    j->y ? j->y + at : NULL);
+}
+
+static int check_loss(int loss_kind, size_t rows, size_t cols, const real *predicted,
+                      const real *targets, const int64_t *labels) {
+    if (loss_kind != DC_SQUARED_ERROR && loss_kind != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_NAME;
+    if (labels && (targets || loss_kind == DC_SQUARED_ERROR)) return DC_BAD_POINTER;
+    if (too_large(rows, cols)) return DC_BAD_SIZE;
+    if (rows > 0 && cols > 0 && (!predicted || (!targets && !labels))) return DC_BAD_POINTER;
+    if (labels)
+        for (size_t i = 0; i < rows; i++)
+            if ((uint64_t)labels[i] >= cols) return DC_BAD_LABEL;
+    return DC_OK;
+}
+
+int TYPED(dc_loss)(int loss_kind, size_t rows, size_t cols, const real *predicted,
+                   const real *targets, const int64_t *labels, double scale, double *loss,
+                   real *d_predicted) {
+    const int status = check_loss(loss_kind, rows, cols, predicted, targets, labels);
+    if (status) return status;
+    double total = 0;
+    if (rows > 0 && cols > 0) {
+        job j = {.items = rows,
+                 .kernel = TYPED(dc_kernels)(),
+                 .cols = cols,
+                 .x = predicted,
+                 .x2 = targets,
+                 .labels = labels,
+                 .y = d_predicted,
+                 .factor = (real)scale};
+        if (loss_kind == DC_SQUARED_ERROR) {
+            j.items = rows * cols;
+            total = sum_over(&j, part_squared_error, SUM_BLOCK, 1);
+        } else {
+            total = sum_over(&j, part_cross_entropy, LOSS_ROWS, cols);
+        }
+    }
+    if (loss) *loss = total;
+    return DC_OK;
+}
+
+double TYPED(dc_loss_value)(int loss_kind, size_t rows, size_t cols, const real *predicted,
+                            const real *targets, const int64_t *labels) {
+    double loss = NAN;
+    TYPED(dc_loss)(loss_kind, rows, cols, predicted, targets, labels, 1, &loss, NULL);
+    return loss;
+}

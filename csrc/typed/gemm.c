@@ -1,0 +1,172 @@
+/* Which kernel computes a product, in which blocks, on how many threads.
+ *
+ * The blocking follows Goto and van de Geijn, "Anatomy of high-performance matrix multiplication"
+ * (2008), with one difference: the block of k is fixed by the promise of the same bits. Threads
+ * split the outputs, never k. */
+#include "gemm.h"
+
+#include "../deepc.h"
+#include "../threads.h"
+#include "../tuning.h"
+#include "tables.h"
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* The part of a product that makes rows i .. i + m - 1 and columns j .. j + n - 1 of c. */
+static product part(const product *p, size_t i, size_t m, size_t j, size_t n) {
+    product q = *p;
+    q.m = m;
+    q.n = n;
+    q.a += p->transpose_a ? i : i * p->lda;
+    q.b += p->transpose_b ? j * p->ldb : j;
+    q.c += i * p->ldc + j;
+    if (q.end.bias) q.end.bias += j;
+    if (q.end.outputs) q.end.outputs += (ptrdiff_t)i * q.end.outputs_row + (ptrdiff_t)j;
+    return q;
+}
+
+/* Products with one row or one column that need no packing and no tile; returns 0 where none of
+ * them fits. */
+static int multiply_vector(const kernel_table *kernel, const product *p) {
+    const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb;
+    if (p->m == 1 && (!p->transpose_a || p->lda == 1)) {
+        (p->transpose_b ? kernel->gemv_transposed : kernel->gemv)(p->n, p->k, p->a, p->b, ldb,
+                                                                  p->accumulate, &p->end, p->c);
+        return 1;
+    }
+    /* c is the transpose of op(b)' op(a)'; a bias would be one number for all. */
+    if (p->n == 1 && p->ldc == 1 && (p->transpose_b || p->ldb == 1) && !p->end.bias &&
+        (!p->end.outputs || p->end.outputs_row == 1)) {
+        (p->transpose_a ? kernel->gemv : kernel->gemv_transposed)(p->m, p->k, p->b, p->a, lda,
+                                                                  p->accumulate, &p->end, p->c);
+        return 1;
+    }
+    return 0;
+}
+
+/* Products whose operands are read where they are. */
+static void multiply_in_place(const kernel_table *kernel, const product *p) {
+    const ptrdiff_t lda = (ptrdiff_t)p->lda;
+    kernel->gemm(p->m, p->n, p->k, p->a, p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, p->b,
+                 (ptrdiff_t)p->ldb, p->accumulate, &p->end, p->c, (ptrdiff_t)p->ldc);
+}
+
+/* Products whose operands are copied into panels in the order in which the tile reads them. */
+static int multiply_packed(const kernel_table *kernel, const product *p) {
+    const size_t rows = smaller(GEMM_ROWS / (size_t)kernel->tile_rows * (size_t)kernel->tile_rows,
+                                round_up(p->m, (size_t)kernel->tile_rows));
+    const size_t cols = smaller(GEMM_COLS, round_up(p->n, (size_t)kernel->tile_cols));
+    const size_t depth = smaller(p->k, K_BLOCK);
+    /* One line more than needed keeps the panels of a and b from the same sets of the cache. */
+    real *packed_b = dc_thread_scratch((rows * depth + cols * depth) * sizeof(real) + 64);
+    if (!packed_b) return DC_NO_MEMORY;
+    real *packed_a = packed_b + cols * depth + 64 / sizeof(real);
+    const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
+
+    for (size_t j = 0; j < p->n; j += cols) {
+        const size_t n = smaller(cols, p->n - j);
+        for (size_t q = 0; q < p->k; q += K_BLOCK) {
+            const size_t k = smaller(K_BLOCK, p->k - q);
+            const int final = q + k == p->k;
+            epilogue end = p->end;
+            if (end.bias) end.bias += j;
+            if (p->transpose_b)
+                kernel->pack_b_transposed(k, n, p->b + j * p->ldb + q, ldb, packed_b);
+            else
+                kernel->pack_b(k, n, p->b + q * p->ldb + j, ldb, packed_b);
+            for (size_t i = 0; i < p->m; i += rows) {
+                const size_t m = smaller(rows, p->m - i);
+                if (end.outputs)
+                    end.outputs = p->end.outputs + (ptrdiff_t)i * end.outputs_row + (ptrdiff_t)j;
+                if (p->transpose_a)
+                    kernel->pack_a(m, k, p->a + q * p->lda + i, 1, lda, packed_a);
+                else
+                    kernel->pack_a(m, k, p->a + i * p->lda + q, lda, 1, packed_a);
+                kernel->gemm_packed(m, n, k, packed_a, packed_b, p->accumulate || q > 0,
+                                    final ? &end : NULL, p->c + i * p->ldc + j, ldc);
+            }
+        }
+    }
+    return DC_OK;
+}
+
+static int multiply_serial(const product *p) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    if (multiply_vector(kernel, p)) return DC_OK;
+    if (p->transpose_b && p->m <= GEMV_ROWS && !p->transpose_a) {
+        for (size_t i = 0; i < p->m; i++) {
+            const product row = part(p, i, 1, 0, p->n);
+            multiply_vector(kernel, &row);
+        }
+        return DC_OK;
+    }
+    const int worth_packing = p->m >= PACK_ROWS && p->n >= PACK_COLS && p->k > 0;
+    if ((p->transpose_b && p->k > 0) || worth_packing) return multiply_packed(kernel, p);
+    multiply_in_place(kernel, p);
+    return DC_OK;
+}
+
+/* The outputs as a grid of tasks, rows_each x cols_each but for the last ones. */
+typedef struct split {
+    const product *whole;
+    size_t rows_each, cols_each, across;
+    _Atomic int status;
+} split;
+
+static void multiply_part(void *context, size_t task) {
+    split *s = context;
+    const size_t i = task / s->across * s->rows_each, j = task % s->across * s->cols_each;
+    const product q = part(s->whole, i, smaller(s->rows_each, s->whole->m - i), j,
+                           smaller(s->cols_each, s->whole->n - j));
+    const int status = multiply_serial(&q);
+    if (status) s->status = status;
+}
+
+int TYPED(dc_multiply)(const product *p) {
+    if (p->m == 0 || p->n == 0) return DC_OK;
+    const double work = (double)p->m * (double)p->n * (double)(p->k + 1);
+    if (work < GEMM_THREAD_WORK) return multiply_serial(p);
+    const int threads = dc_threads_available();
+    if (threads == 1) return multiply_serial(p);
+
+    /* Cut the longer side, at the tile's edges, so that each thread reads as little as possible
+     * twice. */
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    size_t parts = (size_t)(work / GEMM_THREAD_WORK * 2);
+    parts = smaller(parts, (size_t)threads);
+    split s = {.whole = p, .rows_each = p->m, .cols_each = p->n, .across = 1, .status = DC_OK};
+    size_t down = 1;
+    if (p->m >= p->n) {
+        s.rows_each = round_up((p->m + parts - 1) / parts, (size_t)kernel->tile_rows);
+        down = (p->m + s.rows_each - 1) / s.rows_each;
+    } else {
+        s.cols_each = round_up((p->n + parts - 1) / parts, (size_t)kernel->tile_cols);
+        s.across = (p->n + s.cols_each - 1) / s.cols_each;
+    }
+    dc_parallel_for(down * s.across, threads, multiply_part, &s);
+    return s.status;
+}
+
+int TYPED(dc_matmul)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const real *a,
+                     size_t lda, const real *b, size_t ldb, int accumulate, const real *bias,
+                     int activation, real *c, size_t ldc) {
+    if (activation < DC_IDENTITY || activation > DC_RELU) return DC_BAD_NAME;
+    if (lda < (transpose_a ? m : k) || ldb < (transpose_b ? k : n) || ldc < n) return DC_BAD_SIZE;
+    if (m == 0 || n == 0) return DC_OK;
+    if (!c || (k > 0 && (!a || !b))) return DC_BAD_POINTER;
+    const product p = {.transpose_a = transpose_a != 0,
+                       .transpose_b = transpose_b != 0,
+                       .m = m,
+                       .n = n,
+                       .k = k,
+                       .a = a,
+                       .lda = lda,
+                       .b = b,
+                       .ldb = ldb,
+                       .accumulate = accumulate != 0,
+                       .end = {.bias = bias, .activation = activation},
+                       .c = c,
+                       .ldc = ldc};
+    return TYPED(dc_multiply)(&p);
+}
