@@ -1,0 +1,144 @@
+/* dc_matmul against the order of sum that its comment promises, computed with the C library's fma:
+ * bit for bit on every instruction set with fused multiply-add, to rounding on the portable build.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "deepc.h"
+
+#define GUARD 12345.0f
+
+static unsigned state = 1;
+static double random_value(void) {
+    state = state * 1664525u + 1013904223u;
+    return (double)(state >> 8) / (1 << 23) - 1;
+}
+
+/* Element (i, j) of the product, started from c where it accumulates. */
+static float element(int ta, int tb, size_t i, size_t j, size_t k, const float *a, size_t lda,
+                     const float *b, size_t ldb, int accumulate, float c) {
+    float total = c;
+    int started = accumulate;
+    size_t p = 0;
+    do {
+        const size_t end = k - p < 256 ? k : p + 256;
+        float block = 0;
+        for (; p < end; p++)
+            block = fmaf(ta ? a[p * lda + i] : a[i * lda + p], tb ? b[j * ldb + p] : b[p * ldb + j],
+                         block);
+        total = started ? total + block : block;
+        started = 1;
+    } while (p < k);
+    return total;
+}
+
+static float activate(int activation, float x) {
+    float y;
+    dc_activation_forward_f32(activation, 1, &x, &y);
+    return y;
+}
+
+static void check_product(int ta, int tb, size_t m, size_t n, size_t k, int accumulate,
+                          int with_bias, int activation, int exact) {
+    const size_t lda = (ta ? m : k) + 1, ldb = (tb ? k : n) + 2, ldc = n + 3;
+    const size_t size_a = (ta ? k : m) * lda + 1, size_b = (tb ? n : k) * ldb + 1,
+                 size_c = m * ldc + 1;
+    float *memory = malloc((size_a + size_b + size_c + n + 1) * sizeof *memory);
+    float *start = malloc(size_c * sizeof *start);
+    CHECK(memory && start);
+    /* One element off any alignment. */
+    float *a = memory + 1, *b = a + size_a, *bias = b + size_b, *c = bias + n;
+    for (float *x = a; x < c; x++) *x = (float)random_value();
+    for (size_t i = 0; i < size_c - 1; i++)
+        c[i] = start[i] = i % ldc < n ? (float)random_value() : GUARD;
+
+    CHECK(dc_matmul_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, with_bias ? bias : NULL,
+                        activation, c, ldc) == DC_OK);
+    int wrong = 0;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < ldc && i * ldc + j < size_c - 1; j++) {
+            const float got = c[i * ldc + j];
+            if (j >= n) {
+                wrong += got != GUARD;
+                continue;
+            }
+            float want = element(ta, tb, i, j, k, a, lda, b, ldb, accumulate, start[i * ldc + j]);
+            if (with_bias) want += bias[j];
+            want = activate(activation, want);
+            wrong += exact ? memcmp(&got, &want, sizeof got) != 0
+                           : !(fabsf(got - want) <= 1e-5f * (1 + (float)k));
+        }
+    if (wrong)
+        printf("%s ta %d tb %d m %zu n %zu k %zu accumulate %d\n", dc_isa(), ta, tb, m, n, k,
+               accumulate);
+    CHECK(wrong == 0);
+    free(memory);
+    free(start);
+}
+
+static const size_t ms[] = {1, 2, 3, 7, 13, 14, 15, 29, 64, 131};
+static const size_t ns[] = {1, 2, 10, 16, 17, 31, 32, 33, 70, 130};
+static const size_t ks[] = {0, 1, 5, 16, 33, 255, 256, 257, 784};
+#define COUNT(array) (sizeof array / sizeof *array)
+
+static void test_products(void) {
+    for (size_t i = 0; dc_isa_available(i); i++) {
+        CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
+        const int exact = strcmp(dc_isa(), "portable") != 0;
+        for (size_t x = 0; x < COUNT(ms); x++)
+            for (size_t y = 0; y < COUNT(ns); y++)
+                for (size_t z = 0; z < COUNT(ks); z++)
+                    for (int t = 0; t < 4; t++) {
+                        /* All options over the shapes, not all with each: a few thousand products
+                         * in all. */
+                        const size_t turn = x + y + z + (size_t)t;
+                        check_product(t & 1, t >> 1, ms[x], ns[y], ks[z], turn % 2 == 0,
+                                      turn % 3 != 0, (int)(turn % 4), exact);
+                    }
+    }
+    dc_set_isa(dc_isa_available(0));
+}
+
+/* Large enough for the threads to take part: the same bits as with one. */
+static void test_threads(void) {
+    const size_t sizes[][3] = {{300, 300, 300}, {1000, 40, 600}, {40, 1000, 600}, {1, 4000, 800}};
+    for (size_t s = 0; s < COUNT(sizes); s++) {
+        const size_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+        float *a = malloc(m * k * sizeof *a), *b = malloc(k * n * sizeof *b);
+        float *one = malloc(m * n * sizeof *one), *four = malloc(m * n * sizeof *four);
+        CHECK(a && b && one && four);
+        for (size_t i = 0; i < m * k; i++) a[i] = (float)random_value();
+        for (size_t i = 0; i < k * n; i++) b[i] = (float)random_value();
+        for (int t = 0; t < 4; t++) {
+            const size_t lda = t & 1 ? m : k, ldb = t & 2 ? k : n;
+            dc_set_num_threads(1);
+            CHECK(!dc_matmul_f32(t & 1, t & 2, m, n, k, a, lda, b, ldb, 0, NULL, DC_RELU, one, n));
+            dc_set_num_threads(4);
+            CHECK(!dc_matmul_f32(t & 1, t & 2, m, n, k, a, lda, b, ldb, 0, NULL, DC_RELU, four, n));
+            CHECK(memcmp(one, four, m * n * sizeof *one) == 0);
+        }
+        free(a);
+        free(b);
+        free(one);
+        free(four);
+    }
+}
+
+static void test_arguments(void) {
+    float x[4] = {0};
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, x, 1, x + 1, 1, 0, NULL, 9, x + 2, 1) == DC_BAD_NAME);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 2, x, 1, x + 1, 1, 0, NULL, 0, x + 2, 1) == DC_BAD_SIZE);
+    CHECK(dc_matmul_f32(0, 0, 1, 2, 1, x, 1, x + 1, 2, 0, NULL, 0, x + 2, 1) == DC_BAD_SIZE);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, NULL, 1, x + 1, 1, 0, NULL, 0, x + 2, 1) == DC_BAD_POINTER);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, x, 1, x + 1, 1, 0, NULL, 0, NULL, 1) == DC_BAD_POINTER);
+    CHECK(dc_matmul_f32(0, 0, 0, 1, 1, NULL, 1, NULL, 1, 0, NULL, 0, NULL, 1) == DC_OK);
+}
+
+int main(void) {
+    test_products();
+    test_threads();
+    test_arguments();
+    return check_result();
+}
