@@ -6,7 +6,7 @@
  * of a network follow each other closely.
  *
  * Fork: the child has none of the workers, so a handler in the child forgets them. There is none
- * before the fork: it would have to wait for the end of a job, which may be waiting for the fork. */
+ * before the fork: it would have to wait for the end of a job, which may wait for the fork. */
 #if !defined(_WIN32)
 #define _GNU_SOURCE /* sched_getaffinity, clock_gettime */
 #endif
@@ -58,6 +58,7 @@ static void condition_wait(condition *c, dc_lock *lock) {
 }
 static void condition_wake_one(condition *c) { WakeConditionVariable(c); }
 static void condition_wake_all(condition *c) { WakeAllConditionVariable(c); }
+static void give_way(void) { SwitchToThread(); }
 
 double dc_seconds(void) {
     LARGE_INTEGER now, frequency;
@@ -113,6 +114,7 @@ static void condition_init(condition *c) { pthread_cond_init(c, NULL); }
 static void condition_wait(condition *c, dc_lock *lock) { pthread_cond_wait(c, lock); }
 static void condition_wake_one(condition *c) { pthread_cond_signal(c); }
 static void condition_wake_all(condition *c) { pthread_cond_broadcast(c); }
+static void give_way(void) { sched_yield(); }
 
 double dc_seconds(void) {
     struct timespec now;
@@ -180,13 +182,15 @@ static int keep_until_exit(void *memory) {
 }
 #endif
 
-/* What a waiting loop does in each turn, so that the other thread of the core gets its units. */
-static void relax(void) {
+/* What a waiting loop does in each turn: lets the other thread of the core have its units, and now
+ * and then a thread that waits for this CPU, which may be the one that is waited for. */
+static void relax(int turn) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("isb"); /* yield does nothing on most cores */
 #endif
+    if (turn % 32 == 31) give_way();
 }
 
 /* ---- How many threads ------------------------------------------------------------------------ */
@@ -226,54 +230,55 @@ static int read_after(char *text, size_t size, const char *group, const char *na
     return read_text(path, text + used, size - used);
 }
 
-/* The least limit of `group` (a path that begins with a slash) below `mount` and those above. In a
- * container the path may be that of the host, which is not there; its own group is the root. */
-static int cpus_of_group(const char *mount, const char *group) {
+/* The least limit of `group` (a path that begins with a slash) and those above it. In a container
+ * the path may be that of the host, which is not there; its own group is the root. */
+static int cpus_of_group(const char *root, const char *hierarchy, const char *group) {
     char path[PATH_SIZE];
-    const int length = snprintf(path, sizeof path, "%s%s", mount, group);
+    const int length = snprintf(path, sizeof path, "%s/%s%s", root, hierarchy, group);
     if (length < 0 || length >= PATH_SIZE) return 0;
+    const char *mount_end = path + strlen(root) + 1 + strlen(hierarchy);
     int least = 0;
     for (;;) {
         char text[128] = "";
-        if (read_after(text, sizeof text, path, "cpu.max")) /* version 2: both numbers */
-            least = tighter(least, dc_cpus_of_quota(text));
-        else if (read_after(text, sizeof text, path, "cpu.cfs_quota_us") &&
-                 read_after(text, sizeof text, path, "cpu.cfs_period_us"))
+        if (read_after(text, sizeof text, path, "cpu.max") || /* version 2: both numbers */
+            (read_after(text, sizeof text, path, "cpu.cfs_quota_us") &&
+             read_after(text, sizeof text, path, "cpu.cfs_period_us")))
             least = tighter(least, dc_cpus_of_quota(text));
         char *slash = strrchr(path, '/');
-        if (!slash || slash < path + strlen(mount)) return least;
+        if (!slash || slash < mount_end) return least;
         *slash = 0;
     }
 }
 
+/* Whether `name` is one of a list with commas. */
+static int is_listed(const char *name, const char *list) {
+    const size_t length = strlen(name);
+    for (; *list; list += strcspn(list, ","), list += *list == ',')
+        if (strcspn(list, ",") == length && strncmp(list, name, length) == 0) return 1;
+    return 0;
+}
+
 int dc_cpus_of_cgroups(const char *cgroups, const char *root) {
+    char line[PATH_SIZE];
     int least = 0;
-    /* Lines are "number:controllers:/path"; version 2 has one, without controllers. */
-    for (const char *line = cgroups; *line;) {
-        char text[2048], mount[PATH_SIZE / 2];
-        const size_t length = strcspn(line, "\n");
-        snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : 0), line);
-        line += length + (line[length] == '\n');
-        char *controllers = strchr(text, ':');
+    for (const char *next; *cgroups; cgroups = next) {
+        const size_t length = strcspn(cgroups, "\n");
+        next = cgroups + length + (cgroups[length] == '\n');
+        if (length >= sizeof line) continue;
+        memcpy(line, cgroups, length);
+        line[length] = 0;
+        /* "number:controllers:/path"; version 2 has one line, without controllers. */
+        char *controllers = strchr(line, ':');
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group) continue;
         *controllers++ = *group++ = 0;
         if (!*controllers) {
-            least = tighter(least, cpus_of_group(root, group));
-            snprintf(mount, sizeof mount, "%s/unified", root);
-            least = tighter(least, cpus_of_group(mount, group));
-            continue;
+            least = tighter(least, cpus_of_group(root, ".", group));
+            least = tighter(least, cpus_of_group(root, "unified", group));
+        } else if (is_listed("cpu", controllers)) {
+            least = tighter(least, cpus_of_group(root, "cpu", group));
+            least = tighter(least, cpus_of_group(root, controllers, group));
         }
-        char list[2048 + 2];
-        snprintf(list, sizeof list, ",%s,", controllers);
-        if (!strstr(list, ",cpu,")) continue;
-        snprintf(mount, sizeof mount, "%s/cpu", root);
-        int limit = cpus_of_group(mount, group);
-        if (!limit && strlen(root) + strlen(controllers) + 2 < sizeof mount) {
-            snprintf(mount, sizeof mount, "%s/%s", root, controllers);
-            limit = cpus_of_group(mount, group);
-        }
-        least = tighter(least, limit);
     }
     return least;
 }
@@ -371,10 +376,8 @@ static void await_job(uint32_t last) {
     if (!atomic_exchange_explicit(&pool.crowded, 0, memory_order_relaxed) &&
         atomic_load_explicit(&num_threads, memory_order_relaxed) <= pool.cpus) {
         const double until = dc_seconds() + LOOK_OUT_SECONDS;
-        do {
-            for (int i = 0; i < 32; i++, relax())
-                if (is_open(atomic_load_explicit(&pool.gate, memory_order_relaxed), last)) return;
-        } while (dc_seconds() < until);
+        for (int turn = 0; turn % 32 || dc_seconds() < until; relax(turn++))
+            if (is_open(atomic_load_explicit(&pool.gate, memory_order_relaxed), last)) return;
     }
     /* This thread counts itself, then looks at the gate; a caller opens the gate, then looks at the
      * count: one of them sees the other. */
@@ -456,10 +459,8 @@ static void close_gate(void) {
     uint64_t gate = atomic_fetch_and(&pool.gate, ~(GATE_JOINED - 1));
     if (!joined(gate)) return;
     const double until = dc_seconds() + LOOK_OUT_SECONDS;
-    do {
-        for (int i = 0; i < 32; i++, relax())
-            if (!joined(atomic_load(&pool.gate))) return;
-    } while (dc_seconds() < until);
+    for (int turn = 0; turn % 32 || dc_seconds() < until; relax(turn++))
+        if (!joined(atomic_load(&pool.gate))) return;
     dc_lock_acquire(&pool.lock);
     atomic_fetch_or(&pool.gate, GATE_SLEEPS);
     while (joined(atomic_load(&pool.gate))) condition_wait(&pool.left, &pool.lock);

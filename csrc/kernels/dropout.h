@@ -52,7 +52,7 @@ static void dropout(uint64_t key, uint64_t counter, uint64_t first, uint64_t thr
     }
     const uint32_t most_dropped = (uint32_t)(threshold - 1);
     uint32_t words[DROPOUT_WORDS + 2 * VL]; /* a vector may read beyond what is in use */
-    size_t skip = first % 4;                /* words of the first block that belong to elements before */
+    size_t skip = first % 4; /* words of the first block that belong to elements before */
     for (size_t i = 0; i < n;) {
         const uint64_t block = (first + i) / 4;
         if (skip + n - i > 4 * WHOLE_LANES)

@@ -106,8 +106,7 @@ ALWAYS_INLINE row_parts row_short(const int vecs, size_t last, const real *x, co
         }
         parts.dot = x[*label] - v_first(largest);
     }
-#pragma GCC unroll 4
-    for (int v = 0; v < vecs; v++) row[v] = v_exp(row[v]);
+    row_exp(vecs, last, row);
     const vec total = row_sum(vecs, row);
     parts.total = v_first(total);
     if (d) {

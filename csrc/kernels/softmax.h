@@ -16,15 +16,27 @@
 /* A row of up to this many vectors is kept in registers. */
 enum { ROW_VECS = 4 };
 
-/* The first n lanes of a row's last vector; the others are -inf, which is never the largest and
- * whose exponential adds +0. Adding +0 changes no number (but -0, which does not matter here). */
-ALWAYS_INLINE vec load_padded(const real *x, size_t n) {
+/* 0 in the first n lanes, -inf in the others. */
+ALWAYS_INLINE vec padding(size_t n) {
 #define INF (-(real)__builtin_inf())
-    static const real padding[2 * SUM_LANES] = {
+    static const real window[2 * SUM_LANES] = {
         0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
         INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF, INF};
 #undef INF
-    return v_add(v_load_part(x, n), v_load(padding + SUM_LANES - n));
+    return v_load(window + SUM_LANES - n);
+}
+
+/* The first n lanes of a row's last vector; the others are -inf, which is never the largest. Adding
+ * +0 changes no number (but -0, which does not matter here). */
+ALWAYS_INLINE vec load_padded(const real *x, size_t n) {
+    return v_add(v_load_part(x, n), padding(n));
+}
+
+/* exp of the first n lanes, +0 in the others. Those are given 0, because the way to the result +0
+ * leads through tiny numbers, on which processors are slow. */
+ALWAYS_INLINE vec exp_part(vec x, size_t n) {
+    const vmask used = v_eq(padding(n), v_zero());
+    return v_select(used, v_exp(v_select(used, x, v_zero())), v_zero());
 }
 
 /* ---- Rows in registers: `vecs` vectors, the last one of `last` lanes ------------------------- */
@@ -42,6 +54,12 @@ ALWAYS_INLINE void row_store(const int vecs, size_t last, const vec row[ROW_VECS
         v_store(y + (vecs - 1) * VL, row[vecs - 1]);
     else
         v_store_part(y + (vecs - 1) * VL, row[vecs - 1], last);
+}
+
+ALWAYS_INLINE void row_exp(const int vecs, size_t last, vec row[ROW_VECS]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs - 1; v++) row[v] = v_exp(row[v]);
+    row[vecs - 1] = exp_part(row[vecs - 1], last);
 }
 
 /* The sum of a row in virtual lanes. */
@@ -67,7 +85,8 @@ ALWAYS_INLINE void softmax_short(const int vecs, size_t rows, size_t cols, const
         row_load(vecs, last, x, row);
         const vec largest = row_max(vecs, row);
 #pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) row[v] = v_exp(v_sub(row[v], largest));
+        for (int v = 0; v < vecs; v++) row[v] = v_sub(row[v], largest);
+        row_exp(vecs, last, row);
         const vec sum = row_sum(vecs, row);
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) row[v] = v_div(row[v], sum);
@@ -110,7 +129,7 @@ ALWAYS_INLINE real exp_and_sum(const int store, size_t n, const real *x, real la
             real tail[SUM_LANES] = {0};
             for (int v = 0; i < end; i += VL, v++) {
                 const size_t lanes = end - i < VL ? end - i : VL;
-                const vec a = v_exp(v_sub(load_padded(x + i, lanes), m));
+                const vec a = exp_part(v_sub(v_load_part(x + i, lanes), m), lanes);
                 if (store) v_store_part(e + i, a, lanes);
                 v_store(tail + v * VL, a);
             }

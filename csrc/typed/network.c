@@ -74,13 +74,18 @@ static int set_widths(network *net, size_t cols) {
     return DC_OK;
 }
 
-/* An elementwise layer may overwrite its input if the layer that made it does not need it in
- * backward: a linear layer and dropout do not need their output. An activation does; but dropout
- * after it only puts zeros where the gradient that comes back is zero too, so the derivative there
- * does not matter. */
-static int may_overwrite(const layer *before, const layer *l) {
-    if (l->kind == DC_LAYER_LINEAR) return 0;
-    return !is_activation(before) || l->kind == DC_LAYER_DROPOUT;
+/* Marks the places whose output may stand where their input stood. An elementwise layer may overwrite
+ * what no backward pass needs: the outputs of linear layers and of dropout, not those of activations.
+ * But dropout may overwrite these too: it only puts zeros where the gradient that comes back is zero
+ * as well, so the derivative there does not matter. */
+static void share_buffers(network *net) {
+    int needed = 1; /* what stands in the buffer so far; the caller's input is not to be overwritten */
+    for (size_t i = 0; i < net->count; i++) {
+        place *p = &net->places[i];
+        const int kind = p->layer->kind;
+        p->in_place = i > 0 && kind != DC_LAYER_LINEAR && (!needed || kind == DC_LAYER_DROPOUT);
+        needed = is_activation(p->layer) || (p->in_place && needed);
+    }
 }
 
 int TYPED(dc_network_create)(size_t count, layer *const *layers, network **out) {
@@ -108,9 +113,9 @@ int TYPED(dc_network_create)(size_t count, layer *const *layers, network **out) 
     net->places = places;
     for (size_t i = 0; i < count; i++) {
         places[i].layer = layers[i];
-        places[i].in_place = i > 0 && may_overwrite(layers[i - 1], layers[i]);
         for (size_t j = i + 1; j < count; j++) places[i].shared |= layers[j] == layers[i];
     }
+    share_buffers(net);
     if (first && set_widths(net, first)) {
         free(net);
         free(places);
@@ -160,10 +165,8 @@ static int reserve(network *net, size_t rows, size_t cols) {
     if (rows == 0 || cols == 0 || (net->inputs && cols != net->inputs)) return DC_BAD_SIZE;
     if (rows <= net->capacity && cols == net->capacity_cols) return DC_OK;
     if (!net->inputs) set_widths(net, cols);
-    /* 64-bit sizes cannot overflow here once this holds. */
-    if (rows > (size_t)1 << 40 || net->widest > (size_t)1 << 20 ||
-        rows > ((size_t)1 << 40) / net->widest)
-        return DC_NO_MEMORY;
+    /* Within this, the sizes below cannot overflow; beyond it no machine has the memory. */
+    if (rows > ((size_t)1 << 40) / net->widest) return DC_NO_MEMORY;
     net->cols = cols;
     const size_t size = lay_out(net, NULL, rows) * sizeof(real) + 64;
     free(net->memory);

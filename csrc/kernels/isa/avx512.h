@@ -184,7 +184,8 @@ static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
 }
 #else
 static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
-    return _mm256_cmpgt_epu32_mask(_mm256_loadu_si256((const __m256i *)p), _mm256_set1_epi32((int)x));
+    return _mm256_cmpgt_epu32_mask(_mm256_loadu_si256((const __m256i *)p),
+                                   _mm256_set1_epi32((int)x));
 }
 #endif
 
