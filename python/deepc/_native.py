@@ -1,0 +1,886 @@
+"""The one module that crosses into C.
+
+Everything above it hands over Python values. Here their dtype, shape, contiguity and aliasing are checked
+once, errors name the argument, and pointers go down to the library. Nothing else imports ``_deepc``.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, SupportsIndex, cast
+
+import numpy as np
+
+from deepc._deepc import ffi, lib
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+
+ACTIVATIONS = {
+    "sigmoid": lib.DC_SIGMOID,
+    "tanh": lib.DC_TANH,
+    "relu": lib.DC_RELU,
+}
+
+_from_buffer = ffi.from_buffer
+_ndarray = np.ndarray
+_empty = np.empty
+
+
+# ---- Status, version, machine ----------------------------------------------------------------------
+
+
+def check(status: int, what: str = "") -> None:
+    """Raise what a status of the library means; `what` names the call or its argument."""
+    if not status:
+        return
+    text = ffi.string(lib.dc_status_text(status)).decode()
+    message = f"{what}: {text}" if what else text
+    if status == lib.DC_NO_MEMORY:
+        raise MemoryError(message)
+    if status == lib.DC_BAD_STATE:
+        raise RuntimeError(message)
+    raise ValueError(message)
+
+
+def version() -> str:
+    """Return the version of the library."""
+    return cast(str, ffi.string(lib.dc_version()).decode())
+
+
+def compiler() -> str:
+    """Return the compiler that built the library."""
+    return cast(str, ffi.string(lib.dc_compiler()).decode())
+
+
+def isa() -> str:
+    """Return the instruction set in force."""
+    return cast(str, ffi.string(lib.dc_isa()).decode())
+
+
+def available_isas() -> list[str]:
+    """Return the instruction sets that this machine runs, best first."""
+    names = []
+    while (name := lib.dc_isa_available(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return names
+
+
+def set_isa(name: str) -> None:
+    """Compute with another instruction set, one of `available_isas`.
+
+    Raises
+    ------
+    ValueError
+        If this machine or this build does not have it.
+    """
+    if not isinstance(name, str) or name not in available_isas():
+        raise ValueError(f"name: {name!r} is not one of {', '.join(available_isas())}")
+    check(lib.dc_set_isa(name.encode()), "name")
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call may use.
+
+    At first that is ``DEEPC_NUM_THREADS``, else the number of CPUs that this process may run on.
+    """
+    return cast(int, lib.dc_num_threads())
+
+
+def set_num_threads(count: int) -> None:
+    """Let a call use up to `count` threads. Results do not depend on it.
+
+    Parameters
+    ----------
+    count : int
+        1 or more.
+
+    Raises
+    ------
+    ValueError
+        If `count` is less than 1 or more than the library can start.
+    """
+    number = as_int(count, "count", least=1)
+    check(lib.dc_set_num_threads(min(number, 2**31 - 1)), f"count: {count}")
+
+
+@contextmanager
+def num_threads(count: int) -> Iterator[None]:
+    """Let calls inside a ``with`` block use up to `count` threads.
+
+    Examples
+    --------
+    >>> import deepc
+    >>> with deepc.num_threads(1):
+    ...     deepc.get_num_threads()
+    1
+    """
+    before = get_num_threads()
+    set_num_threads(count)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+# ---- Numbers and arrays that come from outside -----------------------------------------------------
+
+_default_dtype = FLOAT32
+
+
+def as_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
+    """Return float32 or float64 as a NumPy dtype; None is the default one."""
+    if dtype is None:
+        return _default_dtype
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = np.dtype(object)
+    if result == FLOAT32:
+        return FLOAT32
+    if result == FLOAT64:
+        return FLOAT64
+    raise ValueError(f"{name}: expected float32 or float64, got {dtype!r}")
+
+
+def default_dtype() -> np.dtype[Any]:
+    """Return the dtype of new layers: float32, or what `set_default_dtype` said."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Choose the dtype of layers made from now on: ``"float32"`` (as at the start) or ``"float64"``.
+
+    Raises
+    ------
+    ValueError
+        For any other dtype.
+    """
+    global _default_dtype
+    if dtype is None:
+        raise ValueError("dtype: expected float32 or float64, got None")
+    _default_dtype = as_dtype(dtype)
+
+
+def as_int(value: Any, name: str, least: int | None = None) -> int:
+    """Return a whole number; refuse floats, booleans and what is less than `least`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name}: expected an int, got {describe(value)}")
+    number = value.__index__()
+    if least is not None and number < least:
+        raise ValueError(f"{name}: expected at least {least}, got {number}")
+    return number
+
+
+def as_float(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number within [low, high]."""
+    if isinstance(value, (bool, np.bool_, str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and low <= number <= high):
+        limits = f"a finite number from {low} to {high}"
+        raise ValueError(f"{name}: expected {limits}, got {number}")
+    return number
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what came, for an error message."""
+    if isinstance(value, _ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def any_array(value: Any, name: str) -> Array:
+    """Return `value` as an array of whatever it holds; refuse what is ragged."""
+    if isinstance(value, _ndarray):
+        return value
+    try:
+        return np.array(value)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected rows of equal length, got a ragged {type(value).__name__}"
+        ) from None
+
+
+def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array:
+    """Return `value` as a C-contiguous float32 or float64 array.
+
+    Without `dtype`, float32 and float64 arrays keep theirs, and everything else becomes float64, which is
+    what a Python float is.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything but real numbers.
+    ValueError
+        If it is ragged.
+    """
+    array = any_array(value, name)
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        came = describe(value) if kind != "O" else f"{type(value).__name__} of Python objects"
+        raise TypeError(f"{name}: expected real numbers, got {came}")
+    if dtype is None:
+        dtype = FLOAT32 if array.dtype == FLOAT32 else FLOAT64
+    return np.require(array, dtype, "C")
+
+
+def _pointer(array: Array, writable: bool = False) -> Any:
+    """Return a pointer to a C-contiguous array of float32 or float64."""
+    ctype = "float[]" if array.dtype == FLOAT32 else "double[]"
+    return _from_buffer(ctype, array, writable)
+
+
+def _flat(array: Array) -> Array:
+    """Return the array over the same memory whose buffer is contiguous: itself or its transpose."""
+    return array if array.flags.c_contiguous else array.T
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return zeros that start on a cache line."""
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.__array_interface__["data"][0] % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+class _Typed:
+    """The functions of the library for one dtype, and its pointer type."""
+
+    def __init__(self, suffix: str, ctype: str) -> None:
+        self.suffix = suffix
+        self.ctype = ctype
+        for name in dir(lib):
+            if name.startswith("dc_") and name.endswith("_" + suffix):
+                setattr(self, name[3 : -len(suffix) - 1], getattr(lib, name))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+TYPED = {FLOAT32: _Typed("f32", "float[]"), FLOAT64: _Typed("f64", "double[]")}
+
+
+# ---- Kernels over arrays ---------------------------------------------------------------------------
+
+
+def _output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return a new array, or `out` if it can take the result."""
+    if out is None:
+        return _empty(shape, dtype)
+    if not isinstance(out, _ndarray):
+        raise TypeError(f"out: expected an array, got {describe(out)}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out: expected an array of shape {shape} and dtype {dtype}, got {describe(out)}"
+        )
+    if not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError("out: expected a writable C-contiguous array")
+    return out
+
+
+def _matrix(x: Any, name: str, as_column: bool) -> Array:
+    """Return `x` as a float array of two dimensions; a vector becomes one row or one column."""
+    array = x if isinstance(x, _ndarray) and x.dtype in TYPED else as_array(x, name)
+    if array.ndim == 1:
+        array = array[:, None] if as_column else array[None, :]
+    if array.ndim != 2:
+        raise ValueError(f"{name}: expected 1 or 2 dimensions, got shape {array.shape}")
+    return array
+
+
+def _leading(array: Array) -> tuple[Array, bool, int, Any]:
+    """Return an array over the same memory, whether it is transposed, its leading dimension and pointer.
+
+    Rows may lie apart (a slice of columns of a larger array); anything else is copied first.
+    """
+    flags = array.flags
+    if flags.c_contiguous:
+        return array, False, array.shape[1], _pointer(array)
+    if flags.f_contiguous:
+        array = array.T
+        return array, True, array.shape[1], _pointer(array)
+    size = array.itemsize
+    for transposed in (False, True):
+        view = array.T if transposed else array
+        rows, cols = view.shape
+        step, inner = view.strides
+        if inner == size and step >= cols * size and step % size == 0:
+            pointer = ffi.cast(TYPED[view.dtype].ctype[:-2] + " *", view.ctypes.data)
+            return view, transposed, step // size, pointer
+    array = np.ascontiguousarray(array)
+    return array, False, array.shape[1], _pointer(array)
+
+
+def matmul(
+    a: Any, b: Any, out: Array | None = None, transpose_a: bool = False, transpose_b: bool = False
+) -> Array:
+    """Return the matrix product of `a` and `b`, either transposed first if asked.
+
+    Parameters
+    ----------
+    a, b : array_like
+        Matrices whose inner sizes agree after transposing: (m, k) and (k, n). A vector counts as one row of
+        `a` or one column of `b`, and the result then lacks that dimension, as in `numpy.matmul`. Slices of
+        columns and transposed arrays are used where they are. float32 if both are, else float64.
+    out : ndarray, optional
+        Where to put the result: C-contiguous, of its shape and dtype, overlapping neither operand.
+    transpose_a, transpose_b : bool, optional
+        Use the transpose of `a`, of `b`.
+
+    Returns
+    -------
+    ndarray
+        The product, `out` if that was given.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or `out` cannot take the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepc import kernels
+    >>> kernels.matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    if (
+        type(a) is _ndarray
+        and type(b) is _ndarray
+        and out is None
+        and (dtype := a.dtype) is b.dtype
+        and (dtype is FLOAT32 or dtype is FLOAT64)
+        and len(shape_a := a.shape) == 2
+        and len(shape_b := b.shape) == 2
+        and a.flags.c_contiguous
+        and b.flags.c_contiguous
+    ):
+        # The common case, without the general one's several microseconds.
+        k, m = shape_a if transpose_a else shape_a[::-1]
+        n, k_b = shape_b if transpose_b else shape_b[::-1]
+        if k == k_b:
+            typed = TYPED[dtype]
+            ctype = typed.ctype
+            c = _empty((m, n), dtype)
+            status = typed.matmul(
+                transpose_a, transpose_b, m, n, k, _from_buffer(ctype, a), shape_a[1],
+                _from_buffer(ctype, b), shape_b[1], False, ffi.NULL, 0, _from_buffer(ctype, c, True), n,
+            )  # fmt: skip
+            if status:
+                check(status, "matmul")
+            return c
+    return _matmul_any(a, b, out, transpose_a, transpose_b)
+
+
+def _matmul_any(a: Any, b: Any, out: Array | None, transpose_a: bool, transpose_b: bool) -> Array:
+    a_is_vector, b_is_vector = np.ndim(a) == 1, np.ndim(b) == 1
+    a = _matrix(a, "a", as_column=bool(transpose_a))
+    b = _matrix(b, "b", as_column=not transpose_b)
+    if a.dtype != b.dtype:
+        a, b = as_array(a, "a", FLOAT64), as_array(b, "b", FLOAT64)
+    m, k = a.shape[::-1] if transpose_a else a.shape
+    k_b, n = b.shape[::-1] if transpose_b else b.shape
+    if k != k_b:
+        raise ValueError(
+            f"a and b: inner sizes differ, {a.shape}{' transposed' if transpose_a else ''} "
+            f"times {b.shape}{' transposed' if transpose_b else ''}"
+        )
+    shape = (m,) * (not a_is_vector) + (n,) * (not b_is_vector)
+    c = _output(out, shape, a.dtype)
+    if out is not None and (np.may_share_memory(out, a) or np.may_share_memory(out, b)):
+        raise ValueError("out: overlaps a or b")
+    a, turned_a, lda, pointer_a = _leading(a)
+    b, turned_b, ldb, pointer_b = _leading(b)
+    status = TYPED[a.dtype].matmul(
+        bool(transpose_a) != turned_a, bool(transpose_b) != turned_b, m, n, k, pointer_a, lda,
+        pointer_b, ldb, False, ffi.NULL, 0, _pointer(c, True), n,
+    )  # fmt: skip
+    check(status, "matmul")
+    return c
+
+
+def _map_arguments(x: Any, out: Array | None) -> tuple[_Typed, Array, Array]:
+    """Check the input and the output of a function from arrays to arrays of the same shape."""
+    if type(x) is not _ndarray or x.dtype not in TYPED or not x.flags.c_contiguous:
+        x = as_array(x, "x")
+    y = _empty(x.shape, x.dtype) if out is None else _output(out, x.shape, x.dtype)
+    if out is not None and out is not x and np.may_share_memory(x, out):
+        start_x, start_out = (v.__array_interface__["data"][0] for v in (x, out))
+        if start_x != start_out:
+            raise ValueError("out: overlaps x, but is not x")
+    return TYPED[x.dtype], x, y
+
+
+def exp(x: Any, out: Array | None = None) -> Array:
+    """Return e to the power of each element, to 1 ulp in float32 and 2 in float64.
+
+    Parameters
+    ----------
+    x : array_like
+        float32 or float64; anything else becomes float64.
+    out : ndarray, optional
+        Where to put the result: C-contiguous, of the shape and dtype of `x`; may be `x` itself.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.exp([0.0, 1.0])
+    array([1.        , 2.71828183])
+    """
+    typed, x, y = _map_arguments(x, out)
+    typed.exp(x.size, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True))
+    return y
+
+
+def log(x: Any, out: Array | None = None) -> Array:
+    """Return the natural logarithm of each element, to 1 ulp in float32 and 2 in float64.
+
+    Parameters and result as for `exp`; the logarithm of 0 is minus infinity, of a negative number NaN.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.log([1.0, 0.0])
+    array([  0., -inf])
+    """
+    typed, x, y = _map_arguments(x, out)
+    typed.log(x.size, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True))
+    return y
+
+
+def _activation(name: str, x: Any, out: Array | None) -> Array:
+    typed, x, y = _map_arguments(x, out)
+    typed.activation_forward(
+        ACTIVATIONS[name], x.size, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True)
+    )
+    return y
+
+
+def tanh(x: Any, out: Array | None = None) -> Array:
+    """Return the hyperbolic tangent of each element, to 2 ulp. Parameters and result as for `exp`.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.tanh([0.0, 100.0])
+    array([0., 1.])
+    """
+    return _activation("tanh", x, out)
+
+
+def sigmoid(x: Any, out: Array | None = None) -> Array:
+    """Return 1 / (1 + exp(-x)) of each element, to 2 ulp. Parameters and result as for `exp`.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.sigmoid([0.0, -1000.0])
+    array([0.5, 0. ])
+    """
+    return _activation("sigmoid", x, out)
+
+
+def relu(x: Any, out: Array | None = None) -> Array:
+    """Return each element, or 0 where it is negative; NaN stays. Parameters and result as for `exp`.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.relu([-1.0, 2.0])
+    array([0., 2.])
+    """
+    return _activation("relu", x, out)
+
+
+def _rows_and_cols(x: Array) -> tuple[int, int]:
+    cols = x.shape[-1] if x.ndim else 1
+    return (x.size // cols if cols else 0), cols
+
+
+def softmax(x: Any, out: Array | None = None) -> Array:
+    """Return exp(x) divided by its sum along the last dimension, computed so that nothing overflows.
+
+    Parameters and result as for `exp`. A row with NaN or plus infinity becomes NaN.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.softmax([[0.0, 0.0], [1000.0, 0.0]])
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    typed, x, y = _map_arguments(x, out)
+    rows, cols = _rows_and_cols(x)
+    typed.softmax(rows, cols, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True))
+    return y
+
+
+def array_sum(x: Array) -> float:
+    """Return the sum of a C-contiguous float array."""
+    typed = TYPED[x.dtype]
+    return cast(float, typed.sum(x.size, _from_buffer(typed.ctype, x)))
+
+
+# ---- Random numbers --------------------------------------------------------------------------------
+
+
+def random_key(rng: Any) -> int:
+    """Return the 64-bit key of a new random stream.
+
+    `rng` is None (the ``random`` module, so that ``random.seed`` fixes everything), a seed, or a
+    ``random.Random`` or ``numpy.random.Generator`` to draw the key from.
+    """
+    if rng is None:
+        return random.getrandbits(64)
+    if isinstance(rng, random.Random):
+        return rng.getrandbits(64)
+    if hasattr(rng, "integers"):
+        return int(rng.integers(0, 2**64, dtype=np.uint64))
+    if isinstance(rng, (bool, np.bool_)) or not isinstance(rng, SupportsIndex):
+        raise TypeError(
+            "rng: expected None, an int, a random.Random or a numpy.random.Generator, "
+            f"got {describe(rng)}"
+        )
+    return rng.__index__() % 2**64
+
+
+def random_generator(rng: Any) -> Any:
+    """Return what successive keys can be drawn from: a seed becomes a generator, all else stays."""
+    if rng is None or isinstance(rng, random.Random) or hasattr(rng, "integers"):
+        return rng
+    return random.Random(random_key(rng))
+
+
+def random_uniform(shape: Sequence[int], dtype: np.dtype[Any], rng: Any = None) -> Array:
+    """Return numbers from the uniform distribution on [0, 1)."""
+    y = _empty(tuple(shape), dtype)
+    check(TYPED[dtype].random_uniform(random_key(rng), 0, y.size, _pointer(y, True)), "random_uniform")
+    return y
+
+
+def random_normal(
+    shape: Sequence[int],
+    dtype: np.dtype[Any],
+    rng: Any = None,
+    mean: float = 0.0,
+    deviation: float = 1.0,
+) -> Array:
+    """Return numbers from the normal distribution of that mean and standard deviation."""
+    y = _empty(tuple(shape), dtype)
+    status = TYPED[dtype].random_normal(
+        random_key(rng), 0, y.size, mean, deviation, _pointer(y, True)
+    )
+    check(status, "random_normal")
+    return y
+
+
+def random_permutation(n: int, rng: Any = None) -> Array:
+    """Return the numbers from 0 to n - 1 in random order."""
+    order = _empty(n, np.int64)
+    check(lib.dc_random_permutation(random_key(rng), 0, n, _from_buffer("int64_t[]", order, True)))
+    return order
+
+
+def dropout_mask(key: int, counter: int, rate: float, shape: Sequence[int]) -> Array:
+    """Return what dropout multiplies by: 1 where an element is kept, 0 where it is dropped."""
+    mask = np.ones(tuple(shape), FLOAT32)
+    pointer = _pointer(mask, True)
+    check(lib.dc_dropout_f32(key, counter, rate, mask.size, pointer, pointer))
+    return mask
+
+
+# ---- Losses ----------------------------------------------------------------------------------------
+
+LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX_CROSS_ENTROPY}
+
+
+def loss_value(kind: int, predicted: Array, targets: Array | None, labels: Array | None) -> float:
+    """Return the loss summed over the rows; exactly one of targets and labels is given."""
+    typed = TYPED[predicted.dtype]
+    ctype = typed.ctype
+    shape = predicted.shape
+    rows, cols = (1, shape[0]) if len(shape) == 1 else shape
+    if not rows or not cols:
+        raise ValueError(f"predicted: expected at least one number, got shape {shape}")
+    return cast(
+        float,
+        typed.loss_value(
+            kind,
+            rows,
+            cols,
+            _from_buffer(ctype, predicted),
+            ffi.NULL if targets is None else _from_buffer(ctype, targets),
+            ffi.NULL if labels is None else _from_buffer("int64_t[]", labels),
+        ),
+    )
+
+
+def loss_gradient(
+    kind: int, predicted: Array, targets: Array | None, labels: Array | None, scale: float
+) -> Array:
+    """Return the gradient of the loss with respect to `predicted`, times `scale`."""
+    typed = TYPED[predicted.dtype]
+    ctype = typed.ctype
+    shape = predicted.shape
+    rows, cols = (1, shape[0]) if len(shape) == 1 else shape
+    if not rows or not cols:
+        raise ValueError(f"predicted: expected at least one number, got shape {shape}")
+    gradient = _empty(shape, predicted.dtype)
+    status = typed.loss(
+        kind,
+        rows,
+        cols,
+        _from_buffer(ctype, predicted),
+        ffi.NULL if targets is None else _from_buffer(ctype, targets),
+        ffi.NULL if labels is None else _from_buffer("int64_t[]", labels),
+        scale,
+        ffi.NULL,
+        _from_buffer(ctype, gradient, True),
+    )
+    if status:
+        check(status, "actual")
+    return gradient
+
+
+# ---- Optimizers ------------------------------------------------------------------------------------
+
+RULES = {
+    "gradient descent": lib.DC_GRADIENT_DESCENT,
+    "momentum": lib.DC_MOMENTUM,
+    "sgd": lib.DC_SGD,
+    "rmsprop": lib.DC_RMSPROP,
+    "adam": lib.DC_ADAM,
+    "adamw": lib.DC_ADAMW,
+    "adagrad": lib.DC_ADAGRAD,
+}
+
+
+def new_optimizer(rule: str) -> Any:
+    """Return the numbers of an update rule, a ``dc_optimizer``."""
+    optimizer = ffi.new("dc_optimizer *")
+    optimizer.rule = RULES[rule]
+    return optimizer
+
+
+class Tensors:
+    """The tensors that one optimizer step updates, as the library takes them.
+
+    Each row is (gradient, parameter, states): arrays of one dtype and one memory layout, which this object
+    keeps alive; `fields` names what the states are.
+    """
+
+    __slots__ = ("_keep", "_step", "count", "dtype", "pointer")
+
+    def __init__(
+        self, rows: Sequence[tuple[Array, Array, Sequence[Array]]], fields: Sequence[str]
+    ) -> None:
+        self.dtype = rows[0][1].dtype
+        self.count = len(rows)
+        typed = TYPED[self.dtype]
+        self._step = typed.optimizer_step
+        self.pointer = ffi.new(f"dc_tensor_{typed.suffix}[]", self.count)
+        self._keep: list[Any] = []
+        for tensor, (gradient, parameter, states) in zip(self.pointer, rows, strict=True):
+            tensor.size = parameter.size
+            arrays = {"gradient": gradient, "parameter": parameter, **dict(zip(fields, states, strict=True))}
+            for field, array in arrays.items():
+                pointer = _pointer(_flat(array), field != "gradient")
+                setattr(tensor, field, pointer)
+                self._keep.append(pointer)
+
+    def step(self, optimizer: Any) -> None:
+        """Update the parameters."""
+        status = self._step(optimizer, self.count, self.pointer)
+        if status:
+            check(status, "step")
+
+
+# ---- Networks --------------------------------------------------------------------------------------
+
+LAYER_KINDS = {
+    "linear": lib.DC_LAYER_LINEAR,
+    "sigmoid": lib.DC_LAYER_SIGMOID,
+    "tanh": lib.DC_LAYER_TANH,
+    "relu": lib.DC_LAYER_RELU,
+    "dropout": lib.DC_LAYER_DROPOUT,
+}
+
+
+def new_layer(kind: str) -> Any:
+    """Return a ``dc_layer`` that belongs to the caller."""
+    layer = ffi.new("dc_layer *")
+    layer.kind = LAYER_KINDS[kind]
+    return layer
+
+
+def set_linear(
+    layer: Any, weights: Array, bias: Array, d_weights: Array, d_bias: Array
+) -> tuple[Any, ...]:
+    """Point a linear layer to its C-contiguous arrays; keep the result as long as the layer."""
+    layer.inputs, layer.outputs = weights.shape
+    pointers = tuple(_pointer(array, True) for array in (weights, bias, d_weights, d_bias))
+    layer.weights, layer.bias, layer.d_weights, layer.d_bias = pointers
+    return pointers
+
+
+class Network:
+    """Layers compiled into one sequence: a call forward, a call back, a call for many steps.
+
+    `inputs` and `outputs` are its widths, None where any width goes.
+    """
+
+    __slots__ = (
+        "_backward", "_ctype", "_forward", "_handle", "_last", "_layers", "_train",
+        "dtype", "inputs", "outputs",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        layers: Sequence[Any],
+        dtype: np.dtype[Any],
+        inputs: int | None,
+        outputs: int | None,
+    ) -> None:
+        typed = TYPED[dtype]
+        handle = ffi.new(f"dc_network_{typed.suffix} **")
+        structures = [layer._structure for layer in layers]
+        # The library keeps pointers to the structures and through them to arrays; a layer that is made anew
+        # has others.
+        self._layers = [(layer, layer._structure, getattr(layer, "_pointers", None)) for layer in layers]
+        check(typed.network_create(len(structures), structures, handle), "layers")
+        self._handle = ffi.gc(handle[0], typed.network_free)
+        self.dtype, self.inputs, self.outputs = dtype, inputs, outputs
+        self._ctype = typed.ctype
+        self._forward, self._backward = typed.network_forward, typed.network_backward
+        self._train = typed.network_train
+        self._last: tuple[Any, ...] | None = None
+
+    def forward(self, x: Array) -> Array:
+        """Return the output for one sample or for a batch, of the network's dtype."""
+        if type(x) is not _ndarray or x.dtype is not self.dtype or not x.flags.c_contiguous:
+            x = as_array(x, "input", self.dtype)
+        shape = x.shape
+        ctype = self._ctype
+        if len(shape) == 1:
+            rows, cols = 1, shape[0]
+            y = _empty(self.outputs or cols, self.dtype)
+        elif len(shape) == 2:
+            rows, cols = shape
+            y = _empty((rows, self.outputs or cols), self.dtype)
+        else:
+            raise ValueError(f"input: expected 1 or 2 dimensions, got shape {shape}")
+        pointer = _from_buffer(ctype, x)
+        status = self._forward(self._handle, rows, cols, pointer, _from_buffer(ctype, y, True))
+        if status:
+            self._refuse_input(status, rows, cols)
+        # One object, so that another thread sees all of it or nothing; it keeps x for backward.
+        self._last = (rows, cols, pointer, y.shape)
+        return y
+
+    def _refuse_input(self, status: int, rows: int, cols: int) -> None:
+        self._last = None
+        if status == lib.DC_BAD_SIZE:
+            if rows == 0:
+                raise ValueError("input: expected at least 1 row, got an empty batch")
+            if cols == 0:
+                raise ValueError("input: expected at least 1 column, got an empty sample")
+            raise ValueError(f"input: expected {self.inputs} columns, got {cols}")
+        check(status, "forward")
+
+    def backward(self, gradient: Array, input_gradient: bool = True) -> Array | None:
+        """Fill the layers' gradients; return the gradient of the last input if it is wanted."""
+        last = self._last
+        if last is None:
+            raise RuntimeError("backward: call forward first")
+        rows, cols, pointer, shape = last
+        if (
+            type(gradient) is not _ndarray
+            or gradient.dtype is not self.dtype
+            or not gradient.flags.c_contiguous
+        ):
+            gradient = as_array(gradient, "gradient", self.dtype)
+        if gradient.shape != shape:
+            raise ValueError(
+                f"gradient: expected the shape of the last output, {shape}, got {gradient.shape}"
+            )
+        ctype = self._ctype
+        if input_gradient:
+            result = _empty(cols if len(shape) == 1 else (rows, cols), self.dtype)
+            target = _from_buffer(ctype, result, True)
+        else:
+            result, target = None, ffi.NULL
+        status = self._backward(
+            self._handle, rows, cols, pointer, _from_buffer(ctype, gradient), target
+        )
+        if status:
+            if status == lib.DC_BAD_STATE:
+                raise RuntimeError(
+                    "backward: the last forward was not one of training; "
+                    "a Dropout layer needs train = True in forward and backward"
+                )
+            check(status, "backward")
+        return result
+
+    def train(self, optimizer: Any, tensors: Tensors, samples: Samples, seconds: float) -> int:
+        """Train for about so many seconds; return the row to go on at."""
+        self._last = None
+        status = self._train(
+            self._handle, optimizer, tensors.count, tensors.pointer, samples.pointer, seconds,
+            samples.next, samples.loss,
+        )  # fmt: skip
+        if status:
+            if status == lib.DC_BAD_STATE:
+                raise RuntimeError("fit: a Dropout layer does not train; set its train = True")
+            check(status, "fit")
+        return cast(int, samples.next[0])
+
+
+class Samples:
+    """The rows of one epoch, how far it has come, and the loss so far."""
+
+    __slots__ = ("_keep", "loss", "next", "pointer")
+
+    def __init__(
+        self,
+        network: Network,
+        x: Array,
+        targets: Array | None,
+        labels: Array | None,
+        order: Array | None,
+        batch_size: int,
+        loss: int,
+        mean: bool,
+    ) -> None:
+        typed = TYPED[network.dtype]
+        samples = ffi.new(f"dc_samples_{typed.suffix} *")
+        samples.rows, samples.cols = x.shape
+        keep = [_from_buffer(typed.ctype, x)]
+        samples.x = keep[0]
+        for name, array, ctype in (
+            ("targets", targets, typed.ctype),
+            ("labels", labels, "int64_t[]"),
+            ("order", order, "int64_t[]"),
+        ):
+            if array is not None:
+                keep.append(_from_buffer(ctype, array))
+                setattr(samples, name, keep[-1])
+        samples.batch_size, samples.loss, samples.mean = batch_size, loss, mean
+        self._keep = keep
+        self.pointer = samples
+        self.next = ffi.new("size_t *")
+        self.loss = ffi.new("double *")
+
+
+check(lib.dc_initialize(), "DEEPC_ISA")

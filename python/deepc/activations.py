@@ -1,0 +1,142 @@
+"""Activation functions, by themselves and as layers."""
+
+from __future__ import annotations
+
+from typing import Any, cast, overload
+
+import numpy as np
+
+from deepc import _native
+from deepc._native import Array
+from deepc.layers import CompiledLayer
+from deepc.tensor import Tensor
+
+__all__ = ["Relu", "Sigmoid", "Tanh", "relu", "sigmoid", "softmax", "tanh"]
+
+
+def _like(x: Any, y: Array) -> Any:
+    """Return a result in the form of the input: an array, a list or a number."""
+    if isinstance(x, np.ndarray):
+        return y
+    return y.tolist()
+
+
+@overload
+def sigmoid(t: float) -> float: ...
+@overload
+def sigmoid(t: list[Any]) -> list[Any]: ...
+@overload
+def sigmoid(t: Array) -> Array: ...
+def sigmoid(t: Any) -> Any:
+    """Return the logistic function 1 / (1 + exp(-t)) of a number or of each element of a tensor.
+
+    Numbers and lists are computed in float64, arrays in their own dtype.
+
+    Examples
+    --------
+    >>> sigmoid(0.0)
+    0.5
+    >>> sigmoid([0.0, -1000.0])
+    [0.5, 0.0]
+    """
+    return _like(t, _native.sigmoid(_native.as_array(t, "t")))
+
+
+@overload
+def tanh(x: float) -> float: ...
+@overload
+def tanh(x: list[Any]) -> list[Any]: ...
+@overload
+def tanh(x: Array) -> Array: ...
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent of a number or of each element of a tensor.
+
+    Numbers and lists are computed in float64, arrays in their own dtype.
+
+    Examples
+    --------
+    >>> tanh(0.0)
+    0.0
+    >>> tanh([-1000.0, 1000.0])
+    [-1.0, 1.0]
+    """
+    return _like(x, _native.tanh(_native.as_array(x, "x")))
+
+
+@overload
+def relu(x: float) -> float: ...
+@overload
+def relu(x: list[Any]) -> list[Any]: ...
+@overload
+def relu(x: Array) -> Array: ...
+def relu(x: Any) -> Any:
+    """Return a number or each element of a tensor, 0 in place of the negative ones.
+
+    Examples
+    --------
+    >>> relu([-1.0, 2.0])
+    [0.0, 2.0]
+    """
+    return _like(x, _native.relu(_native.as_array(x, "x")))
+
+
+def softmax(tensor: Tensor) -> Tensor:
+    """Return exp(x) divided by its sum along the last dimension: positive numbers that add up to 1.
+
+    Lists are computed in float64, arrays in their own dtype.
+
+    Parameters
+    ----------
+    tensor : list or ndarray
+        At least one dimension, the last of at least one element.
+
+    Returns
+    -------
+    list or ndarray
+        Of the same shape; a list for a list.
+
+    Examples
+    --------
+    >>> softmax([0.0, 0.0])
+    [0.5, 0.5]
+    """
+    array = _native.as_array(tensor, "tensor")
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"tensor: expected at least one element a row, got shape {array.shape}")
+    return cast(Tensor, _like(tensor, _native.softmax(array)))
+
+
+class Sigmoid(CompiledLayer):
+    """The logistic function 1 / (1 + exp(-x)) of each input.
+
+    Examples
+    --------
+    >>> Sigmoid().forward([0.0])
+    [0.5]
+    """
+
+    _kind = "sigmoid"
+
+
+class Tanh(CompiledLayer):
+    """The hyperbolic tangent of each input.
+
+    Examples
+    --------
+    >>> Tanh().forward([0.0, 100.0])
+    [0.0, 1.0]
+    """
+
+    _kind = "tanh"
+
+
+class Relu(CompiledLayer):
+    """Each input, or 0 where it is negative.
+
+    Examples
+    --------
+    >>> Relu().forward([-1.0, 2.0])
+    [0.0, 2.0]
+    """
+
+    _kind = "relu"

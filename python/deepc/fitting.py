@@ -1,0 +1,229 @@
+"""Training: the one loop over epochs and batches."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+
+from deepc import _native
+from deepc._native import Array
+from deepc.layers import Layer, compiled_network
+from deepc.losses import CompiledLoss, Loss, as_labels
+from deepc.optimizers import CompiledOptimizer, Optimizer
+from deepc.tensor import Tensor
+
+__all__ = ["fit"]
+
+# How long one call into the library may take: Ctrl-C and the progress bar wait no longer than that.
+SECONDS_A_CALL = 0.05
+
+
+def fit(
+    model: Layer,
+    x: Tensor,
+    y: Any,
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    epochs: int = 1,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    rng: Any = None,
+    progress: bool | None = None,
+) -> list[float]:
+    """Train a model for some epochs; return the mean loss of a sample in each.
+
+    Each batch is one step: forward, loss, gradient, backward, update. Where model, loss and optimizer are
+    deepc's own, an epoch is one call into C; what someone has written in Python takes part batch by batch,
+    with the same results. The loss's reduction holds within a batch. Ctrl-C stops between two steps.
+
+    Parameters
+    ----------
+    model : Layer
+        A layer or a `Sequential`.
+    x : list or ndarray of shape (samples, inputs)
+        The samples.
+    y : list or ndarray of shape (samples, outputs) or (samples,)
+        What the model shall give for them; for `SoftmaxCrossEntropy` also integer class labels.
+    loss : Loss
+    optimizer : Optimizer
+    epochs : int, optional
+        How often to go over all samples.
+    batch_size : int, optional
+        Samples a step; the last batch of an epoch may be smaller.
+    shuffle : bool, optional
+        Go over the samples in a new random order in each epoch.
+    rng : int, random.Random or numpy.random.Generator, optional
+        Where those orders come from; the ``random`` module if not given.
+    progress : bool, optional
+        Show a progress bar (which needs tqdm). If not given: on a terminal, if tqdm is installed.
+
+    Returns
+    -------
+    list of float
+        One loss an epoch: the sum over its samples divided by their number.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument cannot be; the model is unchanged then.
+
+    Examples
+    --------
+    >>> import deepc, random
+    >>> random.seed(0)
+    >>> net = deepc.Sequential([deepc.Linear(2, 4), deepc.Tanh(), deepc.Linear(4, 1)])
+    >>> x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
+    >>> history = deepc.fit(net, x, y, loss=deepc.SSE(), optimizer=deepc.GradientDescent(0.1), epochs=2000)
+    >>> history[-1] < 1e-6
+    True
+    """
+    if isinstance(model, type) or not hasattr(model, "forward"):
+        raise TypeError(f"model: expected a layer, got {_native.describe(model)}")
+    for name, value, method in (("loss", loss, "gradient"), ("optimizer", optimizer, "step")):
+        if isinstance(value, type) or not hasattr(value, method):
+            raise TypeError(f"{name}: expected {name[0].upper() + name[1:]}, got {_native.describe(value)}")
+    epochs = _native.as_int(epochs, "epochs", least=0)
+    batch_size = _native.as_int(batch_size, "batch_size", least=1)
+    random = _native.random_generator(rng)
+    network = compiled_network(model)
+    x = _finite(_native.as_array(x, "x", network.dtype if network else None), "x")
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(f"x: expected samples in rows, at least 1 x 1, got shape {x.shape}")
+    if network and network.inputs and x.shape[1] != network.inputs:
+        raise ValueError(f"x: expected {network.inputs} columns, got {x.shape[1]}")
+    outputs = network.outputs if network else None
+    targets, labels = _targets(y, x, outputs, loss)
+
+    tensors = None
+    if network and _is_own(loss, CompiledLoss) and _is_own(optimizer, CompiledOptimizer):
+        tensors = cast(CompiledOptimizer, optimizer).bind(model)
+    if network and tensors:
+        epoch = _compiled_epoch(network, tensors, x, targets, labels, loss, optimizer, batch_size)
+    else:
+        actual: Array = labels if targets is None else targets  # type: ignore[assignment]
+        epoch = _epoch_by_steps(model, x, actual, loss, optimizer, batch_size)
+
+    history: list[float] = []
+    with _progress_bar(progress, epochs * len(x)) as advance:
+        for _ in range(epochs):
+            order = _native.random_permutation(len(x), random) if shuffle else None
+            total, done = 0.0, 0
+            for done_now, total in epoch(order):
+                advance(done_now - done, total / done_now)
+                done = done_now
+            history.append(total / len(x))
+    return history
+
+
+def _is_own(value: Any, base: type) -> bool:
+    """Whether an object computes with the methods of the library's class, not with a subclass's own."""
+    methods = {"loss", "gradient", "step"} & set(dir(base))
+    return isinstance(value, base) and all(
+        getattr(type(value), name) is getattr(base, name) for name in methods
+    )
+
+
+def _finite(array: Array, name: str) -> Array:
+    # The sum is one pass at memory speed; only if it is odd is it worth looking for the place.
+    if not math.isfinite(_native.array_sum(array)) and not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}: expected finite numbers, got {array[place]} at {place}")
+    return array
+
+
+def _targets(y: Any, x: Array, outputs: int | None, loss: Loss) -> tuple[Array | None, Array | None]:
+    """Return targets or labels, checked; the other one is None."""
+    given = _native.any_array(y, "y")
+    cross_entropy = isinstance(loss, CompiledLoss) and loss.takes_labels
+    if given.ndim == 1 and cross_entropy:
+        shape = (len(x), outputs if outputs else int(np.iinfo(np.int64).max))
+        return None, as_labels(given, shape, "y")
+    targets = _finite(_native.as_array(given, "y", x.dtype), "y")
+    if targets.ndim == 1 and outputs in (1, None):
+        targets = targets[:, None]
+    if targets.ndim != 2 or (outputs and targets.shape[1] != outputs):
+        raise ValueError(
+            f"y: expected shape ({len(x)}, {outputs or 'outputs'}), got {targets.shape}"
+        )
+    if len(targets) != len(x):
+        raise ValueError(f"y: expected {len(x)} rows as in x, got {len(targets)}")
+    return targets, None
+
+
+Epoch = Callable[[Any], Iterator[tuple[int, float]]]
+
+
+def _compiled_epoch(
+    network: _native.Network,
+    tensors: _native.Tensors,
+    x: Array,
+    targets: Array | None,
+    labels: Array | None,
+    loss: Any,
+    optimizer: Any,
+    batch_size: int,
+) -> Epoch:
+    def epoch(order: Array | None) -> Iterator[tuple[int, float]]:
+        samples = _native.Samples(
+            network, x, targets, labels, order, batch_size, loss._kind, loss.reduction == "mean"
+        )
+        done = 0
+        while done < len(x):
+            done = network.train(optimizer._numbers, tensors, samples, SECONDS_A_CALL)
+            yield done, samples.loss[0]
+
+    return epoch
+
+
+def _epoch_by_steps(
+    model: Layer, x: Array, y: Array, loss: Any, optimizer: Optimizer, batch_size: int
+) -> Epoch:
+    def epoch(order: Array | None) -> Iterator[tuple[int, float]]:
+        total = 0.0
+        for start in range(0, len(x), batch_size):
+            stop = min(start + batch_size, len(x))
+            rows = slice(start, stop) if order is None else order[start:stop]
+            # One sample is passed as a vector, as in the chapter's own loops.
+            batch, actual = (x[rows], y[rows]) if batch_size > 1 else (x[rows][0], y[rows][0])
+            predicted = model.forward(batch)
+            value = loss.loss(predicted, actual)
+            mean = getattr(loss, "reduction", "sum") == "mean"
+            total += value * (stop - start) if mean else value
+            model.backward(loss.gradient(predicted, actual))
+            optimizer.step(model)
+            yield stop, total
+
+    return epoch
+
+
+@contextmanager
+def _progress_bar(progress: bool | None, total: int) -> Iterator[Callable[[int, float], None]]:
+    """Yield what to call with the samples done since the last call and the mean loss."""
+    if progress is None:
+        progress = sys.stderr is not None and sys.stderr.isatty()
+        missing_is_fine = True
+    else:
+        missing_is_fine = False
+    if progress:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            if not missing_is_fine:
+                raise ImportError("progress: needs tqdm; install it, or say progress=False") from None
+            progress = False
+    if not progress:
+        yield lambda samples, mean_loss: None
+        return
+    with tqdm(total=total, unit=" samples", unit_scale=True) as bar:
+
+        def advance(samples: int, mean_loss: float) -> None:
+            bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
+            bar.update(samples)
+
+        yield advance

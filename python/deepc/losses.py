@@ -1,0 +1,191 @@
+"""Losses: how wrong predictions are, and how that changes with them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from deepc import _native
+from deepc._native import Array
+from deepc.tensor import Tensor
+
+__all__ = ["SSE", "Loss", "SoftmaxCrossEntropy"]
+
+
+class Loss:
+    """How good predictions are. Subclass it and define `loss` and `gradient`.
+
+    Examples
+    --------
+    >>> from deepc import Loss, tensor_combine, tensor_sum
+    >>> class AbsoluteError(Loss):
+    ...     def loss(self, predicted, actual):
+    ...         return tensor_sum(tensor_combine(lambda p, a: abs(p - a), predicted, actual))
+    ...     def gradient(self, predicted, actual):
+    ...         return tensor_combine(lambda p, a: 1.0 if p > a else -1.0, predicted, actual)
+    >>> AbsoluteError().loss([1.0, 5.0], [2.0, 2.0])
+    4.0
+    """
+
+    def loss(self, predicted: Any, actual: Any) -> float:
+        """Return how wrong the predictions are; larger is worse."""
+        raise NotImplementedError
+
+    def gradient(self, predicted: Any, actual: Any) -> Any:
+        """Return how the loss changes with each prediction."""
+        raise NotImplementedError
+
+
+class CompiledLoss(Loss):
+    """A loss of the library, over one sample (1-D) or a batch (2-D, samples in rows)."""
+
+    _kind: int
+    takes_labels = False
+
+    def __init__(self, reduction: str = "sum") -> None:
+        self.reduction = reduction
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(reduction={self.reduction!r})"
+
+    @property
+    def reduction(self) -> str:
+        return self._reduction
+
+    @reduction.setter
+    def reduction(self, value: str) -> None:
+        if value not in ("sum", "mean"):
+            raise ValueError(f"reduction: expected 'sum' or 'mean', got {value!r}")
+        self._reduction = value
+
+    def _prepare(self, predicted: Any, actual: Any) -> tuple[Array, Array | None, Array | None]:
+        """Return predictions, targets and labels as the library takes them; one of the last two is None."""
+        if (
+            type(predicted) is np.ndarray
+            and type(actual) is np.ndarray
+            and actual.dtype is predicted.dtype
+            and predicted.dtype in _native.TYPED
+            and predicted.shape == actual.shape
+            and 0 < len(predicted.shape) <= 2
+            and predicted.flags.c_contiguous
+            and actual.flags.c_contiguous
+        ):
+            return predicted, actual, None
+        predicted = _native.as_array(predicted, "predicted")
+        if predicted.ndim not in (1, 2):
+            raise ValueError(f"predicted: expected 1 or 2 dimensions, got shape {predicted.shape}")
+        return self._prepare_actual(predicted, actual)
+
+    def _prepare_actual(
+        self, predicted: Array, actual: Any
+    ) -> tuple[Array, Array | None, Array | None]:
+        targets = _native.as_array(actual, "actual", predicted.dtype)
+        if targets.shape != predicted.shape:
+            raise ValueError(
+                f"actual: expected the shape of predicted, {predicted.shape}, got {targets.shape}"
+            )
+        return predicted, targets, None
+
+    def _scale(self, predicted: Array) -> float:
+        rows = 1 if predicted.ndim == 1 else predicted.shape[0]
+        return 1.0 if self._reduction == "sum" or rows == 0 else 1.0 / rows
+
+    def loss(self, predicted: Tensor, actual: Any) -> float:
+        """Return the loss: the sum over the samples, or their mean.
+
+        Parameters
+        ----------
+        predicted : list or ndarray
+            One prediction (1-D) or a batch of them (2-D). Lists are computed in float64, arrays in their
+            own dtype.
+        actual : list or ndarray
+            What was right, as the class says.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit.
+        """
+        predicted, targets, labels = self._prepare(predicted, actual)
+        value = _native.loss_value(self._kind, predicted, targets, labels)
+        return value if self._reduction == "sum" else value * self._scale(predicted)
+
+    def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
+        """Return the gradient of the loss with respect to `predicted`, of its shape and kind.
+
+        Parameters and errors as for `loss`.
+        """
+        is_list = isinstance(predicted, list)
+        predicted, targets, labels = self._prepare(predicted, actual)
+        result = _native.loss_gradient(
+            self._kind, predicted, targets, labels, self._scale(predicted)
+        )
+        return cast(Tensor, result.tolist()) if is_list else result
+
+
+class SSE(CompiledLoss):
+    """The sum of squared errors.
+
+    Parameters
+    ----------
+    reduction : {"sum", "mean"}, optional
+        The sum over the samples of a batch, or their mean.
+
+    Examples
+    --------
+    >>> SSE().loss([1.0, 2.0], [1.0, 5.0])
+    9.0
+    >>> SSE().gradient([1.0, 2.0], [1.0, 5.0])
+    [0.0, -6.0]
+    """
+
+    _kind = _native.LOSSES["squared error"]
+
+
+class SoftmaxCrossEntropy(CompiledLoss):
+    """The negative log likelihood of what was right, with softmax making probabilities of the predictions.
+
+    ``actual`` holds a probability for each class (one-hot, say), each row adding up to 1; or the class
+    numbers: an int for one sample, integers of shape (samples,) for a batch.
+
+    The logarithm of the probability is computed as ``x - max - log(sum(exp(x - max)))``. Where the book adds
+    1e-30 to a probability before taking its logarithm, this is exact, and larger only for probabilities below
+    that.
+
+    Parameters
+    ----------
+    reduction : {"sum", "mean"}, optional
+        The sum over the samples of a batch, or their mean.
+
+    Examples
+    --------
+    >>> loss = SoftmaxCrossEntropy()
+    >>> loss.gradient([0.0, 0.0], [1.0, 0.0])
+    [-0.5, 0.5]
+    >>> loss.gradient([0.0, 0.0], 0)
+    [-0.5, 0.5]
+    """
+
+    _kind = _native.LOSSES["cross-entropy"]
+    takes_labels = True
+
+    def _prepare_actual(
+        self, predicted: Array, actual: Any
+    ) -> tuple[Array, Array | None, Array | None]:
+        given = _native.any_array(actual, "actual")
+        if given.ndim != predicted.ndim - 1:
+            return super()._prepare_actual(predicted, given)
+        return predicted, None, as_labels(given, predicted.shape, "actual")
+
+
+def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
+    """Return class numbers as int64, checked against the shape of the predictions."""
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integer labels, got {_native.describe(labels)}")
+    if labels.shape != shape[:-1]:
+        raise ValueError(f"{name}: expected {shape[0]} labels, got shape {labels.shape}")
+    if labels.size and not (0 <= labels.min() and labels.max() < shape[-1]):
+        wrong = labels[(labels < 0) | (labels >= shape[-1])].flat[0]
+        raise ValueError(f"{name}: expected labels from 0 to {shape[-1] - 1}, got {wrong}")
+    return np.require(labels, np.int64, "C")

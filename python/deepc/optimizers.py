@@ -1,0 +1,403 @@
+"""Optimizers: how gradients change parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+
+from deepc import _native, layers
+from deepc._native import Array
+from deepc.layers import Layer
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "GradientDescent",
+    "Momentum",
+    "Optimizer",
+    "RMSProp",
+]
+
+
+class Optimizer:
+    """Changes the parameters of a layer, in place, by their gradients. Subclass it and define `step`.
+
+    Examples
+    --------
+    >>> from deepc import Linear, Optimizer
+    >>> class Half(Optimizer):
+    ...     def step(self, layer):
+    ...         for param in layer.params():
+    ...             param[:] = 0.5 * param
+    >>> layer = Linear(1, 1)
+    >>> layer.w = [[1.0]]
+    >>> Half().step(layer)
+    >>> layer.w.tolist()
+    [[0.5]]
+    """
+
+    def step(self, layer: Any) -> None:
+        """Update the parameters of `layer` from its gradients."""
+        raise NotImplementedError
+
+
+def _number(field: str, low: float, high: float, doc: str, name: str = "") -> Any:
+    """Make a property of a number that the library reads at each step; `name`: what users call it."""
+
+    def get(self: Any) -> float:
+        return cast(float, getattr(self._numbers, field))
+
+    def set(self: Any, value: float) -> None:
+        setattr(self._numbers, field, _native.as_float(value, name or field, low, high))
+
+    return property(get, set, doc=doc)
+
+
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
+_TINY = 5e-324
+
+
+class CompiledOptimizer(Optimizer):
+    """An update rule of the library.
+
+    `lr` may be changed at any time. What the rule remembers of the gradients so far belongs to the parameters in
+    their order, so an optimizer serves one model.
+    """
+
+    _rule: str
+    # The fields of dc_tensor in which the rule remembers something of each parameter.
+    _states: tuple[str, ...] = ()
+
+    lr = _number("learning_rate", 0.0, 1e300, "The learning rate.")
+
+    def __init__(self, learning_rate: float) -> None:
+        self._numbers = _native.new_optimizer(self._rule)
+        self.lr = learning_rate
+        self._memory: list[list[Array]] = []
+        self._bound: tuple[Any, ...] = (None, -1, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        n = self._numbers
+        numbers = {
+            name: getattr(n, name)
+            for name in ("nesterov", "learning_rate", "momentum", "decay", "epsilon", "weight_decay", "steps")
+        }
+        return {**self.__dict__, "_numbers": numbers, "_bound": (None, -1, None)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._numbers = _native.new_optimizer(self._rule)
+        for name, value in state["_numbers"].items():
+            setattr(self._numbers, name, value)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(learning_rate={self.lr})"
+
+    @property
+    def steps(self) -> int:
+        """How many steps it has taken."""
+        return cast(int, self._numbers.steps)
+
+    def step(self, layer: Layer) -> None:
+        """Update the parameters of `layer` from its gradients, all in one call.
+
+        Parameters
+        ----------
+        layer : Layer
+            A layer or a whole model; layers written in Python may keep parameters in lists.
+
+        Raises
+        ------
+        ValueError
+            If parameters and gradients differ in number or shape, or the parameters are not those of the
+            steps before.
+        """
+        bound_layer, version, tensors = self._bound
+        if bound_layer is not layer or version != layers.structure_version:
+            tensors = self.bind(layer)
+        if tensors is None:
+            self._step_anywhere(layer)
+        else:
+            tensors.step(self._numbers)
+
+    def bind(self, layer: Layer) -> _native.Tensors | None:
+        """Return the tensors of a model for as long as its layers stay; None if they may move."""
+        if isinstance(layer, type) or not (hasattr(layer, "params") and hasattr(layer, "grads")):
+            raise TypeError(f"layer: expected a layer, got {_native.describe(layer)}")
+        version = layers.structure_version
+        if not layers.has_fixed_parameters(layer):
+            return None
+        params, grads = cast(list[Array], list(layer.params())), cast(list[Array], list(layer.grads()))
+        if len({param.dtype for param in params}) != 1:
+            return None
+        self._remember(params, grads)
+        rows = list(zip(grads, params, self._memory, strict=True))
+        tensors = _native.Tensors(rows, self._states)
+        self._bound = (layer, version, tensors)
+        return tensors
+
+    def _remember(self, params: list[Array], grads: list[Array]) -> None:
+        """Start to remember parameters, or check that they are those remembered."""
+        if len(params) != len(grads):
+            raise ValueError(f"layer: {len(params)} parameters, but {len(grads)} gradients")
+        for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
+            if grad.shape != param.shape:
+                raise ValueError(
+                    f"layer: gradient {i} has shape {grad.shape}, its parameter {param.shape}"
+                )
+        if not self._memory or not self._states:
+            self._memory = [[np.zeros_like(param) for _ in self._states] for param in params]
+        if len(self._memory) != len(params):
+            raise ValueError(
+                f"layer: {len(params)} parameters, but the optimizer has stepped {len(self._memory)}"
+            )
+        for i, (param, states) in enumerate(zip(params, self._memory, strict=True)):
+            for k, state in enumerate(states):
+                if state.shape != param.shape:
+                    raise ValueError(
+                        f"layer: parameter {i} has shape {param.shape}, "
+                        f"but the optimizer has stepped one of {state.shape}"
+                    )
+                if state.dtype != param.dtype or state.strides != param.strides:
+                    states[k] = np.zeros_like(param)
+                    states[k][...] = state
+
+    def _step_anywhere(self, layer: Layer) -> None:
+        """Step parameters of any kind: through copies, which are then put in place."""
+        params = list(layer.params())
+        for i, param in enumerate(params):
+            if not hasattr(param, "__setitem__"):
+                raise TypeError(
+                    f"parameter {i}: expected a list or an array, got {_native.describe(param)}"
+                )
+            if isinstance(param, np.ndarray) and not param.flags.writeable:
+                raise ValueError(f"parameter {i}: is read-only")
+        arrays = [
+            np.array(_native.as_array(param, f"parameter {i}"), order="C")
+            for i, param in enumerate(params)
+        ]
+        grads = [_native.as_array(grad, f"gradient {i}") for i, grad in enumerate(layer.grads())]
+        self._remember(arrays, grads)
+        rows = [
+            (np.require(grad, array.dtype, "C"), array, states)
+            for grad, array, states in zip(grads, arrays, self._memory, strict=True)
+        ]
+        steps = self._numbers.steps
+        for dtype in {array.dtype for array in arrays}:
+            self._numbers.steps = steps
+            same = [row for row in rows if row[1].dtype == dtype]
+            _native.Tensors(same, self._states).step(self._numbers)
+        for param, array in zip(params, arrays, strict=True):
+            cast(Any, param)[:] = array.tolist() if isinstance(param, list) else array
+
+
+class _WithUpdates(CompiledOptimizer):
+    """A rule that remembers one tensor for each parameter."""
+
+    _states = ("first",)
+
+    @property
+    def updates(self) -> list[Array]:
+        """What is remembered of each parameter, empty before the first step."""
+        return [states[0] for states in self._memory]
+
+    @updates.setter
+    def updates(self, value: Iterable[Any]) -> None:
+        self._memory = [[np.array(_native.as_array(update, "updates"))] for update in value]
+        self._bound = (None, -1, None)
+
+
+class GradientDescent(CompiledOptimizer):
+    """A step against the gradient: ``p -= lr * g``.
+
+    Parameters
+    ----------
+    learning_rate : float, optional
+
+    Attributes
+    ----------
+    lr : float
+        The learning rate; may be changed.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer = Linear(1, 1)
+    >>> layer.w, layer.w_grad = [[1.0]], [[2.0]]
+    >>> GradientDescent(learning_rate=0.25).step(layer)
+    >>> layer.w.tolist()
+    [[0.5]]
+    """
+
+    _rule = "gradient descent"
+
+    def __init__(self, learning_rate: float = 0.1) -> None:
+        super().__init__(learning_rate)
+
+
+class Momentum(_WithUpdates):
+    """A step against a running average of the gradients: ``u = mo * u + (1 - mo) * g; p -= lr * u``.
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float, optional
+        From 0 to less than 1.
+
+    Attributes
+    ----------
+    lr, mo : float
+        The learning rate and the momentum; may be changed.
+    updates : list of ndarray
+        The running averages, one a parameter; empty before the first step.
+    """
+
+    _rule = "momentum"
+    mo = _number("momentum", 0.0, _BELOW_ONE, "The momentum.")
+
+    def __init__(self, learning_rate: float, momentum: float = 0.9) -> None:
+        super().__init__(learning_rate)
+        self.mo = momentum
+
+
+class SGD(_WithUpdates):
+    """Stochastic gradient descent with the usual momentum: ``v = momentum * v + g; p -= lr * v``.
+
+    Parameters
+    ----------
+    learning_rate : float, optional
+    momentum : float, optional
+        From 0 to less than 1.
+    nesterov : bool, optional
+        Step by ``g + momentum * v`` instead (Nesterov's momentum in the form of Sutskever et al., 2013).
+    weight_decay : float, optional
+        Adds ``weight_decay * p`` to the gradient.
+    """
+
+    _rule = "sgd"
+    momentum = _number("momentum", 0.0, _BELOW_ONE, "The momentum.")
+    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate)
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self._numbers.nesterov = bool(nesterov)
+        if nesterov and momentum == 0.0:
+            raise ValueError("nesterov: needs a momentum above 0")
+
+
+class RMSProp(CompiledOptimizer):
+    """Steps scaled by a running average of squared gradients (Tieleman and Hinton, 2012).
+
+    ``s = decay * s + (1 - decay) * g**2; p -= lr * g / (sqrt(s) + epsilon)``
+
+    Parameters
+    ----------
+    learning_rate, decay, epsilon, weight_decay : float, optional
+        `weight_decay` adds ``weight_decay * p`` to the gradient.
+    """
+
+    _rule = "rmsprop"
+    _states = ("second",)
+    decay = _number("decay", 0.0, _BELOW_ONE, "The decay of the average.")
+    epsilon = _number("epsilon", _TINY, 1e300, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        decay: float = 0.9,
+        epsilon: float = 1e-7,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate)
+        self.decay, self.epsilon, self.weight_decay = decay, epsilon, weight_decay
+
+
+class Adagrad(CompiledOptimizer):
+    """Steps scaled by the sum of all squared gradients (Duchi, Hazan and Singer, 2011).
+
+    ``s += g**2; p -= lr * g / (sqrt(s) + epsilon)``
+
+    Parameters
+    ----------
+    learning_rate, epsilon, weight_decay : float, optional
+        `weight_decay` adds ``weight_decay * p`` to the gradient.
+    """
+
+    _rule = "adagrad"
+    _states = ("second",)
+    epsilon = _number("epsilon", _TINY, 1e300, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+
+    def __init__(
+        self, learning_rate: float = 0.01, epsilon: float = 1e-10, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(learning_rate)
+        self.epsilon, self.weight_decay = epsilon, weight_decay
+
+
+class Adam(CompiledOptimizer):
+    """Adaptive moment estimation (Kingma and Ba, 2015).
+
+    ``m = beta1 * m + (1 - beta1) * g; s = beta2 * s + (1 - beta2) * g**2``, then
+    ``p -= lr * (m / (1 - beta1**t)) / (sqrt(s / (1 - beta2**t)) + epsilon)`` at step t = 1, 2, ...
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, weight_decay : float, optional
+        `weight_decay` adds ``weight_decay * p`` to the gradient; see `AdamW` for the decoupled form.
+    """
+
+    _rule = "adam"
+    _states = ("first", "second")
+    beta1 = _number("momentum", 0.0, _BELOW_ONE, "The decay of the gradients' average.", "beta1")
+    beta2 = _number("decay", 0.0, _BELOW_ONE, "The decay of their squares' average.", "beta2")
+    epsilon = _number("epsilon", _TINY, 1e300, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate)
+        self.beta1, self.beta2 = beta1, beta2
+        self.epsilon, self.weight_decay = epsilon, weight_decay
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter, 2019).
+
+    ``p -= lr * weight_decay * p``, then the step of `Adam`.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, weight_decay : float, optional
+    """
+
+    _rule = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(learning_rate, beta1, beta2, epsilon, weight_decay)

@@ -1,0 +1,143 @@
+"""Weight files: the parameters of a model as JSON, a list of nested lists, as the book has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any, NoReturn, cast
+
+import numpy as np
+
+from deepc import _native
+from deepc._native import Array
+from deepc.layers import Layer
+from deepc.tensor import Tensor, shape
+
+__all__ = ["load_weights", "save_weights"]
+
+
+def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
+    """Write the parameters of a model to a file.
+
+    The file is complete or not there: it is written under another name and then renamed. Every float is
+    written so that it is read back the same.
+
+    Parameters
+    ----------
+    model : Layer
+        Any layer, also one written in Python.
+    filename : str or path
+        Where to; a file of that name is replaced.
+
+    Raises
+    ------
+    ValueError
+        If a parameter holds NaN or an infinity, which JSON does not have.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from deepc import Linear
+    >>> first, second = Linear(3, 2), Linear(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(first, os.path.join(folder, "weights.json"))
+    ...     load_weights(second, os.path.join(folder, "weights.json"))
+    >>> bool((first.w == second.w).all())
+    True
+    """
+    path = os.path.realpath(_path(filename))
+    tensors = []
+    for i, param in enumerate(_params(model)):
+        array = _native.as_array(param, f"model: parameter {i}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"model: parameter {i} has numbers that are not finite")
+        tensors.append(array.tolist())
+    temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(tensors, file)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise
+
+
+def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
+    """Put parameters that `save_weights`, or the book's function, wrote into a model.
+
+    Parameters
+    ----------
+    model : Layer
+        Of the same parameters, in the same order, as the one that was saved.
+    filename : str or path
+
+    Raises
+    ------
+    ValueError
+        If the file is not a list of tensors, or one of them is not of the shape of the model's; the message
+        names the file, the tensor, what came and what was expected. The model is unchanged then.
+    OSError
+        If the file cannot be read.
+    """
+    path = _path(filename)
+    params = _params(model)
+    tensors = _read(path)
+    if len(tensors) != len(params):
+        raise ValueError(
+            f"{path}: expected {len(params)} tensors as in the model, got {len(tensors)}"
+        )
+    new = [_checked(f"{path}: tensor {i}", *pair) for i, pair in enumerate(zip(tensors, params, strict=True))]
+    for param, array in zip(params, new, strict=True):
+        if isinstance(param, np.ndarray):
+            param[...] = array
+        else:
+            param[:] = array.tolist()
+
+
+def _path(filename: Any) -> str:
+    if not isinstance(filename, (str, os.PathLike)):
+        raise TypeError(f"filename: expected a string or a path, got {_native.describe(filename)}")
+    return os.fsdecode(filename)
+
+
+def _params(model: Any) -> list[Tensor]:
+    if isinstance(model, type) or not hasattr(model, "params"):
+        raise TypeError(f"model: expected a layer, got {_native.describe(model)}")
+    return list(model.params())
+
+
+def _read(path: str) -> list[Any]:
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not a finite number")
+
+    with open(path, encoding="utf-8") as file:
+        try:
+            tensors = json.load(file, parse_constant=refuse)
+        except RecursionError:
+            raise ValueError(f"{path}: expected a list of tensors, got lists too deep") from None
+        except ValueError as error:  # also what is not UTF-8
+            raise ValueError(f"{path}: expected a list of tensors in JSON: {error}") from None
+    if not isinstance(tensors, list):
+        raise ValueError(f"{path}: expected a list of tensors, got {_native.describe(tensors)}")
+    return tensors
+
+
+def _checked(name: str, tensor: Any, param: Tensor) -> Array:
+    """Return a tensor of the file as an array that fits a parameter."""
+    expected = shape(param)
+    if not isinstance(tensor, list):
+        raise ValueError(f"{name}: expected shape {expected}, got {_native.describe(tensor)}")
+    try:
+        array = _native.as_array(tensor, name)
+    except TypeError as error:  # here the file is wrong, not the call
+        raise ValueError(str(error)) from None
+    if list(array.shape) != expected:
+        raise ValueError(f"{name}: expected shape {expected}, got {list(array.shape)}")
+    dtype = param.dtype if isinstance(param, np.ndarray) else array.dtype
+    with np.errstate(over="ignore"):
+        array = cast(Array, array.astype(dtype))
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected numbers that {dtype} can hold, got some too large")
+    return array
