@@ -1,0 +1,130 @@
+"""The loss kernels: values and gradients, targets and labels, every size of row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from deepc import _native
+from reference import inside_guards, roundoff
+from sizes import EDGES
+
+SQUARED, CROSS = _native.LOSSES["squared error"], _native.LOSSES["cross-entropy"]
+
+
+def loss_and_gradient(kind, x, targets, labels=None, scale=1.0):
+    """Return both from one call, with the gradient amid guards; and check the calls that give one alone."""
+    typed = _native.TYPED[x.dtype]
+    buffer, null = _native.ffi.from_buffer, _native.ffi.NULL
+    gradient, around = inside_guards(np.full(x.shape, np.nan, x.dtype))
+    loss = _native.ffi.new("double *")
+    status = typed.loss(
+        kind, *x.shape, buffer(typed.ctype, x),
+        null if targets is None else buffer(typed.ctype, targets),
+        null if labels is None else buffer("int64_t[]", labels),
+        scale, loss, buffer(typed.ctype, gradient),
+    )  # fmt: skip
+    assert status == 0
+    assert around()
+    alone = _native.loss_gradient(kind, x, targets, labels, scale)
+    assert alone.tobytes() == gradient.tobytes()
+    value = _native.loss_value(kind, x, targets, labels)
+    assert np.array_equal(value, loss[0], equal_nan=True)
+    return value, gradient
+
+
+@pytest.mark.parametrize("cols", [n for n in EDGES if n > 0])
+def test_squared_error(isa, dtype, cols, rng):
+    for rows in (1, 3):
+        x, t = (rng.normal(0, 3, (rows, cols)).astype(dtype) for _ in range(2))
+        value, gradient = loss_and_gradient(SQUARED, x, t, scale=0.5)
+        error = x.astype(np.float64) - t
+        expected = float((error**2).sum())
+        # The difference is rounded, its square twice that, and each lane adds up.
+        n = rows * cols
+        bound = roundoff(dtype) * (4 + min(n, 4096) / 16 + 5 + n / 4096) * expected
+        assert abs(value - expected) <= bound
+        np.testing.assert_allclose(gradient, error, rtol=3 * roundoff(dtype), atol=0)
+
+
+@pytest.mark.parametrize("cols", [n for n in EDGES if n > 0])
+def test_cross_entropy_from_targets_and_from_labels(isa, dtype, cols, rng):
+    for rows in (1, 5):
+        x = rng.normal(0, 4, (rows, cols)).astype(dtype)
+        labels = rng.integers(0, cols, rows)
+        mixed = rng.dirichlet(np.ones(cols), rows).astype(dtype)
+        one_hot = reference.one_hot(labels, cols).astype(dtype)
+        for targets in (one_hot, mixed):
+            value, gradient = loss_and_gradient(CROSS, x, targets, scale=0.25)
+            t = targets.astype(np.float64)
+            size = rows * (float(np.ptp(x)) + np.log(cols) + 1)
+            u = roundoff(dtype) * (cols / 16 + 20)
+            assert abs(value - reference.cross_entropy(x, t)) <= u * size
+            expected = 0.25 * (reference.softmax(x) - t)
+            assert np.abs(gradient - expected).max() <= u * (1 + float(np.ptp(x)))
+        by_label = loss_and_gradient(CROSS, x, None, labels, scale=0.25)
+        by_target = loss_and_gradient(CROSS, x, one_hot, scale=0.25)
+        assert by_label[0] == by_target[0]
+        assert by_label[1].tobytes() == by_target[1].tobytes()
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 255, 256, 257, 600])
+def test_loss_of_many_rows_is_that_of_each_added_in_groups(isa, dtype, rows, rng):
+    x = rng.normal(0, 3, (rows, 10)).astype(dtype)
+    labels = rng.integers(0, 10, rows)
+    value, gradient = loss_and_gradient(CROSS, x, None, labels)
+    each = [loss_and_gradient(CROSS, x[i : i + 1], None, labels[i : i + 1]) for i in range(rows)]
+    total = 0.0
+    for start in range(0, rows, 256):
+        group = 0.0
+        for one, _ in each[start : start + 256]:
+            group += one
+        total += group
+    assert value == total
+    assert np.concatenate([g for _, g in each]).tobytes() == gradient.tobytes()
+
+
+@pytest.mark.parametrize("cols", [2, 10, 17, 70, 5000])
+def test_cross_entropy_stays_finite_where_probabilities_vanish(isa, dtype, cols):
+    huge = 1e30
+    x = np.zeros((1, cols), dtype)
+    x[0, 0] = huge
+    value, gradient = loss_and_gradient(CROSS, x, None, np.array([1]))
+    assert value == pytest.approx(huge, rel=1e-6)
+    assert gradient[0, 0] == 1
+    assert gradient[0, 1] == -1
+    sure, _ = loss_and_gradient(CROSS, x, None, np.array([0]))
+    assert sure == 0
+    # What cannot be and was not right costs nothing.
+    x[0, 0], x[0, -1] = 1.0, -np.inf
+    value, gradient = loss_and_gradient(CROSS, x, None, np.array([0]))
+    assert np.isfinite(value)
+    assert gradient[0, -1] == 0
+    assert np.isfinite(gradient).all()
+
+
+def test_cross_entropy_is_never_negative(isa, dtype, rng):
+    for cols in (1, 3, 10, 100):
+        x = rng.normal(0, 10, (50, cols)).astype(dtype)
+        for i in range(50):
+            best = np.array([x[i].argmax()])
+            assert loss_and_gradient(CROSS, x[i : i + 1], None, best)[0] >= 0
+
+
+def test_nan_is_not_hidden(isa, dtype):
+    for kind in (SQUARED, CROSS):
+        for cols in (3, 40, 100):
+            x = np.ones((1, cols), dtype)
+            x[0, -1] = np.nan
+            t = np.full((1, cols), 1 / cols, dtype)
+            value, gradient = loss_and_gradient(kind, x, t)
+            assert np.isnan(value)
+            assert np.isnan(gradient[0, -1])
+
+
+@pytest.mark.parametrize("label", [-1, 3, 2**62, -(2**62)])
+def test_library_refuses_labels_out_of_range(isa, dtype, label):
+    x = np.zeros((2, 3), dtype)
+    with pytest.raises(ValueError, match="label"):
+        _native.loss_gradient(CROSS, x, None, np.array([0, label]), 1.0)
+    assert np.isnan(_native.loss_value(CROSS, x, None, np.array([0, label])))

@@ -1,0 +1,153 @@
+"""Importing deepc: what it brings along, what it says about itself, what the environment may choose."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import deepc
+import pytest
+from deepc import _native
+
+
+def run(code, **environment):
+    """Run code in a new process; an environment variable of None is taken out."""
+    env = {**os.environ, **environment}
+    env = {name: value for name, value in env.items() if value is not None}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+
+
+def printed_by(code, **environment):
+    result = run(code, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+# ---- What it costs -------------------------------------------------------------------------------
+
+# Modules that take a while to import, or do what importing a library of numbers should not. What NumPy
+# and random bring is paid for already, and not counted.
+HEAVY = [
+    "argparse", "asyncio", "concurrent", "csv", "decimal", "email", "fractions", "ftplib", "gzip", "html",
+    "http", "importlib.metadata", "importlib.resources", "inspect", "logging", "lzma", "matplotlib",
+    "multiprocessing", "numpy.testing", "pathlib", "pickle", "platform", "pydoc", "scipy", "shutil",
+    "socket", "sqlite3", "ssl", "statistics", "subprocess", "tarfile", "tempfile", "torch", "tqdm",
+    "unittest", "urllib", "uuid", "webbrowser", "xml", "zipfile",
+]  # fmt: skip
+# Part of the package, for those who ask for them.
+LATE = {"deepc.book", "deepc.datasets", "deepc.demo", "deepc.gradcheck", "deepc.__main__"}
+
+# Prints what the package's own import statements bring. An editable install has a finder that imports
+# modules to do its work, in the course of ours; only what is asked for from within deepc counts.
+BROUGHT = """
+import builtins, random, sys
+import numpy
+brought = set()
+original = builtins.__import__
+def recorded(name, globals=None, *rest):
+    before = set(sys.modules)
+    result = original(name, globals, *rest)
+    own = (globals or {}).get("__name__", "").startswith("deepc")
+    if own and not name.startswith("deepc"):
+        brought.update(set(sys.modules) - before)
+    return result
+builtins.__import__ = recorded
+import deepc
+print(*sorted(brought), *(name for name in sys.modules if name.startswith("deepc.")))
+"""
+
+
+def test_import_brings_no_heavy_module():
+    brought = set(printed_by(BROUGHT).split())
+    assert "deepc._native" in brought
+    assert not {name for name in brought if name.split(".")[0] in HEAVY or name in HEAVY}
+    assert not brought & LATE
+
+
+@pytest.mark.timing
+def test_import_time_is_printed(capsys):
+    """Speed is measured, not asserted: run with -s or see the report."""
+    code = (
+        "import time; a = time.perf_counter(); import numpy; b = time.perf_counter(); import deepc; "
+        "c = time.perf_counter(); print(b - a, c - b)"
+    )
+    runs = [tuple(map(float, printed_by(code).split())) for _ in range(3)]
+    numpy, own = (sorted(column)[1] for column in zip(*runs, strict=True))
+    with capsys.disabled():
+        print(f" [numpy {1000 * numpy:.0f} ms, deepc {1000 * own:.1f} ms more] ", end="")
+
+
+# ---- What it shows -------------------------------------------------------------------------------
+
+CHAPTER = ["Tensor", "shape", "is_1d", "tensor_sum", "tensor_apply", "tensor_combine", "zeros_like", "random_uniform", "random_normal", "random_tensor", "Layer", "Linear", "Sequential", "Sigmoid", "Tanh", "Relu", "Dropout", "softmax", "sigmoid", "tanh", "Loss", "SSE", "SoftmaxCrossEntropy", "Optimizer", "GradientDescent", "Momentum", "one_hot_encode", "argmax", "save_weights", "load_weights", "dot", "normal_cdf", "inverse_normal_cdf"]
+
+
+def test_public_names():
+    assert len(set(deepc.__all__)) == len(deepc.__all__)
+    assert set(CHAPTER) <= set(deepc.__all__)
+    for name in deepc.__all__:
+        thing = getattr(deepc, name)
+        if name not in ("Tensor", "kernels"):
+            assert thing.__doc__, name
+    star = {}
+    exec("from deepc import *", star)
+    assert set(deepc.__all__) == set(star) - {"__builtins__"}
+
+
+def test_version_is_the_distributions():
+    metadata = pytest.importorskip("importlib.metadata")
+    try:
+        distribution = metadata.version("deepc-nn")
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+    assert deepc.__version__ == _native.version() == distribution
+
+
+def test_show_config(capsys):
+    deepc.show_config()
+    out = capsys.readouterr().out
+    for part in (
+        deepc.__version__,
+        _native.isa(),
+        str(deepc.get_num_threads()),
+        "float32",
+        _native.compiler(),
+    ):
+        assert part in out
+
+
+# ---- DEEPC_ISA -----------------------------------------------------------------------------------
+
+SAY = "from deepc import _native; print(_native.isa())"
+
+
+def test_environment_chooses_the_instruction_set():
+    names = _native.available_isas()
+    assert names[-1] == "portable"
+    for name in names:
+        assert printed_by(SAY, DEEPC_ISA=name) == name
+    assert printed_by(SAY, DEEPC_ISA=None) == names[0]
+    assert printed_by(SAY, DEEPC_ISA="") == names[0]
+
+
+@pytest.mark.parametrize("name", ["sse9", "AVX2", "portable ", "avx2,fma"])
+def test_unknown_instruction_set_is_refused_by_name(name):
+    result = run("import deepc", DEEPC_ISA=name)
+    assert result.returncode != 0
+    assert "ValueError" in result.stderr
+    assert "DEEPC_ISA" in result.stderr
+
+
+def test_set_isa():
+    before = _native.isa()
+    for name in ("", "sse9", "avx2\0", None, 3, b"portable"):
+        with pytest.raises(ValueError, match="name"):
+            _native.set_isa(name)
+    assert _native.isa() == before
+    try:
+        for name in _native.available_isas():
+            _native.set_isa(name)
+            assert _native.isa() == name
+    finally:
+        _native.set_isa(before)

@@ -1,0 +1,153 @@
+"""The loss classes: values, gradients, labels, reductions, lists and arrays, peers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from deepc import SSE, SoftmaxCrossEntropy, losses, one_hot_encode
+
+LOSSES = {"squared error": SSE, "cross-entropy": SoftmaxCrossEntropy}
+
+
+def numbers(dtype, rng, rows=7, cols=5):
+    predicted = rng.normal(0, 2, (rows, cols)).astype(dtype)
+    targets = rng.dirichlet(np.ones(cols), rows).astype(dtype)
+    return predicted, targets
+
+
+def expected_of(name, predicted, targets):
+    p, t = predicted.astype(np.float64), targets.astype(np.float64)
+    if name == "squared error":
+        return float(((p - t) ** 2).sum()), 2 * (p - t)
+    return reference.cross_entropy(p, t), reference.softmax(p) - t
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_value_and_gradient(isa, dtype, name, reduction, rng):
+    predicted, targets = numbers(dtype, rng)
+    loss = LOSSES[name](reduction=reduction)
+    scale = 1 if reduction == "sum" else 1 / 7
+    value, gradient = expected_of(name, predicted, targets)
+    rtol = 1e-5 if dtype == np.float32 else 1e-13
+    assert loss.loss(predicted, targets) == pytest.approx(scale * value, rel=rtol)
+    got = loss.gradient(predicted, targets)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, scale * gradient, rtol=10 * rtol, atol=rtol)
+    # The mean is over samples, so one sample has the same loss either way.
+    value, gradient = expected_of(name, predicted[:1], targets[:1])
+    assert loss.loss(predicted[0], targets[0]) == pytest.approx(value, rel=rtol)
+    np.testing.assert_allclose(
+        loss.gradient(predicted[0], targets[0]), gradient[0], rtol=10 * rtol, atol=rtol
+    )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_is_finite_difference(name, rng):
+    predicted, targets = numbers(np.float64, rng, 3, 4)
+    for reduction in ("sum", "mean"):
+        loss = LOSSES[name](reduction)
+        differences = reference.finite_differences(lambda: loss.loss(predicted, targets), predicted)  # noqa: B023
+        np.testing.assert_allclose(
+            loss.gradient(predicted, targets), differences, rtol=1e-6, atol=1e-8
+        )
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_labels_are_one_hot_rows(isa, dtype, reduction, rng):
+    predicted, _ = numbers(dtype, rng, 9, 6)
+    labels = rng.integers(0, 6, 9)
+    one_hot = reference.one_hot(labels, 6)
+    loss = SoftmaxCrossEntropy(reduction)
+    expected = loss.loss(predicted, one_hot.astype(dtype))
+    gradient = loss.gradient(predicted, one_hot.astype(dtype)).tobytes()
+    kinds = [
+        labels, labels.astype(np.int32), labels.astype(np.uint8), labels.tolist(), tuple(labels.tolist()),
+        np.repeat(labels, 2)[::2], one_hot, one_hot.tolist(),
+    ]  # fmt: skip
+    for given in kinds:
+        assert loss.loss(predicted, given) == expected
+        assert loss.gradient(predicted, given).tobytes() == gradient
+    one = loss.gradient(predicted[0], one_hot[0])
+    for label in (int(labels[0]), labels[0], np.array(labels[0])):
+        assert loss.gradient(predicted[0], label).tobytes() == one.tobytes()
+        assert loss.loss(predicted[0], label) == loss.loss(predicted[0], one_hot[0])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_lists_give_lists(name, rng):
+    predicted, targets = numbers(np.float64, rng)
+    loss = LOSSES[name]()
+    for p, t in [(predicted, targets), (predicted[0], targets[0])]:
+        assert loss.loss(p.tolist(), t.tolist()) == loss.loss(p, t)
+        gradient = loss.gradient(p.tolist(), t.tolist())
+        assert isinstance(gradient, list)
+        assert gradient == loss.gradient(p, t).tolist()
+        assert isinstance(loss.gradient(p, t.tolist()), np.ndarray)
+        assert isinstance(loss.loss(p, t), float)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_layout_and_dtype_of_what_comes_in(name, rng):
+    predicted, targets = numbers(np.float64, rng, 6, 6)
+    loss = LOSSES[name]()
+    value, gradient = loss.loss(predicted, targets), loss.gradient(predicted, targets)
+    for view in (
+        np.asfortranarray,
+        lambda x: np.repeat(x, 2, 1)[:, ::2],
+        lambda x: x.astype(">f8"),
+    ):
+        assert loss.loss(view(predicted), view(targets)) == value
+        assert loss.gradient(predicted, view(targets)).tobytes() == gradient.tobytes()
+    single = predicted.astype(np.float32)
+    assert loss.gradient(single, targets).dtype == np.float32
+    assert loss.gradient(predicted, targets.astype(np.float32)).dtype == np.float64
+
+
+def test_chapters_values():
+    assert SSE().loss([1.0, 2.0, 3.0], [10.0, 20.0, 30.0]) == 9**2 + 18**2 + 27**2
+    assert SSE().gradient([1.0, 2.0, 3.0], [10.0, 20.0, 30.0]) == [-18, -36, -54]
+    loss = SoftmaxCrossEntropy()
+    assert loss.loss([0.0] * 10, one_hot_encode(3)) == pytest.approx(np.log(10), rel=1e-15)
+    assert loss.gradient([0.0, 0.0], [0, 1]) == [0.5, -0.5]
+
+
+def test_reduction_may_be_changed():
+    loss = SSE()
+    assert loss.reduction == "sum"
+    loss.reduction = "mean"
+    assert loss.loss([[1.0], [3.0]], [[0.0], [0.0]]) == 5
+    with pytest.raises(ValueError, match="reduction"):
+        loss.reduction = "max"
+    assert loss.reduction == "mean"
+
+
+def test_a_loss_keeps_nothing_of_what_it_saw(rng):
+    loss = SoftmaxCrossEntropy()
+    predicted, targets = numbers(np.float64, rng)
+    first = loss.loss(predicted, targets)
+    before = predicted.copy(), targets.copy()
+    loss.loss(rng.standard_normal((2, 3)), [0, 1])
+    assert loss.loss(predicted, targets) == first
+    assert np.array_equal(predicted, before[0])
+    assert np.array_equal(targets, before[1])
+
+
+def test_names():
+    assert losses.__all__ == ["SSE", "Loss", "SoftmaxCrossEntropy"]
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_pytorch_says_the_same(reduction, rng):
+    torch = pytest.importorskip("torch")
+    predicted, targets = numbers(np.float64, rng)
+    labels = rng.integers(0, 5, 7)
+    x = torch.tensor(predicted, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(x, torch.tensor(labels), reduction=reduction)
+    loss.backward()
+    own = SoftmaxCrossEntropy(reduction)
+    assert own.loss(predicted, labels) == pytest.approx(loss.item(), rel=1e-13)
+    np.testing.assert_allclose(
+        own.gradient(predicted, labels), x.grad.numpy(), rtol=1e-12, atol=1e-14
+    )
