@@ -13,8 +13,6 @@
 #include "table.h"
 #include "vec.h"
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 enum { TILE_COLS = TILE_VECS * VL };
 
 /* Where a tile's operands are; steps count elements. `last` lanes of the last vector of a row are
@@ -109,11 +107,13 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands
     static void tile_##rows##x##vecs(const tile_operands *t) { tile_body(rows, vecs, t); }
 TILE(1, 1)
 TILE(1, 2)
-TILE(1, 3) TILE(1, 4) TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(3, 1) TILE(3, 2) TILE(3, 3)
-    TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(5, 3)
-        TILE(6, 1) TILE(6, 2) TILE(6, 3) TILE(7, 1) TILE(7, 2) TILE(7, 3) TILE(8, 1) TILE(8, 2)
-            TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1)
-                TILE(12, 2) TILE(13, 1) TILE(13, 2) TILE(14, 1) TILE(14, 2)
+TILE(1, 3)
+TILE(1, 4)
+TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(3, 1) TILE(3, 2) TILE(3, 3) TILE(3, 4) TILE(4, 1)
+    TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(5, 3) TILE(6, 1) TILE(6, 2)
+        TILE(6, 3) TILE(7, 1) TILE(7, 2) TILE(7, 3) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2)
+            TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) TILE(13, 1)
+                TILE(13, 2) TILE(14, 1) TILE(14, 2)
 
 /* Indexed by rows - 1 and vecs - 1. Shapes beyond this instruction set's tile are never called. */
 #define FITS(rows, vecs) ((rows) <= TILE_ROWS && (vecs) <= TILE_VECS ? tile_##rows##x##vecs : NULL)
@@ -219,6 +219,7 @@ ALWAYS_INLINE void load_transposed(size_t rows, size_t cols, const real *x, ptrd
 #pragma GCC unroll 16
         for (int r = 0; r < VL; r++) out[r] = v_load(x + r * x_row);
     } else {
+#pragma GCC unroll 16
         for (size_t r = 0; r < VL; r++)
             out[r] = r < rows ? v_load_part(x + (ptrdiff_t)r * x_row, cols) : v_zero();
     }
@@ -342,8 +343,10 @@ ALWAYS_INLINE void gemv_strip(const int vecs, const int blocks, const tile_opera
     static void strip_##vecs##x##blocks(const tile_operands *t) { gemv_strip(vecs, blocks, t); }
 STRIP(1, 1)
 STRIP(1, 2)
-STRIP(1, 3) STRIP(1, 4) STRIP(2, 1) STRIP(2, 2) STRIP(2, 3) STRIP(2, 4) STRIP(3, 1) STRIP(3, 2)
-    STRIP(4, 1) STRIP(4, 2) STRIP(5, 1) STRIP(6, 1) STRIP(7, 1) STRIP(8, 1)
+STRIP(1, 3)
+STRIP(1, 4)
+STRIP(2, 1) STRIP(2, 2) STRIP(2, 3) STRIP(2, 4) STRIP(3, 1) STRIP(3, 2) STRIP(4, 1) STRIP(4, 2)
+    STRIP(5, 1) STRIP(6, 1) STRIP(7, 1) STRIP(8, 1)
 #undef STRIP
 
         static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row,
@@ -384,9 +387,38 @@ STRIP(1, 3) STRIP(1, 4) STRIP(2, 1) STRIP(2, 2) STRIP(2, 3) STRIP(2, 4) STRIP(3,
     if (end && end->activation) finish_row(end, 0, 0, n, y);
 }
 
-/* VL outputs at a time: a square of w is transposed in registers, then its columns go into the
- * chains. Two row groups run side by side where there are that many, to hide the latency of one
- * chain. */
+/* Goes on with the chains of VL outputs, the products of VL rows of w with x, for `cols` <= VL steps:
+ * the square of w is transposed in registers, and its columns are what the chains take. */
+ALWAYS_INLINE vec transposed_step(vec acc, const int full, size_t rows, size_t cols, const real *x,
+                                  const real *w, ptrdiff_t w_row) {
+    vec column[VL];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < VL; r++) {
+        const real *row = w + (ptrdiff_t)r * w_row;
+        column[r] = full ? v_load(row) : r < rows ? v_load_part(row, cols) : v_zero();
+    }
+    v_transpose(column);
+#pragma GCC unroll 16
+    for (size_t q = 0; q < VL; q++) {
+        if (!full && q == cols) break;
+        acc = v_fma(v_set(x[q]), column[q], acc);
+    }
+    return acc;
+}
+
+/* Functions of their own: inlined into their loops they would not fit the registers. */
+static __attribute__((noinline)) vec transposed_whole(vec acc, const real *x, const real *w,
+                                                      ptrdiff_t w_row) {
+    return transposed_step(acc, 1, VL, VL, x, w, w_row);
+}
+static __attribute__((noinline)) vec transposed_part(vec acc, size_t rows, size_t cols,
+                                                     const real *x, const real *w,
+                                                     ptrdiff_t w_row) {
+    return transposed_step(acc, 0, rows, cols, x, w, w_row);
+}
+
+/* Up to 2 VL outputs: two groups of rows take turns, so that the chain of one hides behind the
+ * transposition of the other. */
 ALWAYS_INLINE void gemv_transposed_strip(const int groups, size_t rows, size_t k, const real *x,
                                          const real *w, ptrdiff_t w_row, int accumulate,
                                          const real *bias, real *y) {
@@ -403,22 +435,13 @@ ALWAYS_INLINE void gemv_transposed_strip(const int groups, size_t rows, size_t k
         for (int g = 0; g < groups; g++) acc[g] = v_zero();
         for (; p < end; p += VL) {
             const size_t cols = end - p < VL ? end - p : VL;
-            vec column[2][VL];
 #pragma GCC unroll 2
-            for (int g = 0; g < groups; g++)
-                load_transposed(rows - (size_t)g * VL, cols, w + (ptrdiff_t)p + g * VL * w_row,
-                                w_row, column[g]);
-            if (cols == VL) {
-#pragma GCC unroll 16
-                for (int q = 0; q < VL; q++)
-#pragma GCC unroll 2
-                    for (int g = 0; g < groups; g++)
-                        acc[g] = v_fma(v_set(x[p + (size_t)q]), column[g][q], acc[g]);
-            } else {
-                for (size_t q = 0; q < cols; q++)
-#pragma GCC unroll 2
-                    for (int g = 0; g < groups; g++)
-                        acc[g] = v_fma(v_set(x[p + q]), column[g][q], acc[g]);
+            for (int g = 0; g < groups; g++) {
+                const size_t left = rows - (size_t)g * VL;
+                const real *square = w + (ptrdiff_t)p + g * VL * w_row;
+                acc[g] = left >= VL && cols == VL
+                             ? transposed_whole(acc[g], x + p, square, w_row)
+                             : transposed_part(acc[g], left, cols, x + p, square, w_row);
             }
         }
         p = end;

@@ -108,7 +108,7 @@ static inline vec v_across(vec a, int half) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
-static inline void v_transpose(vec r[VL]) {
+ALWAYS_INLINE void v_transpose(vec r[VL]) {
     vec t[VL];
 #pragma GCC unroll 2
     for (int i = 0; i < 8; i += 4) {
@@ -127,7 +127,7 @@ static inline void v_transpose(vec r[VL]) {
     }
 }
 #else
-static inline void v_transpose(vec r[VL]) {
+ALWAYS_INLINE void v_transpose(vec r[VL]) {
     const vec a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
     const vec c = _mm256_unpacklo_pd(r[2], r[3]), e = _mm256_unpackhi_pd(r[2], r[3]);
     r[0] = _mm256_permute2f128_pd(a, c, 0x20);

@@ -107,7 +107,7 @@ static inline vec v_across(vec a, int half) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
-static inline void v_transpose(vec r[VL]) {
+ALWAYS_INLINE void v_transpose(vec r[VL]) {
     vec t[VL];
 #pragma GCC unroll 8
     for (int i = 0; i < 16; i += 2) {
@@ -140,7 +140,7 @@ static inline void v_transpose(vec r[VL]) {
     for (int i = 0; i < 16; i++) r[i] = t[i];
 }
 #else
-static inline void v_transpose(vec r[VL]) {
+ALWAYS_INLINE void v_transpose(vec r[VL]) {
     vec t[VL];
 #pragma GCC unroll 4
     for (int i = 0; i < 8; i += 2) {

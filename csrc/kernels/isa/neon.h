@@ -102,7 +102,7 @@ static inline vec v_across(vec a, int half) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
-static inline void v_transpose(vec r[VL]) {
+ALWAYS_INLINE void v_transpose(vec r[VL]) {
     const float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
     r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
     r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
@@ -110,7 +110,7 @@ static inline void v_transpose(vec r[VL]) {
     r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }
 #else
-static inline void v_transpose(vec r[VL]) {
+ALWAYS_INLINE void v_transpose(vec r[VL]) {
     const vec a = vzip1q_f64(r[0], r[1]);
     r[1] = vzip2q_f64(r[0], r[1]);
     r[0] = a;

@@ -85,7 +85,7 @@ static inline vec v_across(vec a, int half) {
     (void)half;
     return a;
 }
-static inline void v_transpose(vec r[VL]) { (void)r; }
+ALWAYS_INLINE void v_transpose(vec r[VL]) { (void)r; }
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
 static inline vec v_scale(vec a, vec n) {
