@@ -1,7 +1,7 @@
 """deepc: small dense neural networks on the CPU.
 
-A C core with the abstractions of the deep learning chapter of *Data Science from Scratch*: `Layer`, `Loss`,
-`Optimizer`. Lists in, lists out; arrays in, arrays out; one sample or a batch.
+A C core with the abstractions of the deep learning chapter of *Data Science from Scratch*: `Layer`,
+`Loss`, `Optimizer`. Lists in, lists out; arrays in, arrays out; one sample or a batch.
 """
 
 from deepc import kernels

@@ -1,7 +1,8 @@
 """The one module that crosses into C.
 
-Everything above it hands over Python values. Here their dtype, shape, contiguity and aliasing are checked
-once, errors name the argument, and pointers go down to the library. Nothing else imports ``_deepc``.
+Everything above it hands over Python values. Here their dtype, shape, contiguity and aliasing are
+checked once, errors name the argument, and pointers go down to the library. Nothing else imports
+``_deepc``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _ndarray = np.ndarray
 _empty = np.empty
 
 
-# ---- Status, version, machine ----------------------------------------------------------------------
+# ---- Status, version, machine --------------------------------------------------------------------
 
 
 def check(status: int, what: str = "") -> None:
@@ -65,7 +66,7 @@ def isa() -> str:
 
 def available_isas() -> list[str]:
     """Return the instruction sets that this machine runs, best first."""
-    names = []
+    names: list[str] = []
     while (name := lib.dc_isa_available(len(names))) != ffi.NULL:
         names.append(ffi.string(name).decode())
     return names
@@ -128,7 +129,7 @@ def num_threads(count: int) -> Iterator[None]:
         set_num_threads(before)
 
 
-# ---- Numbers and arrays that come from outside -----------------------------------------------------
+# ---- Numbers and arrays that come from outside ---------------------------------------------------
 
 _default_dtype = FLOAT32
 
@@ -154,7 +155,7 @@ def default_dtype() -> np.dtype[Any]:
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Choose the dtype of layers made from now on: ``"float32"`` (as at the start) or ``"float64"``.
+    """Choose the dtype of new layers: ``"float32"`` (as at the start) or ``"float64"``.
 
     Raises
     ------
@@ -216,8 +217,8 @@ def any_array(value: Any, name: str) -> Array:
 def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array:
     """Return `value` as a C-contiguous float32 or float64 array.
 
-    Without `dtype`, float32 and float64 arrays keep theirs, and everything else becomes float64, which is
-    what a Python float is.
+    Without `dtype`, float32 and float64 arrays keep theirs, and everything else becomes float64,
+    which is what a Python float is.
 
     Raises
     ------
@@ -272,7 +273,7 @@ class _Typed:
 TYPED = {FLOAT32: _Typed("f32", "float[]"), FLOAT64: _Typed("f64", "double[]")}
 
 
-# ---- Kernels over arrays ---------------------------------------------------------------------------
+# ---- Kernels over arrays -------------------------------------------------------------------------
 
 
 def _output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -301,7 +302,7 @@ def _matrix(x: Any, name: str, as_column: bool) -> Array:
 
 
 def _leading(array: Array) -> tuple[Array, bool, int, Any]:
-    """Return an array over the same memory, whether it is transposed, its leading dimension and pointer.
+    """Return the same memory as an array, whether transposed, its leading dimension, a pointer.
 
     Rows may lie apart (a slice of columns of a larger array); anything else is copied first.
     """
@@ -314,7 +315,7 @@ def _leading(array: Array) -> tuple[Array, bool, int, Any]:
     size = array.itemsize
     for transposed in (False, True):
         view = array.T if transposed else array
-        rows, cols = view.shape
+        _, cols = view.shape
         step, inner = view.strides
         if inner == size and step >= cols * size and step % size == 0:
             pointer = ffi.cast(TYPED[view.dtype].ctype[:-2] + " *", view.ctypes.data)
@@ -331,9 +332,10 @@ def matmul(
     Parameters
     ----------
     a, b : array_like
-        Matrices whose inner sizes agree after transposing: (m, k) and (k, n). A vector counts as one row of
-        `a` or one column of `b`, and the result then lacks that dimension, as in `numpy.matmul`. Slices of
-        columns and transposed arrays are used where they are. float32 if both are, else float64.
+        Matrices whose inner sizes agree after transposing: (m, k) and (k, n). A vector counts as
+        one row of `a` or one column of `b`, and the result then lacks that dimension, as in
+        `numpy.matmul`. Slices of columns and transposed arrays are used where they are. float32 if
+        both are, else float64.
     out : ndarray, optional
         Where to put the result: C-contiguous, of its shape and dtype, overlapping neither operand.
     transpose_a, transpose_b : bool, optional
@@ -376,7 +378,8 @@ def matmul(
             c = _empty((m, n), dtype)
             status = typed.matmul(
                 transpose_a, transpose_b, m, n, k, _from_buffer(ctype, a), shape_a[1],
-                _from_buffer(ctype, b), shape_b[1], False, ffi.NULL, 0, _from_buffer(ctype, c, True), n,
+                _from_buffer(ctype, b), shape_b[1], False, ffi.NULL, 0,
+                _from_buffer(ctype, c, True), n,
             )  # fmt: skip
             if status:
                 check(status, "matmul")
@@ -447,7 +450,8 @@ def exp(x: Any, out: Array | None = None) -> Array:
 def log(x: Any, out: Array | None = None) -> Array:
     """Return the natural logarithm of each element, to 1 ulp in float32 and 2 in float64.
 
-    Parameters and result as for `exp`; the logarithm of 0 is minus infinity, of a negative number NaN.
+    Parameters and result as for `exp`; the logarithm of 0 is minus infinity, of a negative number
+    NaN.
 
     Examples
     --------
@@ -493,7 +497,7 @@ def sigmoid(x: Any, out: Array | None = None) -> Array:
 
 
 def relu(x: Any, out: Array | None = None) -> Array:
-    """Return each element, or 0 where it is negative; NaN stays. Parameters and result as for `exp`.
+    """Return each element, or 0 where it is negative; NaN stays. Otherwise as `exp`.
 
     Examples
     --------
@@ -510,7 +514,7 @@ def _rows_and_cols(x: Array) -> tuple[int, int]:
 
 
 def softmax(x: Any, out: Array | None = None) -> Array:
-    """Return exp(x) divided by its sum along the last dimension, computed so that nothing overflows.
+    """Return exp(x) divided by its sum along the last dimension; nothing overflows.
 
     Parameters and result as for `exp`. A row with NaN or plus infinity becomes NaN.
 
@@ -533,7 +537,7 @@ def array_sum(x: Array) -> float:
     return cast(float, typed.sum(x.size, _from_buffer(typed.ctype, x)))
 
 
-# ---- Random numbers --------------------------------------------------------------------------------
+# ---- Random numbers ------------------------------------------------------------------------------
 
 
 def random_key(rng: Any) -> int:
@@ -566,7 +570,9 @@ def random_generator(rng: Any) -> Any:
 def random_uniform(shape: Sequence[int], dtype: np.dtype[Any], rng: Any = None) -> Array:
     """Return numbers from the uniform distribution on [0, 1)."""
     y = _empty(tuple(shape), dtype)
-    check(TYPED[dtype].random_uniform(random_key(rng), 0, y.size, _pointer(y, True)), "random_uniform")
+    check(
+        TYPED[dtype].random_uniform(random_key(rng), 0, y.size, _pointer(y, True)), "random_uniform"
+    )
     return y
 
 
@@ -601,7 +607,7 @@ def dropout_mask(key: int, counter: int, rate: float, shape: Sequence[int]) -> A
     return mask
 
 
-# ---- Losses ----------------------------------------------------------------------------------------
+# ---- Losses --------------------------------------------------------------------------------------
 
 LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX_CROSS_ENTROPY}
 
@@ -654,7 +660,7 @@ def loss_gradient(
     return gradient
 
 
-# ---- Optimizers ------------------------------------------------------------------------------------
+# ---- Optimizers ----------------------------------------------------------------------------------
 
 RULES = {
     "gradient descent": lib.DC_GRADIENT_DESCENT,
@@ -677,8 +683,8 @@ def new_optimizer(rule: str) -> Any:
 class Tensors:
     """The tensors that one optimizer step updates, as the library takes them.
 
-    Each row is (gradient, parameter, states): arrays of one dtype and one memory layout, which this object
-    keeps alive; `fields` names what the states are.
+    Each row is (gradient, parameter, states): arrays of one dtype and one memory layout, which this
+    object keeps alive; `fields` names what the states are.
     """
 
     __slots__ = ("_keep", "_step", "count", "dtype", "pointer")
@@ -694,7 +700,11 @@ class Tensors:
         self._keep: list[Any] = []
         for tensor, (gradient, parameter, states) in zip(self.pointer, rows, strict=True):
             tensor.size = parameter.size
-            arrays = {"gradient": gradient, "parameter": parameter, **dict(zip(fields, states, strict=True))}
+            arrays = {
+                "gradient": gradient,
+                "parameter": parameter,
+                **dict(zip(fields, states, strict=True)),
+            }
             for field, array in arrays.items():
                 pointer = _pointer(_flat(array), field != "gradient")
                 setattr(tensor, field, pointer)
@@ -707,7 +717,7 @@ class Tensors:
             check(status, "step")
 
 
-# ---- Networks --------------------------------------------------------------------------------------
+# ---- Networks ------------------------------------------------------------------------------------
 
 LAYER_KINDS = {
     "linear": lib.DC_LAYER_LINEAR,
@@ -756,9 +766,11 @@ class Network:
         typed = TYPED[dtype]
         handle = ffi.new(f"dc_network_{typed.suffix} **")
         structures = [layer._structure for layer in layers]
-        # The library keeps pointers to the structures and through them to arrays; a layer that is made anew
-        # has others.
-        self._layers = [(layer, layer._structure, getattr(layer, "_pointers", None)) for layer in layers]
+        # The library keeps pointers to the structures and through them to arrays; a layer that is
+        # made anew has others.
+        self._layers = [
+            (layer, layer._structure, getattr(layer, "_pointers", None)) for layer in layers
+        ]
         check(typed.network_create(len(structures), structures, handle), "layers")
         self._handle = ffi.gc(handle[0], typed.network_free)
         self.dtype, self.inputs, self.outputs = dtype, inputs, outputs
@@ -769,24 +781,31 @@ class Network:
 
     def forward(self, x: Array) -> Array:
         """Return the output for one sample or for a batch, of the network's dtype."""
-        if type(x) is not _ndarray or x.dtype is not self.dtype or not x.flags.c_contiguous:
-            x = as_array(x, "input", self.dtype)
+        ctype, dtype = self._ctype, self.dtype
+        try:
+            # What fits goes down as it is; each check that can be left to the buffer protocol saves
+            # time.
+            pointer = _from_buffer(ctype, x) if x.dtype is dtype else None
+        except (AttributeError, ValueError):
+            pointer = None
+        if pointer is None:
+            x = as_array(x, "input", dtype)
+            pointer = _from_buffer(ctype, x)
         shape = x.shape
-        ctype = self._ctype
-        if len(shape) == 1:
+        single = len(shape) == 1
+        if single:
             rows, cols = 1, shape[0]
-            y = _empty(self.outputs or cols, self.dtype)
+            y = _empty(self.outputs or cols, dtype)
         elif len(shape) == 2:
             rows, cols = shape
-            y = _empty((rows, self.outputs or cols), self.dtype)
+            y = _empty((rows, self.outputs or cols), dtype)
         else:
             raise ValueError(f"input: expected 1 or 2 dimensions, got shape {shape}")
-        pointer = _from_buffer(ctype, x)
         status = self._forward(self._handle, rows, cols, pointer, _from_buffer(ctype, y, True))
         if status:
             self._refuse_input(status, rows, cols)
         # One object, so that another thread sees all of it or nothing; it keeps x for backward.
-        self._last = (rows, cols, pointer, y.shape)
+        self._last = (rows, cols, pointer, single)
         return y
 
     def _refuse_input(self, status: int, rows: int, cols: int) -> None:
@@ -804,26 +823,27 @@ class Network:
         last = self._last
         if last is None:
             raise RuntimeError("backward: call forward first")
-        rows, cols, pointer, shape = last
-        if (
-            type(gradient) is not _ndarray
-            or gradient.dtype is not self.dtype
-            or not gradient.flags.c_contiguous
-        ):
-            gradient = as_array(gradient, "gradient", self.dtype)
-        if gradient.shape != shape:
+        rows, cols, pointer, single = last
+        ctype, dtype = self._ctype, self.dtype
+        try:
+            given = _from_buffer(ctype, gradient) if gradient.dtype is dtype else None
+        except (AttributeError, ValueError):
+            given = None
+        if given is None:
+            gradient = as_array(gradient, "gradient", dtype)
+            given = _from_buffer(ctype, gradient)
+        outputs = self.outputs or cols
+        expected = (outputs,) if single else (rows, outputs)
+        if gradient.shape != expected:
             raise ValueError(
-                f"gradient: expected the shape of the last output, {shape}, got {gradient.shape}"
+                f"gradient: expected the shape of the last output, {expected}, got {gradient.shape}"
             )
-        ctype = self._ctype
         if input_gradient:
-            result = _empty(cols if len(shape) == 1 else (rows, cols), self.dtype)
+            result = _empty(cols if single else (rows, cols), dtype)
             target = _from_buffer(ctype, result, True)
         else:
             result, target = None, ffi.NULL
-        status = self._backward(
-            self._handle, rows, cols, pointer, _from_buffer(ctype, gradient), target
-        )
+        status = self._backward(self._handle, rows, cols, pointer, given, target)
         if status:
             if status == lib.DC_BAD_STATE:
                 raise RuntimeError(

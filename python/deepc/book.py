@@ -1,10 +1,11 @@
-"""The exact replay: the chapter's arithmetic, bit for bit, and the order in which it draws from ``random``.
+"""The exact replay: the chapter's arithmetic, bit for bit, and its order of random numbers.
 
-After ``from deepc.book import *`` the same ``random.seed`` gives the chapter's initial weights, dropout masks and
-every number after them, so its training runs end where the chapter's do. Some of them are chaotic: a last bit
-that differs in the first epoch is another accuracy in the last. So this computes in float64, adds up from
-the left, rounds each product and each sum by itself, and takes exp from ``math``. What is not here does not
-differ, and is that of `deepc`. It is for comparing; `deepc` itself is far faster.
+After ``from deepc.book import *`` the same ``random.seed`` gives the chapter's initial weights,
+dropout masks and every number after them, so its training runs end where the chapter's do. Some of
+them are chaotic: a last bit that differs in the first epoch is another accuracy in the last. So
+this computes in float64, adds up from the left, rounds each product and each sum by itself, and
+takes exp from ``math``. What is not here does not differ, and is that of `deepc`. It is for
+comparing; `deepc` itself is far faster.
 """
 
 from __future__ import annotations
@@ -73,16 +74,26 @@ __all__ = [
 ]
 
 
-def _added(terms: Array, axis: int = -1) -> Any:
-    """Add up along an axis from the left; NumPy's own sum would do so in another order."""
-    return np.add.accumulate(terms, axis).take(-1, axis)
+def _added(rows: Array) -> Any:
+    """Return the sum of the rows of a C-contiguous array, added one after the other."""
+    # NumPy adds whole rows in their order, but in pairs what lies side by side.
+    return np.add.reduce(rows, 0) if rows[0].size > 1 else np.add.accumulate(rows, 0)[-1]
+
+
+def _product(a: Array, b: Array) -> Array:
+    return np.multiply(a, b, order="C")
+
+
+def _columns(x: Array) -> Array:
+    """Return the last dimension as the first."""
+    return np.ascontiguousarray(np.moveaxis(x, -1, 0))
 
 
 def _like(given: Any, result: Array) -> Any:
     return result.tolist() if isinstance(given, list) else result
 
 
-# ---- Functions -------------------------------------------------------------------------------------
+# ---- Functions -----------------------------------------------------------------------------------
 
 
 def sigmoid(t: float) -> float:
@@ -123,7 +134,7 @@ def softmax(tensor: Tensor) -> Tensor:
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"tensor: expected at least one element a row, got shape {x.shape}")
     powers: Any = tensor_apply(math.exp, x - x.max(-1, keepdims=True))
-    result: Tensor = _like(tensor, powers / _added(powers)[..., None])
+    result: Tensor = _like(tensor, powers / _added(_columns(powers))[..., None])
     return result
 
 
@@ -182,7 +193,7 @@ def inverse_normal_cdf(
         middle += width / 2 if is_below else -width / 2
 
 
-# ---- Random tensors --------------------------------------------------------------------------------
+# ---- Random tensors ------------------------------------------------------------------------------
 
 
 def random_uniform(*dims: int) -> list[Any]:
@@ -238,11 +249,11 @@ def _filled(dims: tuple[int, ...], draw: Callable[[], float]) -> list[Any]:
     return [_filled(dims[1:], draw) if dims[1:] else draw() for _ in range(size)]
 
 
-# ---- Layers ----------------------------------------------------------------------------------------
+# ---- Layers --------------------------------------------------------------------------------------
 
 
 class Linear(layers.Linear):
-    """A layer of neurons in float64 that starts with the chapter's weights: row by row, then the biases.
+    """A layer of neurons in float64 that starts with the chapter's weights and biases.
 
     Parameters
     ----------
@@ -276,22 +287,26 @@ class Linear(layers.Linear):
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_dim or x.size == 0:
             raise ValueError(f"input: expected {self.input_dim} columns, got shape {x.shape}")
         self._input = x
-        output: Tensor = _like(input, _added(x[..., None, :] * self.w) + self.b)
+        # inputs x outputs, or inputs x samples x outputs
+        weights = self.w.T if x.ndim == 1 else self.w.T[:, None]
+        output: Tensor = _like(input, _added(_product(x.T[..., None], weights)) + self.b)
         return output
 
     def backward(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of the last input; store those of the parameters, summed over a batch."""
+        """Return the gradient of the last input; store those of w and b, summed over a batch."""
         x, d_y = self._input, _native.as_array(gradient, "gradient", FLOAT64)
         if x is None:
             raise RuntimeError("backward: call forward first")
         expected = (*x.shape[:-1], self.output_dim)
         if d_y.shape != expected:
             raise ValueError(f"gradient: expected shape {expected}, got {d_y.shape}")
-        d_w = d_y[..., :, None] * x[..., None, :]
-        self._w_grad[...], self._b_grad[...] = (
-            (d_w, d_y) if x.ndim == 1 else (_added(d_w, 0), _added(d_y, 0))
+        d_w = _product(x[..., :, None], d_y[..., None, :])
+        self._w_grad.T[...], self._b_grad[...] = (
+            (d_w, d_y) if x.ndim == 1 else (_added(d_w), _added(d_y))
         )
-        d_x: Tensor = _like(gradient, _added(self.w * d_y[..., :, None], -2))
+        # outputs x inputs, or outputs x samples x inputs
+        weights = self.w if x.ndim == 1 else self.w[:, None]
+        d_x: Tensor = _like(gradient, _added(_product(d_y.T[..., None], weights)))
         return d_x
 
 
@@ -365,11 +380,11 @@ class Dropout(layers.Dropout):
         return tensor_combine(operator.mul, gradient, self.mask)
 
 
-# ---- Losses and optimizers -------------------------------------------------------------------------
+# ---- Losses and optimizers -----------------------------------------------------------------------
 
 
 class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
-    """`deepc.SoftmaxCrossEntropy` with the chapter's `softmax`, and 1e-30 added to each probability."""
+    """`deepc.SoftmaxCrossEntropy` with the chapter's `softmax` and 1e-30 in its logarithm."""
 
     def _probabilities(self, predicted: Tensor, actual: Any) -> tuple[Array, Array, float]:
         y = _native.as_array(predicted, "predicted", FLOAT64)
@@ -382,9 +397,9 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
     def loss(self, predicted: Tensor, actual: Any) -> float:
         """Return the loss: the sum over the samples, or their mean."""
         p, targets, scale = self._probabilities(predicted, actual)
-        terms = tensor_apply(math.log, p + 1e-30) * targets
+        terms = np.asarray(tensor_apply(math.log, p + 1e-30)) * targets
         while terms.ndim:
-            terms = _added(terms)
+            terms = _added(_columns(terms))
         return -float(terms) * scale
 
     def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
@@ -395,7 +410,7 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
 
 
 def _parameters(optimizer: Any, layer: Layer) -> list[tuple[Any, Array, Array, list[Array]]]:
-    """Return each parameter, as it is and as an array, its gradient, and what is remembered of it."""
+    """Return each parameter, it as an array, its gradient, and what is remembered of it."""
     params = list(layer.params())
     arrays = [np.asarray(param, FLOAT64) for param in params]
     grads = [np.asarray(grad, FLOAT64) for grad in layer.grads()]
@@ -409,7 +424,9 @@ class GradientDescent(optimizers.GradientDescent):
     def step(self, layer: Layer) -> None:
         """Update the parameters of `layer` from its gradients."""
         for param, p, g, _ in _parameters(self, layer):
-            param[:] = _like(param, p - g * self.lr)
+            p -= g * self.lr
+            if p is not param:
+                param[:] = _like(param, p)
 
 
 class Momentum(optimizers.Momentum):
@@ -418,5 +435,8 @@ class Momentum(optimizers.Momentum):
     def step(self, layer: Layer) -> None:
         """Update the parameters of `layer` from its gradients."""
         for param, p, g, (u,) in _parameters(self, layer):
-            u[...] = self.mo * u + (1 - self.mo) * g
-            param[:] = _like(param, p - self.lr * u)
+            u *= self.mo
+            u += (1 - self.mo) * g
+            p -= self.lr * u
+            if p is not param:
+                param[:] = _like(param, p)

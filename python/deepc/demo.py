@@ -429,18 +429,27 @@ def _digit_grid(task: Task) -> Figure:
     """Draw test digits with what the network reads and what they are: mistakes first."""
     actual, predicted = task.data.test_y, task.predicted
     wrong = np.flatnonzero(predicted != actual)
-    # One column for each digit, those that come first in the file.
-    right = [np.flatnonzero((actual == digit) & (predicted == digit))[:4] for digit in range(10)]
-    blocks: list[tuple[str, list[Any]]] = [
-        (f"Mistaken, {_some(len(wrong), 20)}", [wrong[i : i + 10] for i in range(0, 20, 10)]),
-        ("Read right, the first four of each digit", _transposed(right)),
+    right = [np.flatnonzero((actual == digit) & (predicted == digit)) for digit in range(10)]
+    # Each row is a list of (column, index of the image); of the right ones a column is a digit.
+    blocks = [
+        (
+            f"Mistaken, {_some(len(wrong), 20)}",
+            [list(enumerate(wrong[i : i + 10])) for i in range(0, 20, 10)],
+        ),
+        (
+            "Read right, the first four of each digit",
+            [
+                [(digit, found[i]) for digit, found in enumerate(right) if len(found) > i]
+                for i in range(4)
+            ],
+        ),
     ]
-    blocks = [(text, rows) for text, rows in blocks if any(map(len, rows))]
+    blocks = [(text, [row for row in rows if row]) for text, rows in blocks if any(rows)]
 
     shape, paper = task.data.image_shape, task.data.test_x.min()
     # In pixels. A side of 120 has room for 8 + 2 and for 28 + 2 pixels of the same whole size.
     side, across, down, margin = 120, 148, 180, 60
-    height = 170 + sum(70 + down * sum(map(bool, map(len, rows))) for _, rows in blocks)
+    height = 170 + sum(70 + down * len(rows) for _, rows in blocks)
     figure, canvas = _canvas(10 * across - (across - side) + 2 * margin, height)
     canvas.text(margin, 62, f"{task.name}: what the network reads", fontsize=13, fontweight="bold")
     canvas.text(
@@ -454,8 +463,8 @@ def _digit_grid(task: Task) -> Figure:
     for text, rows in blocks:
         canvas.text(margin, top + 44, text, fontsize=10, fontweight="bold")
         top += 70
-        for row in filter(len, rows):
-            for column, i in enumerate(row):
+        for row in rows:
+            for column, i in row:
                 image = np.pad(task.data.test_x[i].reshape(shape), 1, constant_values=paper)
                 _cell(canvas, margin + column * across, top, side, image, predicted[i], actual[i])
             top += down
@@ -464,12 +473,6 @@ def _digit_grid(task: Task) -> Figure:
 
 def _some(count: int, shown: int) -> str:
     return f"all {count}" if count <= shown else f"{shown} of {count:,}"
-
-
-def _transposed(columns: list[Array]) -> list[list[int]]:
-    """Return rows of columns that may differ in length."""
-    longest = max(map(len, columns))
-    return [[column[i] for column in columns if len(column) > i] for i in range(longest)]
 
 
 def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
@@ -548,6 +551,7 @@ def _confusion_matrix(task: Task) -> Figure:
         1 - strength * (1 - hue),
         interpolation="nearest",
         extent=(left, left + classes * cell, top + classes * cell, top),
+        aspect="auto",
     )
     for i in range(classes + 1):
         canvas.plot([left, left + classes * cell], [top + i * cell] * 2, color="white", linewidth=2)

@@ -38,9 +38,10 @@ def fit(
 ) -> list[float]:
     """Train a model for some epochs; return the mean loss of a sample in each.
 
-    Each batch is one step: forward, loss, gradient, backward, update. Where model, loss and optimizer are
-    deepc's own, an epoch is one call into C; what someone has written in Python takes part batch by batch,
-    with the same results. The loss's reduction holds within a batch. Ctrl-C stops between two steps.
+    Each batch is one step: forward, loss, gradient, backward, update. Where model, loss and
+    optimizer are deepc's own, an epoch is one call into C; what someone has written in Python takes
+    part batch by batch, with the same results. The loss's reduction holds within a batch. Ctrl-C
+    stops between two steps.
 
     Parameters
     ----------
@@ -79,7 +80,8 @@ def fit(
     >>> random.seed(0)
     >>> net = deepc.Sequential([deepc.Linear(2, 4), deepc.Tanh(), deepc.Linear(4, 1)])
     >>> x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
-    >>> history = deepc.fit(net, x, y, loss=deepc.SSE(), optimizer=deepc.GradientDescent(0.1), epochs=2000)
+    >>> sgd = deepc.GradientDescent(0.1)
+    >>> history = deepc.fit(net, x, y, loss=deepc.SSE(), optimizer=sgd, epochs=2000)
     >>> history[-1] < 1e-6
     True
     """
@@ -87,7 +89,9 @@ def fit(
         raise TypeError(f"model: expected a layer, got {_native.describe(model)}")
     for name, value, method in (("loss", loss, "gradient"), ("optimizer", optimizer, "step")):
         if isinstance(value, type) or not hasattr(value, method):
-            raise TypeError(f"{name}: expected {name[0].upper() + name[1:]}, got {_native.describe(value)}")
+            raise TypeError(
+                f"{name}: expected {name[0].upper() + name[1:]}, got {_native.describe(value)}"
+            )
     epochs = _native.as_int(epochs, "epochs", least=0)
     batch_size = _native.as_int(batch_size, "batch_size", least=1)
     random = _native.random_generator(rng)
@@ -122,7 +126,7 @@ def fit(
 
 
 def _is_own(value: Any, base: type) -> bool:
-    """Whether an object computes with the methods of the library's class, not with a subclass's own."""
+    """Whether an object computes with the library's methods, not with a subclass's own."""
     methods = {"loss", "gradient", "step"} & set(dir(base))
     return isinstance(value, base) and all(
         getattr(type(value), name) is getattr(base, name) for name in methods
@@ -137,7 +141,9 @@ def _finite(array: Array, name: str) -> Array:
     return array
 
 
-def _targets(y: Any, x: Array, outputs: int | None, loss: Loss) -> tuple[Array | None, Array | None]:
+def _targets(
+    y: Any, x: Array, outputs: int | None, loss: Loss
+) -> tuple[Array | None, Array | None]:
     """Return targets or labels, checked; the other one is None."""
     given = _native.any_array(y, "y")
     cross_entropy = isinstance(loss, CompiledLoss) and loss.takes_labels
@@ -215,7 +221,9 @@ def _progress_bar(progress: bool | None, total: int) -> Iterator[Callable[[int, 
             from tqdm import tqdm
         except ImportError:
             if not missing_is_fine:
-                raise ImportError("progress: needs tqdm; install it, or say progress=False") from None
+                raise ImportError(
+                    "progress: needs tqdm; install it, or say progress=False"
+                ) from None
             progress = False
     if not progress:
         yield lambda samples, mean_loss: None

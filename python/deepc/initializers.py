@@ -19,8 +19,8 @@ def random_uniform(*dims: int, rng: Any = None, dtype: Any = None) -> Array:
     *dims : int
         The shape.
     rng : int, random.Random or numpy.random.Generator, optional
-        Where randomness comes from: a seed, or a generator to draw one from; the ``random`` module if not
-        given, so that ``random.seed`` fixes all.
+        Where randomness comes from: a seed, or a generator to draw one from; the ``random`` module
+        if not given, so that ``random.seed`` fixes all.
     dtype : {"float32", "float64"}, optional
         The default dtype if not given.
 
@@ -67,8 +67,9 @@ def random_tensor(*dims: int, init: str = "normal", rng: Any = None, dtype: Any 
     *dims : int
         The shape; that of weights is (outputs, inputs).
     init : {"normal", "uniform", "xavier"}, optional
-        ``"normal"`` has mean 0 and variance 1, ``"uniform"`` lies in [0, 1), and ``"xavier"`` is normal with
-        variance 2 / (inputs + outputs) (Glorot and Bengio, 2010); for one dimension, 1 / its size.
+        ``"normal"`` has mean 0 and variance 1, ``"uniform"`` lies in [0, 1), and ``"xavier"`` is
+        normal with variance 2 / (inputs + outputs) (Glorot and Bengio, 2010); for one dimension, 1
+        / its size.
     rng, dtype
         As for `random_uniform`.
 

@@ -1,8 +1,8 @@
 """Layers: what a network is made of.
 
-A layer is anything with `forward` and `backward`. Those defined here compute in C; a run of them inside a
-`Sequential` is compiled into one network, so that it costs one call. A layer that someone writes in Python
-works beside them.
+A layer is anything with `forward` and `backward`. Those defined here compute in C; a run of them
+inside a `Sequential` is compiled into one network, so that it costs one call. A layer that someone
+writes in Python works beside them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -26,9 +26,9 @@ __all__ = ["Dropout", "Layer", "Linear", "Sequential"]
 class Layer:
     """Something that computes outputs from inputs and carries gradients back.
 
-    Subclass it and define `forward` and `backward`; also `params` and `grads` if it has parameters to train.
-    Tensors may be lists of floats or arrays: what a layer is given in `forward` is what the layer before it
-    returned.
+    Subclass it and define `forward` and `backward`; also `params` and `grads` if it has parameters
+    to train. Tensors may be lists of floats or arrays: what a layer is given in `forward` is what
+    the layer before it returned.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Layer:
         raise NotImplementedError
 
     def backward(self, gradient: Any) -> Any:
-        """Given the loss's gradient with respect to the last output, return the one of the last input.
+        """From the loss's gradient at the last output, return the one at the last input.
 
         Gradients of parameters are stored for `grads`.
         """
@@ -127,7 +127,7 @@ class CompiledLayer(Layer):
         return cast(Tensor, output.tolist()) if isinstance(input, list) else output
 
     def backward(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of the last input; store those of the parameters, summed over the batch.
+        """Return the gradient of the last input; store those of the parameters.
 
         Parameters
         ----------
@@ -168,8 +168,8 @@ class Linear(CompiledLayer):
     dtype : {"float32", "float64"}, optional
         What it computes in; the default dtype if not given.
     rng : int, random.Random or numpy.random.Generator, optional
-        Where the initial numbers come from; the ``random`` module if not given, so that ``random.seed``
-        fixes them.
+        Where the initial numbers come from; the ``random`` module if not given, so that
+        ``random.seed`` fixes them.
 
     Attributes
     ----------
@@ -211,18 +211,18 @@ class Linear(CompiledLayer):
         self._initialize(init, rng)
 
     def _allocate(self, dtype: np.dtype[Any]) -> None:
-        # The library keeps weights as inputs x outputs, so that a product with a row of inputs runs along
-        # memory; w is the transposed view that the book's indices ask for.
+        # The library keeps weights as inputs x outputs, so that a product with a row of inputs runs
+        # along memory; w is the transposed view that the book's indices ask for.
         shape = (self.input_dim, self.output_dim)
-        buffers = [
-            _native.aligned_zeros(s, dtype) for s in (shape, shape[1:], shape, shape[1:])
-        ]
+        buffers = [_native.aligned_zeros(s, dtype) for s in (shape, shape[1:], shape, shape[1:])]
         self._w, self._b, self._w_grad, self._b_grad = (buffer.T for buffer in buffers)
         self._pointers = _native.set_linear(self._structure, *buffers)
 
     def _initialize(self, init: str, rng: Any) -> None:
         rng = _native.random_generator(rng)
-        self.w = random_tensor(self.output_dim, self.input_dim, init=init, rng=rng, dtype=self._dtype)
+        self.w = random_tensor(
+            self.output_dim, self.input_dim, init=init, rng=rng, dtype=self._dtype
+        )
         self.b = random_tensor(self.output_dim, init=init, rng=rng, dtype=self._dtype)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -245,6 +245,7 @@ class Linear(CompiledLayer):
 
     @property
     def w(self) -> Array:
+        """The weights, (output_dim, input_dim)."""
         return self._w
 
     @w.setter
@@ -253,6 +254,7 @@ class Linear(CompiledLayer):
 
     @property
     def b(self) -> Array:
+        """The biases, (output_dim,)."""
         return self._b
 
     @b.setter
@@ -261,6 +263,7 @@ class Linear(CompiledLayer):
 
     @property
     def w_grad(self) -> Array:
+        """The gradient of the weights, summed over the batch."""
         return self._w_grad
 
     @w_grad.setter
@@ -269,6 +272,7 @@ class Linear(CompiledLayer):
 
     @property
     def b_grad(self) -> Array:
+        """The gradient of the biases, summed over the batch."""
         return self._b_grad
 
     @b_grad.setter
@@ -294,16 +298,17 @@ def _assign(array: Array, value: Tensor, name: str) -> None:
 class Dropout(CompiledLayer):
     """Zeros in place of randomly chosen inputs while training; their expectation otherwise.
 
-    While `train` is True each input is replaced by 0 with probability `p`, and what is left is unchanged.
-    While it is False all inputs are multiplied by 1 - p, and `backward` raises `RuntimeError`.
+    While `train` is True each input is replaced by 0 with probability `p`, and what is left is
+    unchanged. While it is False all inputs are multiplied by 1 - p, and `backward` raises
+    `RuntimeError`.
 
     Parameters
     ----------
     p : float
         The probability of dropping an input, 0 to 1.
     rng : int, random.Random or numpy.random.Generator, optional
-        Where the key of the layer's random stream comes from; the ``random`` module if not given. The
-        stream is fixed by that key and by how many training passes there were.
+        Where the key of the layer's random stream comes from; the ``random`` module if not given.
+        The stream is fixed by that key and by how many training passes there were.
 
     Attributes
     ----------
@@ -343,6 +348,7 @@ class Dropout(CompiledLayer):
 
     @property
     def p(self) -> float:
+        """The probability of dropping an input."""
         return cast(float, self._structure.rate)
 
     @p.setter
@@ -351,6 +357,7 @@ class Dropout(CompiledLayer):
 
     @property
     def train(self) -> bool:
+        """Whether inputs are dropped."""
         return bool(self._structure.training)
 
     @train.setter
@@ -361,6 +368,7 @@ class Dropout(CompiledLayer):
 
     @property
     def mask(self) -> Array:
+        """1 where the last training pass kept an input, 0 where it dropped it."""
         s = self._structure
         if s.rows == 0:
             raise RuntimeError("mask: call forward in training first")
@@ -368,16 +376,18 @@ class Dropout(CompiledLayer):
         return _native.dropout_mask(s.key, s.counter - 1, s.rate, shape)
 
 
-# ---- Sequences -------------------------------------------------------------------------------------
+# ---- Sequences -----------------------------------------------------------------------------------
 
-# Numbers the changes made to the list of layers of any Sequential: whatever was derived from such a list is good
-# only as long as the number stays. Compiled networks and optimizers look at it in each call.
+# Numbers the changes made to the list of layers of any Sequential: whatever was derived from such a
+# list is good only as long as the number stays. Compiled networks and optimizers look at it in each
+# call.
 structure_version = 0
 _versions = itertools.count(1)
 
 
 def _note_change() -> None:
-    # After the change, and a number that no other thread draws: who looks in between will look again.
+    # After the change, and a number that no other thread draws: who looks in between will look
+    # again.
     global structure_version
     structure_version = next(_versions)
 
@@ -405,8 +415,9 @@ for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse",
 class Sequential(Layer):
     """Layers one after the other: the output of each is the input of the next.
 
-    Runs of deepc's own layers are compiled into one network each. Layers may be added, replaced or removed
-    through `layers` at any time, and one layer may stand in several places; its gradients then add up.
+    Runs of deepc's own layers are compiled into one network each. Layers may be added, replaced or
+    removed through `layers` at any time, and one layer may stand in several places; its gradients
+    then add up.
 
     Parameters
     ----------
@@ -447,6 +458,7 @@ class Sequential(Layer):
 
     @property
     def layers(self) -> list[Layer]:
+        """The layers; changes are noticed at the next call."""
         return self._layers
 
     @layers.setter
@@ -455,7 +467,7 @@ class Sequential(Layer):
         _note_change()
 
     def _flat(self) -> Iterator[tuple[str, Layer]]:
-        """All layers in order with their positions, those of inner Sequentials in place of these."""
+        """All layers in order with their positions, those of inner Sequentials too."""
         for i, layer in enumerate(self._layers):
             if type(layer) is Sequential:
                 for position, inner in layer._flat():
@@ -467,7 +479,8 @@ class Sequential(Layer):
         """Compile the layers if they are not those that were compiled last."""
         version = structure_version
         flat = list(self._flat())
-        # What a network is made of: a layer of the library that was made anew has another structure.
+        # What a network is made of: a layer of the library that was made anew has another
+        # structure.
         parts = [getattr(layer, "_structure", layer) for _, layer in flat]
         same = len(parts) == len(self._compiled) and all(map(operator.is_, parts, self._compiled))
         if self._version < 0 or not same:
@@ -484,7 +497,7 @@ class Sequential(Layer):
         self._version = version
 
     def forward(self, input: Any) -> Any:
-        """Return the output of the last layer for one sample (1-D) or a batch (2-D, samples in rows).
+        """Return the output of the last layer for one sample (1-D) or a batch (2-D).
 
         Parameters
         ----------
@@ -499,8 +512,8 @@ class Sequential(Layer):
         Raises
         ------
         ValueError
-            If a layer does not take the width of the one before it: the message names its position and
-            both numbers.
+            If a layer does not take the width of the one before it: the message names its position
+            and both numbers.
         """
         if self._version != structure_version:
             self._refresh()
@@ -521,8 +534,8 @@ class Sequential(Layer):
         gradient : list or ndarray
             The loss's gradient with respect to the last output, of its shape.
         input_gradient : bool, optional
-            Whether the gradient of the input is wanted; training does not need it, and without it the first
-            layer saves that work and None is returned.
+            Whether the gradient of the input is wanted; training does not need it, and without it
+            the first layer saves that work and None is returned.
 
         Returns
         -------
@@ -641,7 +654,7 @@ class _Run:
         return result.tolist() if isinstance(gradient, list) else result
 
 
-# ---- What training asks of a model -----------------------------------------------------------------
+# ---- What training asks of a model ---------------------------------------------------------------
 
 
 def compiled_network(model: Layer) -> _native.Network | None:
@@ -656,7 +669,7 @@ def compiled_network(model: Layer) -> _native.Network | None:
 
 
 def has_fixed_parameters(model: Layer) -> bool:
-    """Whether the parameters and gradients of a model stay in the same memory while its layers stay."""
+    """Whether parameters and gradients stay in the same memory while the layers stay."""
     cls = type(model)
     if isinstance(model, Sequential):
         own = cls.params is Sequential.params and cls.grads is Sequential.grads

@@ -51,6 +51,7 @@ class CompiledLoss(Loss):
 
     @property
     def reduction(self) -> str:
+        """``"sum"`` or ``"mean"``."""
         return self._reduction
 
     @reduction.setter
@@ -60,7 +61,7 @@ class CompiledLoss(Loss):
         self._reduction = value
 
     def _prepare(self, predicted: Any, actual: Any) -> tuple[Array, Array | None, Array | None]:
-        """Return predictions, targets and labels as the library takes them; one of the last two is None."""
+        """Return predictions, and targets or labels (the other is None), for the library."""
         if (
             type(predicted) is np.ndarray
             and type(actual) is np.ndarray
@@ -97,8 +98,8 @@ class CompiledLoss(Loss):
         Parameters
         ----------
         predicted : list or ndarray
-            One prediction (1-D) or a batch of them (2-D). Lists are computed in float64, arrays in their
-            own dtype.
+            One prediction (1-D) or a batch of them (2-D). Lists are computed in float64, arrays in
+            their own dtype.
         actual : list or ndarray
             What was right, as the class says.
 
@@ -144,14 +145,14 @@ class SSE(CompiledLoss):
 
 
 class SoftmaxCrossEntropy(CompiledLoss):
-    """The negative log likelihood of what was right, with softmax making probabilities of the predictions.
+    """The negative log likelihood of what was right, by softmax of the predictions.
 
-    ``actual`` holds a probability for each class (one-hot, say), each row adding up to 1; or the class
-    numbers: an int for one sample, integers of shape (samples,) for a batch.
+    ``actual`` holds a probability for each class (one-hot, say), each row adding up to 1; or the
+    class numbers: an int for one sample, integers of shape (samples,) for a batch.
 
-    The logarithm of the probability is computed as ``x - max - log(sum(exp(x - max)))``. Where the book adds
-    1e-30 to a probability before taking its logarithm, this is exact, and larger only for probabilities below
-    that.
+    The logarithm of the probability is computed as ``x - max - log(sum(exp(x - max)))``. Where the
+    book adds 1e-30 to a probability before taking its logarithm, this is exact, and larger only for
+    probabilities below that.
 
     Parameters
     ----------
@@ -185,7 +186,7 @@ def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
         raise TypeError(f"{name}: expected integer labels, got {_native.describe(labels)}")
     if labels.shape != shape[:-1]:
         raise ValueError(f"{name}: expected {shape[0]} labels, got shape {labels.shape}")
-    if labels.size and not (0 <= labels.min() and labels.max() < shape[-1]):
+    if labels.size and not (labels.min() >= 0 and labels.max() < shape[-1]):
         wrong = labels[(labels < 0) | (labels >= shape[-1])].flat[0]
         raise ValueError(f"{name}: expected labels from 0 to {shape[-1] - 1}, got {wrong}")
     return np.require(labels, np.int64, "C")

@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Optimizer:
-    """Changes the parameters of a layer, in place, by their gradients. Subclass it and define `step`.
+    """Changes parameters, in place, by their gradients. Subclass it and define `step`.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Optimizer:
 
 
 def _number(field: str, low: float, high: float, doc: str, name: str = "") -> Any:
-    """Make a property of a number that the library reads at each step; `name`: what users call it."""
+    """Make a property of a number that the library reads; `name`: what users call it."""
 
     def get(self: Any) -> float:
         return cast(float, getattr(self._numbers, field))
@@ -64,8 +64,8 @@ _TINY = 5e-324
 class CompiledOptimizer(Optimizer):
     """An update rule of the library.
 
-    `lr` may be changed at any time. What the rule remembers of the gradients so far belongs to the parameters in
-    their order, so an optimizer serves one model.
+    `lr` may be changed at any time. What the rule remembers of the gradients so far belongs to the
+    parameters in their order, so an optimizer serves one model.
     """
 
     _rule: str
@@ -84,7 +84,15 @@ class CompiledOptimizer(Optimizer):
         n = self._numbers
         numbers = {
             name: getattr(n, name)
-            for name in ("nesterov", "learning_rate", "momentum", "decay", "epsilon", "weight_decay", "steps")
+            for name in (
+                "nesterov",
+                "learning_rate",
+                "momentum",
+                "decay",
+                "epsilon",
+                "weight_decay",
+                "steps",
+            )
         }
         return {**self.__dict__, "_numbers": numbers, "_bound": (None, -1, None)}
 
@@ -113,8 +121,8 @@ class CompiledOptimizer(Optimizer):
         Raises
         ------
         ValueError
-            If parameters and gradients differ in number or shape, or the parameters are not those of the
-            steps before.
+            If parameters and gradients differ in number or shape, or the parameters are not those
+            of the steps before.
         """
         bound_layer, version, tensors = self._bound
         if bound_layer is not layer or version != layers.structure_version:
@@ -131,7 +139,10 @@ class CompiledOptimizer(Optimizer):
         version = layers.structure_version
         if not layers.has_fixed_parameters(layer):
             return None
-        params, grads = cast(list[Array], list(layer.params())), cast(list[Array], list(layer.grads()))
+        params, grads = (
+            cast(list[Array], list(layer.params())),
+            cast(list[Array], list(layer.grads())),
+        )
         if len({param.dtype for param in params}) != 1:
             return None
         self._remember(params, grads)
@@ -153,7 +164,7 @@ class CompiledOptimizer(Optimizer):
             self._memory = [[np.zeros_like(param) for _ in self._states] for param in params]
         if len(self._memory) != len(params):
             raise ValueError(
-                f"layer: {len(params)} parameters, but the optimizer has stepped {len(self._memory)}"
+                f"layer: {len(params)} parameters, but stepped {len(self._memory)} before"
             )
         for i, (param, states) in enumerate(zip(params, self._memory, strict=True)):
             for k, state in enumerate(states):
@@ -240,7 +251,7 @@ class GradientDescent(CompiledOptimizer):
 
 
 class Momentum(_WithUpdates):
-    """A step against a running average of the gradients: ``u = mo * u + (1 - mo) * g; p -= lr * u``.
+    """A step by a running average: ``u = mo * u + (1 - mo) * g; p -= lr * u``.
 
     Parameters
     ----------
@@ -273,7 +284,8 @@ class SGD(_WithUpdates):
     momentum : float, optional
         From 0 to less than 1.
     nesterov : bool, optional
-        Step by ``g + momentum * v`` instead (Nesterov's momentum in the form of Sutskever et al., 2013).
+        Step by ``g + momentum * v`` instead (Nesterov's momentum in the form of Sutskever et al.,
+        2013).
     weight_decay : float, optional
         Adds ``weight_decay * p`` to the gradient.
     """
@@ -357,7 +369,8 @@ class Adam(CompiledOptimizer):
     Parameters
     ----------
     learning_rate, beta1, beta2, epsilon, weight_decay : float, optional
-        `weight_decay` adds ``weight_decay * p`` to the gradient; see `AdamW` for the decoupled form.
+        `weight_decay` adds ``weight_decay * p`` to the gradient; see `AdamW` for the decoupled
+        form.
     """
 
     _rule = "adam"

@@ -1,6 +1,7 @@
-"""Tensors: lists of lists of numbers, or arrays, and the small functions that the book has for them.
+"""Tensors: lists of lists of numbers, or arrays, and the book's small functions for them.
 
-Lists in, lists out; arrays in, arrays out. Lists are computed in float64, which is what a Python float is.
+Lists in, lists out; arrays in, arrays out. Lists are computed in float64, which is what a Python
+float is.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ WHOLE: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 _ROWS = (list, np.ndarray)
+_MOST_DIMENSIONS = 64  # NumPy's limit; a list that holds itself has no end
 
 
-# ---- Shape -----------------------------------------------------------------------------------------
+# ---- Shape ---------------------------------------------------------------------------------------
 
 
 def shape(tensor: Tensor | float) -> list[int]:
@@ -79,12 +81,12 @@ def _shape(tensor: Any, name: str) -> list[int]:
         raise TypeError(f"{name}: expected a list or an array, got {_native.describe(tensor)}")
     sizes = [len(tensor)]
     rows = [tensor]  # all lists of the level that the last size belongs to
-    while True:
-        nested = [any(issubclass(t, _ROWS) for t in set(map(type, row))) for row in rows]
-        if not any(nested):
-            return sizes
+    while not _hold_numbers(rows):
         below = list(chain.from_iterable(rows))
-        if not all(nested) or not all(isinstance(row, _ROWS) for row in below):
+        nested = [isinstance(row, _ROWS) for row in below]
+        if not any(nested):
+            break
+        if not all(nested):
             raise ValueError(f"{name}: expected rows of equal size, got numbers beside rows")
         if any(isinstance(row, np.ndarray) for row in below):
             # A list of arrays, say of samples.
@@ -97,6 +99,18 @@ def _shape(tensor: Any, name: str) -> list[int]:
             )
         sizes.append(lengths.pop())
         rows = below
+        if len(sizes) > _MOST_DIMENSIONS:
+            raise ValueError(f"{name}: expected at most {_MOST_DIMENSIONS} dimensions")
+    return sizes
+
+
+def _hold_numbers(rows: list[Any]) -> bool:
+    """Whether lists hold numbers only; no, perhaps, if they hold other things that are no rows."""
+    try:
+        # Much faster than to look at the type of each.
+        return isinstance(sum(map(sum, rows)), (int, float, np.number))
+    except Exception:
+        return False
 
 
 def is_1d(tensor: Tensor) -> bool:
@@ -112,7 +126,7 @@ def is_1d(tensor: Tensor) -> bool:
     return len(shape(tensor)) == 1
 
 
-def _leaves(tensor: list[Any], depth: int) -> Iterable[Any]:
+def leaves(tensor: list[Any], depth: int) -> Iterable[Any]:
     """Return what a list of `depth` dimensions holds, in order."""
     rows: Iterable[Any] = tensor
     for _ in range(depth - 1):
@@ -120,7 +134,7 @@ def _leaves(tensor: list[Any], depth: int) -> Iterable[Any]:
     return rows
 
 
-# ---- Functions over all elements -------------------------------------------------------------------
+# ---- Functions over all elements -----------------------------------------------------------------
 
 
 def tensor_sum(tensor: Tensor) -> float:
@@ -138,7 +152,7 @@ def tensor_sum(tensor: Tensor) -> float:
     """
     if isinstance(tensor, list):
         depth = len(shape(tensor))
-        return _sum(lambda: _leaves(tensor, depth), "tensor")
+        return _sum(lambda: leaves(tensor, depth), "tensor")
     return _native.array_sum(_native.as_array(tensor, "tensor"))
 
 
@@ -158,18 +172,20 @@ def tensor_apply(f: Callable[[float], float], tensor: Tensor) -> Tensor:
     Parameters
     ----------
     f : callable
-        Anything that takes a number. NumPy's own functions, such as `numpy.exp`, are given all elements at
-        once.
+        Anything that takes a number. NumPy's own functions, such as `numpy.exp`, are given all
+        elements at once.
     tensor : list or ndarray
-        Of any number of dimensions. An array of floats gives one of the same dtype, or of booleans if that
-        is what `f` returns.
+        Of any number of dimensions. An array of floats gives one of the same dtype, or of booleans
+        if that is what `f` returns.
 
     Examples
     --------
     >>> tensor_apply(lambda x: 2 * x, [[1, 2], [3, 4]])
     [[2, 4], [6, 8]]
     """
-    _check_callable(f)
+    sizes = _shape(tensor, "tensor")
+    if isinstance(tensor, list) and not isinstance(f, np.ufunc):
+        return _apply_to_lists(f, len(sizes), tensor)
     return _apply(f, [(tensor, "tensor")])
 
 
@@ -179,8 +195,8 @@ def tensor_combine(f: Callable[[float, float], float], t1: Tensor, t2: Tensor) -
     Parameters
     ----------
     f : callable
-        Anything that takes two numbers. NumPy's own functions, such as `numpy.maximum`, and those of the
-        ``operator`` module are given all elements of arrays at once.
+        Anything that takes two numbers. NumPy's own functions, such as `numpy.maximum`, and those
+        of the ``operator`` module are given all elements of arrays at once.
     t1, t2 : list or ndarray
         If one of them is an array, the result is one, too.
 
@@ -195,50 +211,51 @@ def tensor_combine(f: Callable[[float, float], float], t1: Tensor, t2: Tensor) -
     >>> tensor_combine(operator.mul, [1, 2, 3], [4, 5, 6])
     [4, 10, 18]
     """
-    _check_callable(f)
     shape_1, shape_2 = _shape(t1, "t1"), _shape(t2, "t2")
     if shape_1 != shape_2:
         raise ValueError(f"t1 and t2: expected the same shape, got {shape_1} and {shape_2}")
+    if isinstance(t1, list) and isinstance(t2, list) and not isinstance(f, np.ufunc):
+        return _apply_to_lists(f, len(shape_1), t1, t2)
     return _apply(f, [(t1, "t1"), (t2, "t2")])
 
 
-def _check_callable(f: Any) -> None:
+def _apply_to_lists(f: Callable[..., Any], depth: int, *lists: Any) -> list[Any]:
     if not callable(f):
         raise TypeError(f"f: expected a function, got {_native.describe(f)}")
-
-
-def _apply(f: Callable[..., Any], tensors: list[tuple[Any, str]]) -> Any:
-    """Apply a function elementwise to tensors of one shape."""
-    is_ufunc = isinstance(f, np.ufunc) and f.nin == len(tensors) and f.nout == 1
-    are_lists = all(isinstance(tensor, list) for tensor, _ in tensors)
-    if are_lists and not is_ufunc:
-        sizes = _shape(*tensors[0])
-        return _apply_to_lists(f, [tensor for tensor, _ in tensors], len(sizes))
-    arrays = _arrays(tensors)
-    whole = f if is_ufunc else _whole(f)
-    if whole is not None:
-        result = np.asarray(whole(*arrays))
-    else:
-        values = list(map(f, *(array.ravel().tolist() for array in arrays)))
-        result = np.array(values).reshape(arrays[0].shape) if values else arrays[0]
-    if result.dtype.kind not in "fiub":
-        raise TypeError("f: expected a function that returns real numbers")
-    if result.dtype.kind != "b":
-        # Of the operands' dtype, even if all values happen to be whole.
-        common = np.result_type(*arrays)
-        if common.kind == "f":
-            result = result.astype(common, copy=False)
-    return result.tolist() if are_lists else result
-
-
-def _apply_to_lists(f: Callable[..., Any], lists: list[Any], depth: int) -> list[Any]:
     if depth > 1:
-        return [_apply_to_lists(f, rows, depth - 1) for rows in zip(*lists, strict=True)]  # type: ignore[arg-type]
+        return [_apply_to_lists(f, depth - 1, *rows) for rows in zip(*lists, strict=True)]
     return list(map(f, *lists))
 
 
+def _apply(f: Callable[..., Any], tensors: list[tuple[Any, str]]) -> Tensor:
+    """Apply a function to elements of tensors of one shape, as arrays; to lists give a list."""
+    arrays = _arrays(tensors)
+    whole = _whole(f, len(tensors))
+    result = np.asarray(whole(*arrays)) if whole is not None else _numbers(f, arrays)
+    if result.dtype.kind not in "fiub":
+        raise TypeError("f: expected a function that returns real numbers")
+    floats = [array.dtype for array in arrays if array.dtype.kind == "f"]
+    if floats and result.dtype.kind != "b":
+        # The operands' dtype, even if all values happen to be whole.
+        result = result.astype(np.result_type(*floats), copy=False)
+    return result.tolist() if all(isinstance(tensor, list) for tensor, _ in tensors) else result
+
+
+def _numbers(f: Callable[..., Any], arrays: list[Array]) -> Array:
+    """Return f of each element, in an array."""
+    like = arrays[0]
+    values = _apply_to_lists(f, 1, *(array.ravel().tolist() for array in arrays))
+    try:
+        result = np.array(values, None if values else like.dtype)
+    except ValueError:
+        result = None
+    if result is None or result.ndim != 1:
+        raise TypeError("f: expected a function that returns a number for each element")
+    return result.reshape(like.shape)
+
+
 def _arrays(tensors: list[tuple[Any, str]]) -> list[Array]:
-    """Return tensors as arrays of numbers; lists take the dtype of an array of floats beside them."""
+    """Return tensors as arrays of numbers; lists take the dtype of a float array beside them."""
     given = [tensor.dtype for tensor, _ in tensors if isinstance(tensor, np.ndarray)]
     dtype = next((d for d in given if d in _native.TYPED), None)
     arrays = []
@@ -250,7 +267,10 @@ def _arrays(tensors: list[tuple[Any, str]]) -> list[Array]:
     return arrays
 
 
-def _whole(f: Callable[..., Any]) -> Callable[..., Any] | None:
+def _whole(f: Callable[..., Any], operands: int) -> Callable[..., Any] | None:
+    """Return what does to whole arrays what `f` does to their elements, if it is known."""
+    if isinstance(f, np.ufunc):
+        return f if f.nin == operands and f.nout == 1 else None
     try:
         return WHOLE.get(f)
     except TypeError:  # a callable that has no hash
@@ -271,7 +291,7 @@ def zeros_like(tensor: Tensor) -> Tensor:
     return tensor_apply(lambda _: 0.0, tensor)
 
 
-# ---- Classes ---------------------------------------------------------------------------------------
+# ---- Classes -------------------------------------------------------------------------------------
 
 
 @overload
@@ -377,7 +397,7 @@ def argmax(xs: Any) -> Any:
     return result if isinstance(xs, np.ndarray) else result.tolist()
 
 
-# ---- Vectors and the normal distribution -----------------------------------------------------------
+# ---- Vectors and the normal distribution ---------------------------------------------------------
 
 
 def dot(v: Tensor, w: Tensor) -> float:
@@ -402,7 +422,8 @@ def dot(v: Tensor, w: Tensor) -> float:
         except TypeError:
             products = [None]  # refused below
         return _sum(lambda: products, "v and w")
-    return float(_native.matmul(*_arrays([(v, "v"), (w, "w")])))
+    a, b = _arrays([(v, "v"), (w, "w")])
+    return float(_native.matmul(a, b))
 
 
 def normal_cdf(x: float, mu: float = 0, sigma: float = 1) -> float:
@@ -438,8 +459,8 @@ def inverse_normal_cdf(
     mu, sigma : float, optional
         The mean and the standard deviation, which is above 0.
     tolerance : float, optional
-        How exact the result must be. It is exact to rounding whatever this says; the book's function, which
-        searches, takes it.
+        How exact the result must be. It is exact to rounding whatever this says; the book's
+        function, which searches, takes it.
 
     Examples
     --------

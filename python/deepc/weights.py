@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import numpy as np
 
 from deepc import _native
 from deepc._native import Array
 from deepc.layers import Layer
-from deepc.tensor import Tensor, shape
+from deepc.tensor import Tensor, leaves, shape
 
 __all__ = ["load_weights", "save_weights"]
 
@@ -20,8 +20,8 @@ __all__ = ["load_weights", "save_weights"]
 def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     """Write the parameters of a model to a file.
 
-    The file is complete or not there: it is written under another name and then renamed. Every float is
-    written so that it is read back the same.
+    The file is complete or not there: it is written under another name and then renamed. Every
+    float is written so that it is read back the same.
 
     Parameters
     ----------
@@ -76,8 +76,9 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     Raises
     ------
     ValueError
-        If the file is not a list of tensors, or one of them is not of the shape of the model's; the message
-        names the file, the tensor, what came and what was expected. The model is unchanged then.
+        If the file is not a list of tensors, or one of them is not of the shape of the model's; the
+        message names the file, the tensor, what came and what was expected. The model is unchanged
+        then.
     OSError
         If the file cannot be read.
     """
@@ -88,7 +89,10 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
         raise ValueError(
             f"{path}: expected {len(params)} tensors as in the model, got {len(tensors)}"
         )
-    new = [_checked(f"{path}: tensor {i}", *pair) for i, pair in enumerate(zip(tensors, params, strict=True))]
+    new = [
+        _checked(f"{path}: tensor {i}", *pair)
+        for i, pair in enumerate(zip(tensors, params, strict=True))
+    ]
     for param, array in zip(params, new, strict=True):
         if isinstance(param, np.ndarray):
             param[...] = array
@@ -135,9 +139,11 @@ def _checked(name: str, tensor: Any, param: Tensor) -> Array:
         raise ValueError(str(error)) from None
     if list(array.shape) != expected:
         raise ValueError(f"{name}: expected shape {expected}, got {list(array.shape)}")
+    if bool in map(type, leaves(tensor, len(expected))):
+        raise ValueError(f"{name}: expected real numbers, got true or false among them")
     dtype = param.dtype if isinstance(param, np.ndarray) else array.dtype
     with np.errstate(over="ignore"):
-        array = cast(Array, array.astype(dtype))
+        array = array.astype(dtype)
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected numbers that {dtype} can hold, got some too large")
     return array
