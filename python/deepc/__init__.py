@@ -4,6 +4,9 @@ A C core with the abstractions of the deep learning chapter of *Data Science fro
 `Loss`, `Optimizer`. Lists in, lists out; arrays in, arrays out; one sample or a batch.
 """
 
+from importlib import import_module
+from typing import Any
+
 from deepc import kernels
 from deepc._native import (
     default_dtype,
@@ -46,6 +49,14 @@ from deepc.tensor import (
 from deepc.weights import load_weights, save_weights
 
 __version__ = version()
+
+
+def __getattr__(name: str) -> Any:
+    # Not everyone needs them, and reading files takes imports that would slow the start.
+    if name in ("book", "datasets"):
+        return import_module(f"deepc.{name}")
+    raise AttributeError(f"module 'deepc' has no attribute {name!r}")
+
 
 __all__ = [
     "SGD",
