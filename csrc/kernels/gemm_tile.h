@@ -109,29 +109,59 @@ TILE(1, 1)
 TILE(1, 2)
 TILE(1, 3)
 TILE(1, 4)
-TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(3, 1) TILE(3, 2) TILE(3, 3) TILE(3, 4) TILE(4, 1)
-    TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(5, 3) TILE(6, 1) TILE(6, 2)
-        TILE(6, 3) TILE(7, 1) TILE(7, 2) TILE(7, 3) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2)
-            TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) TILE(13, 1)
-                TILE(13, 2) TILE(14, 1) TILE(14, 2)
+TILE(2, 1)
+TILE(2, 2)
+TILE(2, 3)
+TILE(2, 4)
+TILE(3, 1)
+TILE(3, 2)
+TILE(3, 3)
+TILE(3, 4)
+TILE(4, 1)
+TILE(4, 2)
+TILE(4, 3)
+TILE(4, 4)
+TILE(5, 1)
+TILE(5, 2)
+TILE(5, 3)
+TILE(6, 1)
+TILE(6, 2)
+TILE(6, 3)
+TILE(7, 1)
+TILE(7, 2)
+TILE(7, 3)
+TILE(8, 1)
+TILE(8, 2)
+TILE(9, 1)
+TILE(9, 2)
+TILE(10, 1)
+TILE(10, 2)
+TILE(11, 1)
+TILE(11, 2)
+TILE(12, 1)
+TILE(12, 2)
+TILE(13, 1)
+TILE(13, 2)
+TILE(14, 1)
+TILE(14, 2)
 
 /* Indexed by rows - 1 and vecs - 1. Shapes beyond this instruction set's tile are never called. */
 #define FITS(rows, vecs) ((rows) <= TILE_ROWS && (vecs) <= TILE_VECS ? tile_##rows##x##vecs : NULL)
-                    static void (*const tiles[14][4])(const tile_operands *t) = {
-                        {FITS(1, 1), FITS(1, 2), FITS(1, 3), FITS(1, 4)},
-                        {FITS(2, 1), FITS(2, 2), FITS(2, 3), FITS(2, 4)},
-                        {FITS(3, 1), FITS(3, 2), FITS(3, 3), FITS(3, 4)},
-                        {FITS(4, 1), FITS(4, 2), FITS(4, 3), FITS(4, 4)},
-                        {FITS(5, 1), FITS(5, 2), FITS(5, 3)},
-                        {FITS(6, 1), FITS(6, 2), FITS(6, 3)},
-                        {FITS(7, 1), FITS(7, 2), FITS(7, 3)},
-                        {FITS(8, 1), FITS(8, 2)},
-                        {FITS(9, 1), FITS(9, 2)},
-                        {FITS(10, 1), FITS(10, 2)},
-                        {FITS(11, 1), FITS(11, 2)},
-                        {FITS(12, 1), FITS(12, 2)},
-                        {FITS(13, 1), FITS(13, 2)},
-                        {FITS(14, 1), FITS(14, 2)},
+static void (*const tiles[14][4])(const tile_operands *t) = {
+    {FITS(1, 1), FITS(1, 2), FITS(1, 3), FITS(1, 4)},
+    {FITS(2, 1), FITS(2, 2), FITS(2, 3), FITS(2, 4)},
+    {FITS(3, 1), FITS(3, 2), FITS(3, 3), FITS(3, 4)},
+    {FITS(4, 1), FITS(4, 2), FITS(4, 3), FITS(4, 4)},
+    {FITS(5, 1), FITS(5, 2), FITS(5, 3)},
+    {FITS(6, 1), FITS(6, 2), FITS(6, 3)},
+    {FITS(7, 1), FITS(7, 2), FITS(7, 3)},
+    {FITS(8, 1), FITS(8, 2)},
+    {FITS(9, 1), FITS(9, 2)},
+    {FITS(10, 1), FITS(10, 2)},
+    {FITS(11, 1), FITS(11, 2)},
+    {FITS(12, 1), FITS(12, 2)},
+    {FITS(13, 1), FITS(13, 2)},
+    {FITS(14, 1), FITS(14, 2)},
 };
 #undef TILE
 #undef FITS
@@ -211,42 +241,47 @@ static void gemm_packed(size_t m, size_t n, size_t k, const real *packed_a, cons
     gemm_block(m, n, t, (ptrdiff_t)(k * TILE_ROWS), (ptrdiff_t)(k * TILE_COLS), 1, end);
 }
 
-/* Columns p .. p + VL - 1 of the rows of x, as vectors along the rows: out[q] holds column p + q.
- * Rows beyond `rows` and columns beyond `cols` come out as +0. */
-ALWAYS_INLINE void load_transposed(size_t rows, size_t cols, const real *x, ptrdiff_t x_row,
-                                   vec out[VL]) {
-    if (rows >= VL && cols >= VL) {
+/* A square of x, transposed: VL vectors `width` apart, vector q from column q of x. A function of its own,
+ * because inlined into its loop the square would not fit the registers. */
+static __attribute__((noinline)) void pack_square(const real *x, ptrdiff_t x_row, size_t width,
+                                                  real *packed) {
+    vec column[VL];
 #pragma GCC unroll 16
-        for (int r = 0; r < VL; r++) out[r] = v_load(x + r * x_row);
-    } else {
+    for (size_t r = 0; r < VL; r++) column[r] = v_load(x + (ptrdiff_t)r * x_row);
+    v_transpose(column);
 #pragma GCC unroll 16
-        for (size_t r = 0; r < VL; r++)
-            out[r] = r < rows ? v_load_part(x + (ptrdiff_t)r * x_row, cols) : v_zero();
-    }
-    v_transpose(out);
+    for (size_t q = 0; q < VL; q++) v_store(packed + q * width, column[q]);
 }
 
-/* `depth` vectors of `width` lanes, k-major: packed[p width + i] = x[i x_row + p] for i < used,
- * else 0. Whole vectors are stored; what spills over the end of one row of the panel is overwritten
- * when that place gets its own value, which is why the lanes go in decreasing order. Only at the
- * panel's end the store is exact. */
-static void pack_panel_transposed(size_t used, size_t width, size_t depth, const real *x,
-                                  ptrdiff_t x_row, real *packed) {
-    const size_t size = depth * width;
+/* A part of one: `rows` x `cols` of x, the other lanes zero; only `room` elements may be written. */
+static __attribute__((noinline)) void pack_part(size_t rows, size_t cols, const real *x,
+                                                ptrdiff_t x_row, size_t width, size_t room,
+                                                real *packed) {
+    vec column[VL];
+    for (size_t r = 0; r < VL; r++)
+        column[r] = r < rows ? v_load_part(x + (ptrdiff_t)r * x_row, cols) : v_zero();
+    v_transpose(column);
+    for (size_t q = 0; q < cols; q++) v_store_part(packed + q * width, column[q], room - q * width);
+}
+
+/* `depth` vectors of `width` lanes, k-major: packed[p width + i] = x[i x_row + p] for i < used, else 0; x has
+ * `there` >= used rows. Whole vectors are stored; what spills over the end of one row of the panel
+ * is overwritten when that place gets its own value, which is why the lanes go in decreasing order.
+ * Only at the panel's end the store is exact. */
+static void pack_panel_transposed(size_t used, size_t there, size_t width, size_t depth,
+                                  const real *x, ptrdiff_t x_row, real *packed) {
     for (size_t p = 0; p < depth; p += VL) {
         const size_t cols = depth - p < VL ? depth - p : VL;
         for (size_t g = (width + VL - 1) / VL; g-- > 0;) {
-            const size_t i = g * VL;
-            vec column[VL];
-            load_transposed(used <= i ? 0 : used - i, cols, x + (ptrdiff_t)i * x_row + (ptrdiff_t)p,
-                            x_row, column);
-            for (size_t q = 0; q < cols; q++) {
-                const size_t at = (p + q) * width + i;
-                if (at + VL <= size)
-                    v_store(packed + at, column[q]);
-                else
-                    v_store_part(packed + at, column[q], size - at);
-            }
+            const size_t i = g * VL, at = p * width + i;
+            const size_t rows = used <= i ? 0 : used - i;
+            const int fills = rows >= (width - i < VL ? width - i : VL);
+            const real *from = x + (ptrdiff_t)i * x_row + (ptrdiff_t)p;
+            if (fills && there >= i + VL && cols == VL &&
+                (p + VL) * width + i + VL <= depth * width)
+                pack_square(from, x_row, width, packed + at);
+            else
+                pack_part(rows, cols, from, x_row, width, depth * width - at, packed + at);
         }
     }
 }
@@ -267,7 +302,7 @@ static void pack_a(size_t m, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t
     for (size_t i = 0; i < m; i += TILE_ROWS) {
         const size_t used = m - i < TILE_ROWS ? m - i : TILE_ROWS;
         if (a_col == 1)
-            pack_panel_transposed(used, TILE_ROWS, k, a + (ptrdiff_t)i * a_row, a_row,
+            pack_panel_transposed(used, m - i, TILE_ROWS, k, a + (ptrdiff_t)i * a_row, a_row,
                                   packed + i * k);
         else
             pack_panel(used, TILE_ROWS, k, a + (ptrdiff_t)i, a_col, packed + i * k);
@@ -282,7 +317,7 @@ static void pack_b(size_t k, size_t n, const real *b, ptrdiff_t b_row, real *pac
 
 static void pack_b_transposed(size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed) {
     for (size_t j = 0; j < n; j += TILE_COLS)
-        pack_panel_transposed(n - j < TILE_COLS ? n - j : TILE_COLS, TILE_COLS, k,
+        pack_panel_transposed(n - j < TILE_COLS ? n - j : TILE_COLS, n - j, TILE_COLS, k,
                               b + (ptrdiff_t)j * b_row, b_row, packed + j * k);
 }
 
@@ -345,12 +380,22 @@ STRIP(1, 1)
 STRIP(1, 2)
 STRIP(1, 3)
 STRIP(1, 4)
-STRIP(2, 1) STRIP(2, 2) STRIP(2, 3) STRIP(2, 4) STRIP(3, 1) STRIP(3, 2) STRIP(4, 1) STRIP(4, 2)
-    STRIP(5, 1) STRIP(6, 1) STRIP(7, 1) STRIP(8, 1)
+STRIP(2, 1)
+STRIP(2, 2)
+STRIP(2, 3)
+STRIP(2, 4)
+STRIP(3, 1)
+STRIP(3, 2)
+STRIP(4, 1)
+STRIP(4, 2)
+STRIP(5, 1)
+STRIP(6, 1)
+STRIP(7, 1)
+STRIP(8, 1)
 #undef STRIP
 
-        static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row,
-                         int accumulate, const epilogue *end, real *y) {
+static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row, int accumulate,
+                 const epilogue *end, real *y) {
     /* Indexed by vectors - 1 and blocks - 1. */
     static void (*const strips[8][4])(const tile_operands *t) = {
         {strip_1x1, strip_1x2, strip_1x3, strip_1x4},
