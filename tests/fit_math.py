@@ -2,19 +2,36 @@
 
     python tests/fit_math.py
 
-needs mpmath and a minute. It prints each polynomial as C constants, lowest power first, with the largest error that
-the polynomial itself (exact arithmetic, rounded coefficients) brings into the function, in units of 2^-24 of the
-result for float and 2^-53 for double.
+needs mpmath and a minute. It prints each polynomial as C constants, lowest power first, with the
+largest error that the polynomial itself (exact arithmetic, rounded coefficients) brings into the
+function, in units of 2^-24 of the result for float and 2^-53 for double.
 
-Method: Remez's exchange on a grid of Chebyshev points, with a weight that makes the error one relative to the
-function's value. Coefficients are rounded one by one from the lowest power on; after each rounding those that are
-left are fitted again, which takes up most of what the rounding did.
+Method: Remez's exchange, one point at a time, on a grid of Chebyshev points, with a weight that
+makes the error one relative to the function's value. Coefficients are rounded one by one from the
+lowest power on; after each rounding those that are left are fitted again, which takes up most of
+what the rounding did.
 """
 
-from itertools import pairwise
+from bisect import bisect
 
 from mpmath import (
-    atanh, cos, exp, expm1, frexp, ldexp, log, log1p, lu_solve, matrix, mp, mpf, nint, pi, polyval, sqrt, tanh,
+    atanh,
+    cos,
+    exp,
+    expm1,
+    frexp,
+    ldexp,
+    log,
+    log1p,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    nint,
+    pi,
+    polyval,
+    sqrt,
+    tanh,
 )
 
 mp.prec = 200
@@ -29,10 +46,13 @@ def rounded(value, bits):
 
 
 def remez(points, values, weights, terms):
-    """The polynomial of `terms` coefficients with the least largest |weight (value - polynomial)| on the points."""
+    """The polynomial of `terms` coefficients nearest to the values on the points.
+
+    Nearest: the largest |weight (value - polynomial)| is as small as can be.
+    """
     last = len(points) - 1
     chosen = [last * i // terms for i in range(terms + 1)]
-    for _ in range(30):
+    while True:
         system = matrix(terms + 1, terms + 1)
         for row, i in enumerate(chosen):
             for k in range(terms):
@@ -40,39 +60,45 @@ def remez(points, values, weights, terms):
             system[row, terms] = (-1) ** row / weights[i]
         solution = lu_solve(system, matrix([values[i] for i in chosen]))
         coefficients, level = list(solution[:terms]), abs(solution[terms])
-        errors = [w * (v - polyval(coefficients[::-1], x)) for x, v, w in zip(points, values, weights, strict=True)]
-        if max(map(abs, errors)) <= level * mpf("1.0001"):
-            break
-        peaks = [0]
-        for i in range(1, len(errors)):
-            if errors[i] * errors[peaks[-1]] < 0:
-                peaks.append(i)
-            elif abs(errors[i]) > abs(errors[peaks[-1]]):
-                peaks[-1] = i
-        while len(peaks) > terms + 2:  # the least adjacent pair can go without harm to the alternation
-            heights = [max(abs(errors[i]), abs(errors[j])) for i, j in pairwise(peaks)]
-            least = heights.index(min(heights))
-            del peaks[least : least + 2]
-        if len(peaks) == terms + 2:
-            peaks.pop(0 if abs(errors[peaks[0]]) < abs(errors[peaks[-1]]) else -1)
-        if len(peaks) < terms + 1 or peaks == chosen:
-            break
-        chosen = peaks
-    return coefficients
+        errors = [
+            w * (v - polyval(coefficients[::-1], x))
+            for x, v, w in zip(points, values, weights, strict=True)
+        ]
+        worst = max(range(len(points)), key=lambda i: abs(errors[i]))
+        if abs(errors[worst]) <= level * mpf("1.001"):
+            return coefficients
+        # The worst point comes in for a neighbour of its sign, or at an end for the other end.
+        place = bisect(chosen, worst)
+        if place > 0 and errors[chosen[place - 1]] * errors[worst] > 0:
+            chosen[place - 1] = worst
+        elif place <= terms and errors[chosen[place]] * errors[worst] > 0:
+            chosen[place] = worst
+        elif place == 0:
+            chosen = [worst, *chosen[:-1]]
+        else:
+            chosen = [*chosen[1:], worst]
 
 
 def fit(function, weight, low, high, terms, bits):
-    """Coefficients of `bits` significant bits for function(x) on [low, high], and their largest weighted error."""
+    """Coefficients for function(x) on [low, high], rounded to `bits` significant bits.
+
+    Returned with their largest weighted error.
+    """
     angles = [pi * (2 * i + 1) / (2 * GRID) for i in range(GRID)]
     points = [(low + high) / 2 - (high - low) / 2 * cos(angle) for angle in angles]
     values = [function(x) for x in points]
     weights = [abs(weight(x)) for x in points]
     fixed = []
     for k in range(terms):
-        rest = [(v - polyval(fixed[::-1] or [0], x)) / x**k for x, v in zip(points, values, strict=True)]
+        rest = [
+            (v - polyval(fixed[::-1] or [0], x)) / x**k for x, v in zip(points, values, strict=True)
+        ]
         heavy = [w * abs(x) ** k for x, w in zip(points, weights, strict=True)]
         fixed.append(rounded(remez(points, rest, heavy, terms - k)[0], bits))
-    worst = max(w * abs(v - polyval(fixed[::-1], x)) for x, v, w in zip(points, values, weights, strict=True))
+    worst = max(
+        w * abs(v - polyval(fixed[::-1], x))
+        for x, v, w in zip(points, values, weights, strict=True)
+    )
     return fixed, worst
 
 
@@ -116,7 +142,15 @@ def show_log():
         return s * z / (2 * atanh(s))
 
     most = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2
-    show("double log, (log((1 + s) / (1 - s)) - 2 s) / s^3 in s^2", odd_rest, odd_weight, 0, most, 7, 53)
+    show(
+        "double log, (log((1 + s) / (1 - s)) - 2 s) / s^3 in s^2",
+        odd_rest,
+        odd_weight,
+        0,
+        most,
+        7,
+        53,
+    )
 
 
 def show_tanh():
