@@ -1,21 +1,27 @@
-"""The chapter's method in plain Python: floats in lists, one sample at a time, nothing imported that computes.
+"""The chapter's method in plain Python: floats in lists, one sample at a time.
 
-An oracle for tests, and what benchmarks compare with. Random numbers are drawn, and sums added up, in the
-order in which the chapter does it, so its runs end where the chapter's do.
+An oracle for tests, and what benchmarks compare with. Random numbers are drawn, and sums added up,
+in the order in which the chapter does it, so its runs end where the chapter's do.
 """
 
 from __future__ import annotations
 
 import math
+import platform
 import random
 import sys
 from functools import reduce
 
-# ---- Numbers ---------------------------------------------------------------------------------------
+# ---- Numbers -------------------------------------------------------------------------------------
+
+
+# Results after many chaotic steps hang on the last bit of every exp, and this is where they were
+# recorded. Elsewhere they are near.
+RECORDED = platform.libc_ver()[0] == "glibc" and platform.machine() == "x86_64"
 
 
 def total(numbers):
-    """Add up from the left. From Python 3.12 on, `sum` makes up for rounding, and ends elsewhere."""
+    """Add up from the left. From Python 3.12 on, `sum` makes up for rounding."""
     return sum(numbers) if sys.version_info < (3, 12) else reduce(float.__add__, numbers, 0.0)
 
 
@@ -57,7 +63,7 @@ def probabilities(scores):
     return [w / whole for w in weights]
 
 
-# ---- Layers ----------------------------------------------------------------------------------------
+# ---- Layers --------------------------------------------------------------------------------------
 
 
 class Dense:
@@ -162,7 +168,7 @@ class Chain:
             yield from layer.pairs()
 
 
-# ---- Losses: (value, gradient) ---------------------------------------------------------------------
+# ---- Losses: (value, gradient) -------------------------------------------------------------------
 
 
 def squared_error(y, target):
@@ -176,7 +182,7 @@ def cross_entropy(scores, target):
     return -total(terms), [a - b for a, b in zip(p, target, strict=True)]
 
 
-# ---- Updates ---------------------------------------------------------------------------------------
+# ---- Updates -------------------------------------------------------------------------------------
 
 
 class Descent:
@@ -214,7 +220,7 @@ def train_step(model, loss, update, x, target):
     return value
 
 
-# ---- The chapter's examples ------------------------------------------------------------------------
+# ---- The chapter's examples ----------------------------------------------------------------------
 
 
 def place_of_largest(values):

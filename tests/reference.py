@@ -1,4 +1,4 @@
-"""What the results should be, computed by other means: NumPy in float64 or wider, and Python's integers."""
+"""What the results should be, by other means: NumPy in float64 or wider, and Python's integers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def roundoff(dtype: Any) -> float:
 def ulps(got: Any, exact: Any, rest: Any = 0.0) -> Any:
     """Return |got - (exact + rest)| in units of the last place of the exact result in got's dtype.
 
-    `exact` is float64; for float64 results `rest` adds what does not fit in it. Where both are the same
-    infinity or both NaN, the error is 0; where only one is not finite, it is infinite.
+    `exact` is float64; for float64 results `rest` adds what does not fit in it. Where both are the
+    same infinity or both NaN, the error is 0; where only one is not finite, it is infinite.
     """
     exact = np.asarray(exact, np.float64)
     with np.errstate(all="ignore"):
@@ -55,11 +55,12 @@ def precise(function: str, x: Any) -> tuple[Any, Any]:
 def product(a: Any, b: Any, dtype: Any) -> tuple[Any, Any]:
     """Return a b, computed wider than `dtype`, and how far a product in `dtype` may be from it.
 
-    A block of at most 256 terms is a chain of fused multiply-adds, one rounding each; adding the blocks is
-    at most one more rounding for each of them. With n roundings on the way of a term and unit roundoff u
-    the error is at most n u / (1 - n u) times |a| |b| (Higham, Accuracy and Stability of Numerical
-    Algorithms, 3.1). A build without fused multiply-add rounds twice a term. A term may underflow: then it
-    is off by a unit of the smallest number. The reference's own error has the same bound with its own u.
+    A block of at most 256 terms is a chain of fused multiply-adds, one rounding each; adding the
+    blocks is at most one more rounding for each of them. With n roundings on the way of a term and
+    unit roundoff u the error is at most n u / (1 - n u) times |a| |b| (Higham, Accuracy and
+    Stability of Numerical Algorithms, 3.1). A build without fused multiply-add rounds twice a term.
+    A term may underflow: then it is off by a unit of the smallest number. The reference's own error
+    has the same bound with its own u.
     """
     wide = np.float64 if dtype == np.float32 else np.longdouble
     a, b = np.asarray(a).astype(wide), np.asarray(b).astype(wide)
@@ -74,9 +75,10 @@ def product(a: Any, b: Any, dtype: Any) -> tuple[Any, Any]:
 def fma32(a: Any, b: Any, c: Any) -> Any:
     """Return a b + c in float32 with one rounding.
 
-    The product of two float32 is exact in float64. Their sum with c is rounded to odd there: if it is not
-    exact, the last bit is set. With more than 24 + 2 bits, rounding that to float32 is then the same as
-    rounding the exact sum (Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008).
+    The product of two float32 is exact in float64. Their sum with c is rounded to odd there: if it
+    is not exact, the last bit is set. With more than 24 + 2 bits, rounding that to float32 is then
+    the same as rounding the exact sum (Boldo and Melquiond, Emulation of FMA and correctly rounded
+    sums, 2008).
     """
     ab, c = a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64)
     total = ab + c
@@ -121,7 +123,9 @@ def cross_entropy(predicted: Any, targets: Any) -> float:
 
 def one_hot(labels: Any, classes: int) -> Any:
     """Return a row for each label, 1 at its place."""
-    return np.eye(classes)[np.asarray(labels)]
+    rows = np.zeros((len(labels), classes))
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
 
 
 # ---- Networks ------------------------------------------------------------------------------------
@@ -176,7 +180,7 @@ class Network:
 
 
 def finite_differences(f: Callable[[], float], x: Any, step: float = 1e-6) -> Any:
-    """Return the gradient of f with respect to a float64 array that f reads, by central differences."""
+    """Return the gradient of f for a float64 array that f reads, by central differences."""
     gradient = np.zeros(x.shape)
     for place in np.ndindex(x.shape):
         before = x[place]
@@ -277,7 +281,7 @@ def digest(*values: Any) -> str:
 
 
 def inside_guards(array: Any, offset: int = 1) -> tuple[Any, Callable[[], bool]]:
-    """Return a copy that starts `offset` elements after a cache line, amid numbers that must not change.
+    """Return a copy, `offset` elements after a cache line, amid bytes that must not change.
 
     The second result tells whether those are untouched.
     """

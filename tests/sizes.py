@@ -1,8 +1,8 @@
 """The sizes at which kernels change their ways: one list for all tests.
 
-Vectors hold 1 to 16 elements, loops take up to 4 of them at once, sums run in 16 lanes; so every size up
-to 17 and those around the multiples of 16 up to 128 take different ways through a kernel. Products are
-cut at 256 terms, sums at 4096.
+Vectors hold 1 to 16 elements, loops take up to 4 of them at once, sums run in 16 lanes; so every
+size up to 17 and those around the multiples of 16 up to 128 take different ways through a kernel.
+Products are cut at 256 terms, sums at 4096.
 """
 
 SMALL = [*range(18), 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129]
@@ -10,8 +10,8 @@ BLOCKS = [255, 256, 257, 511, 512, 513, 1000]
 LONG = [4095, 4096, 4097, 8192 + 5]
 EDGES = SMALL + BLOCKS + LONG
 
-# (m, n, k): vectors and outer products; register tiles of up to 14 rows and 4 vectors, their edges; several
-# blocks of k; and sizes from which operands are packed, whole and with edges.
+# (m, n, k): vectors and outer products; register tiles of up to 14 rows and 4 vectors, their edges;
+# several blocks of k; and sizes from which operands are packed, whole and with edges.
 PRODUCTS = [
     (0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1),
     (1, 5, 7), (1, 64, 300), (1, 129, 33), (1, 33, 1000), (5, 1, 7), (64, 1, 300), (33, 1, 1000),

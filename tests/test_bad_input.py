@@ -1,6 +1,7 @@
 """Bad input over the whole public API: refused by the name of the argument, with nothing changed.
 
-What is not asked here stands beside what it belongs to: test_datasets.py, test_weights.py, test_threads.py.
+What is not asked here stands beside what it belongs to: test_datasets.py, test_weights.py,
+test_threads.py.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def state_of(good):
     """Return a hash of all that a refused call must leave alone."""
     return digest(
         *good.net.params(), *good.net.grads(), *good.optimizer.updates, good.optimizer.steps,
-        good.optimizer.lr, good.optimizer.mo, good.x, good.y, good.square, good.read_only, good.memory,
-        deepc.get_num_threads(), str(deepc.default_dtype()), good.net.layers[2]._structure.counter,
-        good.net.layers[2].p, good.net.layers[2].train,
+        good.optimizer.lr, good.optimizer.mo, good.x, good.y, good.square, good.read_only,
+        good.memory, deepc.get_num_threads(), str(deepc.default_dtype()),
+        good.net.layers[2]._structure.counter, good.net.layers[2].p, good.net.layers[2].train,
     )  # fmt: skip
 
 
@@ -341,6 +342,6 @@ def test_out_of_range_is_told_with_what_came_and_what_was_expected():
         (lambda: kernels.matmul(np.ones((2, 3)), np.ones((4, 5))), ("(2, 3)", "(4, 5)")),
         (lambda: Linear(2, 2, dtype="int8"), ("float32", "float64", "int8")),
     ]:
-        with pytest.raises(ValueError, match=".") as caught:
+        with pytest.raises(ValueError, match=r".") as caught:
             call()
         assert all(part in str(caught.value) for part in parts), caught.value

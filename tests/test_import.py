@@ -1,4 +1,4 @@
-"""Importing deepc: what it brings along, what it says about itself, what the environment may choose."""
+"""Importing deepc: what it brings along, what it says of itself, what the environment chooses."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ def printed_by(code, **environment):
 
 # ---- What it costs -------------------------------------------------------------------------------
 
-# Modules that take a while to import, or do what importing a library of numbers should not. What NumPy
-# and random bring is paid for already, and not counted.
+# Modules that take a while to import, or do what importing a library of numbers should not. What
+# NumPy and random bring is paid for already, and not counted.
 HEAVY = [
-    "argparse", "asyncio", "concurrent", "csv", "decimal", "email", "fractions", "ftplib", "gzip", "html",
-    "http", "importlib.metadata", "importlib.resources", "inspect", "logging", "lzma", "matplotlib",
-    "multiprocessing", "numpy.testing", "pathlib", "pickle", "platform", "pydoc", "scipy", "shutil",
-    "socket", "sqlite3", "ssl", "statistics", "subprocess", "tarfile", "tempfile", "torch", "tqdm",
-    "unittest", "urllib", "uuid", "webbrowser", "xml", "zipfile",
+    "argparse", "asyncio", "concurrent", "csv", "decimal", "email", "fractions", "ftplib", "gzip",
+    "html", "http", "importlib.metadata", "importlib.resources", "inspect", "logging", "lzma",
+    "matplotlib", "multiprocessing", "numpy.testing", "pathlib", "pickle", "platform", "pydoc",
+    "scipy", "shutil", "socket", "sqlite3", "ssl", "statistics", "subprocess", "tarfile",
+    "tempfile", "torch", "tqdm", "unittest", "urllib", "uuid", "webbrowser", "xml", "zipfile",
 ]  # fmt: skip
 # Part of the package, for those who ask for them.
 LATE = {"deepc.book", "deepc.datasets", "deepc.demo", "deepc.gradcheck", "deepc.__main__"}
 
-# Prints what the package's own import statements bring. An editable install has a finder that imports
-# modules to do its work, in the course of ours; only what is asked for from within deepc counts.
+# Prints what the package's own import statements bring. An editable install has a finder that
+# imports modules to do its work, in the course of ours; only what is asked for from within deepc
+# counts.
 BROUGHT = """
 import builtins, random, sys
 import numpy
@@ -69,8 +70,8 @@ def test_import_brings_no_heavy_module():
 def test_import_time_is_printed(capsys):
     """Speed is measured, not asserted: run with -s or see the report."""
     code = (
-        "import time; a = time.perf_counter(); import numpy; b = time.perf_counter(); import deepc; "
-        "c = time.perf_counter(); print(b - a, c - b)"
+        "import time; a = time.perf_counter(); import numpy; b = time.perf_counter(); "
+        "import deepc; c = time.perf_counter(); print(b - a, c - b)"
     )
     runs = [tuple(map(float, printed_by(code).split())) for _ in range(3)]
     numpy, own = (sorted(column)[1] for column in zip(*runs, strict=True))
@@ -80,7 +81,13 @@ def test_import_time_is_printed(capsys):
 
 # ---- What it shows -------------------------------------------------------------------------------
 
-CHAPTER = ["Tensor", "shape", "is_1d", "tensor_sum", "tensor_apply", "tensor_combine", "zeros_like", "random_uniform", "random_normal", "random_tensor", "Layer", "Linear", "Sequential", "Sigmoid", "Tanh", "Relu", "Dropout", "softmax", "sigmoid", "tanh", "Loss", "SSE", "SoftmaxCrossEntropy", "Optimizer", "GradientDescent", "Momentum", "one_hot_encode", "argmax", "save_weights", "load_weights", "dot", "normal_cdf", "inverse_normal_cdf"]
+CHAPTER = [
+    "Tensor", "shape", "is_1d", "tensor_sum", "tensor_apply", "tensor_combine", "zeros_like",
+    "random_uniform", "random_normal", "random_tensor", "Layer", "Linear", "Sequential", "Sigmoid",
+    "Tanh", "Relu", "Dropout", "softmax", "sigmoid", "tanh", "Loss", "SSE", "SoftmaxCrossEntropy",
+    "Optimizer", "GradientDescent", "Momentum", "one_hot_encode", "argmax", "save_weights",
+    "load_weights", "dot", "normal_cdf", "inverse_normal_cdf",
+]  # fmt: skip
 
 
 def test_public_names():

@@ -1,4 +1,4 @@
-"""The map of the house: who may include or import whom. An arrow that the map does not have fails."""
+"""The map of the house: who may include or import whom. An arrow that it does not have fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PACKAGE = Path(deepc.__file__).parent
 
 # ---- C -------------------------------------------------------------------------------------------
 
-# What a file of each folder of csrc/ may include, as seen from csrc/; a name alone is a system header.
+# What a file of each folder of csrc/ may include, as seen from csrc/; a name alone is a system
+# header.
 KERNEL_SYSTEM = {"stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
 # The order of typed/: a file includes headers of those after it only.
 TYPED_ORDER = ["api", "network", "optimizer", "gemm", "tables"]
@@ -49,8 +50,8 @@ def test_c_file_includes_only_what_the_map_allows(path):
             if quote == "<":
                 assert name in KERNEL_SYSTEM, f"{name}: kernels know intrinsics and sizes only"
             else:
-                # Compiled for instruction sets that a machine may lack: what they share with the rest
-                # is declarations, and the inline generator.
+                # Compiled for instruction sets that a machine may lack: what they share with the
+                # rest is declarations, and the inline generator.
                 assert folder == "kernels" or target in ("deepc.h", "random.h"), target
         elif floor == "typed":
             assert folder in ("", "typed") or target in ("kernels/table.h", "kernels/real.h"), (
@@ -74,8 +75,8 @@ def test_declarations_have_no_preprocessor_lines():
 
 # ---- Python --------------------------------------------------------------------------------------
 
-# module: what of the package it may import. Each names only what stands above it in this list, so the
-# arrows run downward.
+# module: what of the package it may import. Each names only what stands above it in this list, so
+# the arrows run downward.
 PYTHON = {
     "_native": {"_deepc"},
     "kernels": {"_native"},
@@ -95,8 +96,8 @@ PYTHON = {
         "optimizers", "weights", "fitting",
     },
     "book": {
-        "_native", "tensor", "initializers", "layers", "activations", "losses", "optimizers", "weights",
-        "__init__",
+        "_native", "tensor", "initializers", "layers", "activations", "losses", "optimizers",
+        "weights", "__init__",
     },
     "demo": {"_native", "layers", "losses", "optimizers", "__init__", "datasets"},
     "__main__": {"demo", "config", "__init__"},

@@ -1,4 +1,4 @@
-"""Layers and sequences of them: numbers, gradients, forms of tensors, and what may be changed when."""
+"""Layers and sequences of them: numbers, gradients, forms of tensors, what may be changed when."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 def close(got, expected, dtype, scale=1.0):
     assert np.shape(got) == np.shape(expected)
-    np.testing.assert_allclose(got, expected, rtol=TOLERANCE[np.dtype(dtype).name], atol=1e-5 * scale
-                               if dtype == np.float32 else 1e-12 * scale)  # fmt: skip
+    tolerance = TOLERANCE[np.dtype(dtype).name]
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=scale * tolerance)
 
 
 def same_network(layers):
@@ -128,7 +128,10 @@ NETWORKS = {
     "activation first": lambda dtype: Sequential([Tanh(), Linear(5, 3, dtype=dtype)]),
     "activation last": lambda dtype: Sequential([Linear(5, 3, dtype=dtype), Sigmoid()]),
     "activations in a row": lambda dtype: Sequential(
-        [Linear(5, 4, dtype=dtype), Tanh(), Sigmoid(), Tanh(), Linear(4, 3, dtype=dtype), Relu(), Tanh()]
+        [
+            Linear(5, 4, dtype=dtype), Tanh(), Sigmoid(), Tanh(),
+            Linear(4, 3, dtype=dtype), Relu(), Tanh(),
+        ]
     ),
     "linear layers in a row": lambda dtype: Sequential(
         [Linear(5, 9, dtype=dtype), Linear(9, 2, dtype=dtype), Linear(2, 3, dtype=dtype)]
@@ -304,6 +307,28 @@ def test_tuples_integers_and_other_dtypes_are_taken():
     for x in [(1, 2), [1, 2], np.array([1, 2]), np.array([1, 2], np.float16), [True, 2]]:
         assert np.asarray(layer.forward(x)).tolist() == [8.0]
     assert layer.forward(np.array([1.0, 2.0])).dtype == np.float32
+
+
+def test_layout_of_inputs_and_gradients_does_not_matter(isa, dtype, rng):
+    net = deep(dtype)
+    x, d_y = rng.standard_normal((6, 5)).astype(dtype), rng.standard_normal((6, 3)).astype(dtype)
+    expected = reference.digest(net.forward(x), net.backward(d_y), *net.grads())
+
+    def one_byte_off(a):
+        view = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+        view[...] = a
+        return view
+
+    for view in (
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+        lambda a: a[::-1].copy()[::-1],
+        lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),  # read-only
+        lambda a: a.astype(a.dtype.newbyteorder()),
+        one_byte_off,
+    ):
+        got = reference.digest(net.forward(view(x)), net.backward(view(d_y)), *net.grads())
+        assert got == expected
 
 
 def test_activations_alone_keep_the_dtype_of_arrays_and_take_lists_as_float64():
@@ -519,7 +544,10 @@ def test_layer_made_anew_is_noticed(rng):
 def test_wrong_width_inside_is_told_with_place_and_both_numbers():
     cases = [
         (Sequential([Linear(2, 3), Tanh(), Linear(4, 1)]), r"layers\[2\].* 4 .* 3\b"),
-        (Sequential([Linear(2, 3), Sequential([Tanh(), Linear(5, 1)])]), r"layers\[1\]\.layers\[1\].* 5 .* 3\b"),
+        (
+            Sequential([Linear(2, 3), Sequential([Tanh(), Linear(5, 1)])]),
+            r"layers\[1\]\.layers\[1\].* 5 .* 3\b",
+        ),
         (Sequential([Linear(2, 3), Halve(), Linear(4, 1)]), r"layers\[2\].* 4 .* 3\b"),
         (Sequential([Linear(2, 3, dtype="float64"), Linear(6, 1)]), r"layers\[1\].* 6 .* 3\b"),
     ]  # fmt: skip
@@ -610,7 +638,7 @@ def test_own_layer_anywhere(place, form, rng):
     plain = Sequential(layers)
     gains = [0.5, 2.0, -1.0]
     gain = Gain(gains)
-    net = Sequential(layers[:place] + [gain] + layers[place:])
+    net = Sequential([*layers[:place], gain, *layers[place:]])
     expected = reference.Network([(layers[0].w, layers[0].b), "tanh", (layers[2].w, layers[2].b)])
     expected.layers.insert(place, np.array(gains))
     x, d_y = rng.standard_normal(3), rng.standard_normal(3)

@@ -63,8 +63,8 @@ def test_labels_are_one_hot_rows(isa, dtype, reduction, rng):
     expected = loss.loss(predicted, one_hot.astype(dtype))
     gradient = loss.gradient(predicted, one_hot.astype(dtype)).tobytes()
     kinds = [
-        labels, labels.astype(np.int32), labels.astype(np.uint8), labels.tolist(), tuple(labels.tolist()),
-        np.repeat(labels, 2)[::2], one_hot, one_hot.tolist(),
+        labels, labels.astype(np.int32), labels.astype(np.uint8), labels.tolist(),
+        tuple(labels.tolist()), np.repeat(labels, 2)[::2], one_hot, one_hot.tolist(),
     ]  # fmt: skip
     for given in kinds:
         assert loss.loss(predicted, given) == expected
@@ -141,7 +141,7 @@ def test_names():
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_pytorch_says_the_same(reduction, rng):
     torch = pytest.importorskip("torch")
-    predicted, targets = numbers(np.float64, rng)
+    predicted, _ = numbers(np.float64, rng)
     labels = rng.integers(0, 5, 7)
     x = torch.tensor(predicted, requires_grad=True)
     loss = torch.nn.functional.cross_entropy(x, torch.tensor(labels), reduction=reduction)

@@ -230,7 +230,7 @@ def test_wrong_parameters_change_nothing(make):
     ]
     for layer in cases:
         before = [np.array(p, object) for p in layer.parameters]
-        with pytest.raises((ValueError, TypeError), match="gradient|parameter"):
+        with pytest.raises((ValueError, TypeError), match=r"gradient|parameter"):
             make().step(layer)
         assert all(
             np.array_equal(np.array(p, object), b)

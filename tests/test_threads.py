@@ -194,7 +194,7 @@ def test_one_network_from_many_threads_gives_right_outputs():
 
 
 def test_one_network_abused_from_many_threads_does_not_crash():
-    """Backward and training from several threads at once mean nothing, but must stay inside memory."""
+    """Backward and training from several threads mean nothing, but must stay inside memory."""
     rng = np.random.default_rng(3)
     net = network(1)
     batches = [rng.standard_normal((rows, 20)).astype(np.float32) for rows in (1, 3, 17, 100)]

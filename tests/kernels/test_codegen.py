@@ -1,8 +1,8 @@
 """What the compiler made of the kernels: read from the objects of the build tree, if there is one.
 
-A kernel object shows one symbol, its table, and asks for nothing from outside, so that nothing compiled
-for a new CPU can be picked for an old one. The inner loops of the register tiles touch no stack: a spilled
-accumulator costs more than everything else in the loop.
+A kernel object shows one symbol, its table, and asks for nothing from outside, so that nothing
+compiled for a new CPU can be picked for an old one. The inner loops of the register tiles touch no
+stack: a spilled accumulator costs more than everything else in the loop.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ def inner_loops(instructions):
     return [
         body
         for first, last, body in spans
-        if not any((first, last) != (f, l) and first <= f and l <= last for f, l, _ in spans)
+        if not any(
+            (first, last) != (start, end) and first <= start and end <= last
+            for start, end, _ in spans
+        )
     ]
 
 

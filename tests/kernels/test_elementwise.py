@@ -16,6 +16,8 @@ BOUNDS = {
     "float32": {"exp": 1.0, "log": 1.0, "tanh": 2.0, "sigmoid": 2.0},
     "float64": {"exp": 2.0, "log": 2.0, "tanh": 2.0, "sigmoid": 2.0},
 }
+# Where products are rounded before they are added, the documentation states a quarter more.
+UNFUSED = {"portable": 0.25}
 FUNCTIONS = list(BOUNDS["float32"])
 NUMPY = {
     "exp": np.exp,
@@ -26,7 +28,7 @@ NUMPY = {
 
 
 def sample(function, dtype, count, rng):
-    """Return arguments of every magnitude, and many more where the function is neither 0, 1 nor infinite."""
+    """Return arguments of every magnitude, and many where the function is not 0, 1 or infinite."""
     bits = np.uint32 if dtype == np.float32 else np.uint64
     patterns = rng.integers(0, np.iinfo(bits).max, count // 2, dtype=bits, endpoint=True)
     x = patterns.view(dtype)
@@ -40,13 +42,14 @@ def sample(function, dtype, count, rng):
 def test_float32_within_its_stated_error(isa, function, rng):
     dtype = np.dtype(np.float32)
     x = sample(function, dtype, 200_000, rng)
-    # NumPy's float64 functions err by some 2^-29 of a float32's last place. Around 0 the sigmoid's formula
-    # does not cancel, so it is as good.
+    # NumPy's float64 functions err by some 2^-29 of a float32's last place. Around 0 the sigmoid's
+    # formula does not cancel, so it is as good.
     with np.errstate(all="ignore"):
         exact = NUMPY[function](x.astype(np.float64))
     worst = ulps(getattr(kernels, function)(x), exact)
     place = worst.argmax()
-    assert worst[place] <= BOUNDS["float32"][function], f"{function}({x[place]!r})"
+    bound = BOUNDS["float32"][function] + UNFUSED.get(isa, 0)
+    assert worst[place] <= bound, f"{function}({x[place]!r})"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -61,7 +64,8 @@ def test_float64_within_its_stated_error(isa, function, rng):
     with np.errstate(over="ignore"):
         worst = ulps(got, *precise(function, x))
     place = worst.argmax()
-    assert worst[place] <= BOUNDS["float64"][function], f"{function}({x[place]!r})"
+    bound = BOUNDS["float64"][function] + UNFUSED.get(isa, 0)
+    assert worst[place] <= bound, f"{function}({x[place]!r})"
 
 
 SPECIAL = {

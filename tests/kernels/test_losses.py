@@ -13,7 +13,7 @@ SQUARED, CROSS = _native.LOSSES["squared error"], _native.LOSSES["cross-entropy"
 
 
 def loss_and_gradient(kind, x, targets, labels=None, scale=1.0):
-    """Return both from one call, with the gradient amid guards; and check the calls that give one alone."""
+    """Return both from one call, the gradient amid guards; the calls that give one agree."""
     typed = _native.TYPED[x.dtype]
     buffer, null = _native.ffi.from_buffer, _native.ffi.NULL
     gradient, around = inside_guards(np.full(x.shape, np.nan, x.dtype))

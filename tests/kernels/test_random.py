@@ -68,7 +68,8 @@ def kolmogorov(sample, distribution):
 
 
 def test_distributions(dtype):
-    # Beyond 1.95 with a probability of 0.001 (Kolmogorov); the numbers are fixed, so this never flickers.
+    # Beyond 1.95 with a probability of 0.001 (Kolmogorov); the numbers are fixed, so this never
+    # flickers.
     uniform = draw("random_uniform", dtype, 20_000)
     assert uniform.min() >= 0
     assert uniform.max() < 1

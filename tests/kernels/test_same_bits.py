@@ -1,7 +1,7 @@
 """The promise of the same bits: whatever the instruction set, the number of threads, the batch.
 
-Each workload returns arrays and numbers; their hash must not change by a bit. The build without fused
-multiply-add is outside the promise (on AArch64 the portable build has it, and is inside).
+Each workload returns arrays and numbers; their hash must not change by a bit. The build without
+fused multiply-add is outside the promise (on AArch64 the portable build has it, and is inside).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def products_with_bias_and_activation(dtype):
                 c = numbers((m, n), dtype, 4)
                 pointers = [_native.ffi.from_buffer(typed.ctype, x) for x in (a, b, bias, c)]
                 status = typed.matmul(
-                    0, 0, m, n, k, pointers[0], k, pointers[1], n, accumulate, pointers[2], activation,
-                    pointers[3], n,
+                    0, 0, m, n, k, pointers[0], k, pointers[1], n, accumulate, pointers[2],
+                    activation, pointers[3], n,
                 )  # fmt: skip
                 assert status == 0
                 yield c

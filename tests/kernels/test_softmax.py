@@ -16,9 +16,10 @@ from sizes import EDGES
 def error_bound(dtype, x):
     """Bound the relative error of a probability.
 
-    x - max is rounded once, which the exponential turns into a relative error of |x - max| u; exp itself errs
-    by 2 units of the last place, 4 u at most; a sum in 16 lanes and a tree, by blocks, has at most as many
-    roundings as a lane has elements, and 4 + the number of blocks more; the quotient adds one.
+    x - max is rounded once, which the exponential turns into a relative error of |x - max| u; exp
+    itself errs by 2 units of the last place, 4 u at most; a sum in 16 lanes and a tree, by blocks,
+    has at most as many roundings as a lane has elements, and 4 + the number of blocks more; the
+    quotient adds one.
     """
     spread = float(np.ptp(x, axis=-1).max()) if x.size else 0.0
     cols = x.shape[-1]

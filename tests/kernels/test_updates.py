@@ -16,10 +16,12 @@ RULES = {
     "sgd with Nesterov's": {"learning_rate": 0.3, "momentum": 0.8, "nesterov": True},
     "rmsprop": {"learning_rate": 0.01, "decay": 0.9, "epsilon": 1e-7, "weight_decay": 0.01},
     "adam": {
-        "learning_rate": 0.01, "momentum": 0.9, "decay": 0.999, "epsilon": 1e-8, "weight_decay": 0.01,
+        "learning_rate": 0.01, "momentum": 0.9, "decay": 0.999, "epsilon": 1e-8,
+        "weight_decay": 0.01,
     },
     "adamw": {
-        "learning_rate": 0.01, "momentum": 0.9, "decay": 0.999, "epsilon": 1e-8, "weight_decay": 0.1,
+        "learning_rate": 0.01, "momentum": 0.9, "decay": 0.999, "epsilon": 1e-8,
+        "weight_decay": 0.1,
     },
     "adagrad": {"learning_rate": 0.01, "epsilon": 1e-10, "weight_decay": 0.01},
 }  # fmt: skip
