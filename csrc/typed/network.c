@@ -79,7 +79,8 @@ static int set_widths(network *net, size_t cols) {
  * But dropout may overwrite these too: it only puts zeros where the gradient that comes back is zero
  * as well, so the derivative there does not matter. */
 static void share_buffers(network *net) {
-    int needed = 1; /* what stands in the buffer so far; the caller's input is not to be overwritten */
+    int needed =
+        1; /* what stands in the buffer so far; the caller's input is not to be overwritten */
     for (size_t i = 0; i < net->count; i++) {
         place *p = &net->places[i];
         const int kind = p->layer->kind;

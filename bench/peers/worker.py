@@ -1,0 +1,93 @@
+"""A peer in a process of its own: for what is decided in its environment when it starts.
+
+Run as a program it is the worker: it reads pickled requests from its standard input and answers
+each.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+
+class Worker:
+    """A NumPy in another process, with some variables of its environment set."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def ask(self, *request: Any) -> Any:
+        """Send a request and wait for its answer; this process does nothing meanwhile."""
+        assert self._process.stdin
+        assert self._process.stdout
+        pickle.dump(request, self._process.stdin)
+        self._process.stdin.flush()
+        return pickle.load(self._process.stdout)
+
+    def close(self) -> None:
+        """End the worker."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class RemoteContestant:
+    """A contestant of `race` whose code runs in a worker; its names are sent there once."""
+
+    steps = 1
+
+    def __init__(self, peer: str, worker: Worker, code: str, names: dict[str, Any]) -> None:
+        self.peer, self.code = peer, code
+        self._worker = worker
+        self._names: dict[str, Any] | None = names
+
+    def value(self) -> Any:
+        return self._worker.ask("value", self.code, self._names)
+
+    def seconds(self, loops: int) -> float:
+        if self._names is not None:
+            self._worker.ask("define", self.code, self._names)
+            self._names = None
+        return self._worker.ask("seconds", self.code, loops)
+
+
+def serve() -> None:
+    """Answer requests until the input ends."""
+    import timeit
+
+    import numpy as np
+
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    timers: dict[str, timeit.Timer] = {}
+    while True:
+        try:
+            kind, code, argument = pickle.load(requests)
+        except EOFError:
+            return
+        answer: Any = None
+        if kind == "value":
+            answer = np.asarray(eval(code, dict(argument)), np.float64)
+        elif kind == "define":
+            timers = {code: timeit.Timer(code, globals=dict(argument))}
+        else:
+            answer = timers[code].timeit(argument)
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()
