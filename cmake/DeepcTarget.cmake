@@ -27,8 +27,8 @@ endfunction()
 deepc_check_target(__x86_64__ DEEPC_TARGET_X86_64)
 deepc_check_target(__aarch64__ DEEPC_TARGET_AARCH64)
 
-# Vector kernels spell out their own unrolling, so -O3 adds size and no speed. The scalar builds are there to be
-# right, and small: nobody runs them for speed.
+# Vector kernels spell out their own unrolling and inlining, so -O3 adds size and no speed. The scalar kernels are
+# there to be right, and small: nobody runs them for speed.
 set(small)
 set(fast)
 if(NOT DEEPC_SANITIZE)
@@ -46,6 +46,7 @@ else()
     set(wide -mprefer-vector-width=512)
 endif()
 
+set(DEEPC_FLAGS_CORE ${small})   # it only calls kernels
 set(DEEPC_ISAS PORTABLE)
 set(DEEPC_FLAGS_PORTABLE ${small})
 if(DEEPC_TARGET_X86_64)

@@ -30,10 +30,10 @@
 /* A block of packed b: K_BLOCK x GEMM_COLS floats are 1 MiB, for the third level. */
 #define GEMM_COLS ((size_t)1024)
 /* Packing reads and writes each operand once more. Where b's rows are contiguous the tile reads both operands in place
- * as fast as from panels, until b is so wide that each of its rows is on a page of its own and so high a product passes
- * over it so often that the panels pay. */
-#define PACK_ROWS ((size_t)448)
-#define PACK_COLS ((size_t)768)
+ * as fast as from panels, until b's rows are a page or more apart (they then compete for the same places of the caches,
+ * and each needs a translation of its own) and the product passes over them often enough for the panels to pay. */
+#define PACK_ROWS ((size_t)200)
+#define PACK_ROW_BYTES ((size_t)4096)
 /* With a transposed b, so many rows are cheaper as products of a matrix and a vector than packing
  * all of b. */
 #define GEMV_ROWS ((size_t)2)

@@ -216,7 +216,8 @@ def train(steps):
         optimizer.step(net)
     deepc.fit(net, np.tile(x, (steps, 1)), np.ones(steps, int), loss=loss, optimizer=optimizer)
 steps, every = int(sys.argv[1]), 10_000
-train(every)
+for _ in range(3):
+    train(every)
 before = resident()
 for _ in range(steps // every):
     train(every)

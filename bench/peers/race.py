@@ -29,6 +29,8 @@ class Contestant:
     steps: int = 1
     # What takes the place of some names in the check: less work, if a run is long.
     few: dict[str, Any] = field(default_factory=dict)
+    # How far its result may be from ours, if its formula is another one; None: as all others'.
+    tolerance: float | None = None
     around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     _timer: timeit.Timer | None = field(default=None, repr=False)
 
@@ -175,7 +177,8 @@ def _agreeing(
             value = prepare(contestant.value())
             expected = value if expected is None else expected
             error = difference(value, expected)
-            trouble = "" if error <= tolerance else f"differs from {OURS} by {error:.3g}"
+            most = getattr(contestant, "tolerance", None) or tolerance
+            trouble = "" if error <= most else f"differs from {OURS} by {error:.3g}"
         except Exception as exception:
             if is_ours(contestant.peer):
                 raise

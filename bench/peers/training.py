@@ -6,7 +6,6 @@ same order.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import warnings
@@ -32,12 +31,12 @@ FORWARD = (
     Work((10, 25, 4), "tanh", 1, SGD, 1, 1.0, "4 x ONNX Runtime"),
     Work((4, 32, 32, 2), "tanh", 1, SGD, 1, 1.0, "4 x ONNX Runtime"),
     Work((784, 30, 10, 10), "tanh", 1, SGD, 1, 1.6, "3 x ONNX Runtime"),
-    Work((64, 64, 64, 2), "tanh", 64, SGD, 1, float("nan"), "1.3 x ONNX Runtime"),
+    Work((64, 64, 64, 2), "tanh", 64, SGD, 1, None, "1.3 x ONNX Runtime"),
 )
 STEPS = (
     Work((10, 25, 4), "tanh", 1, MOMENTUM, 400, 3.5, "7 x JAX, 30 x PyTorch"),
     Work((784, 30, 10, 10), "tanh", 1, MOMENTUM, 200, 8.0),
-    Work((4, 32, 32, 2), "tanh", 32, ADAM, 100, float("nan")),
+    Work((4, 32, 32, 2), "tanh", 32, ADAM, 100, None),
 )
 EPOCHS = (
     Work((10, 25, 4), "tanh", 1, MOMENTUM, 4_000, 0.4),
@@ -57,30 +56,31 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
     for work in FORWARD:
         x, _, _ = work.data()
         x = x[0] if work.batch == 1 else x
-        found = [c for member in members(peers, work) if hasattr(member, "forward")
-                 for c in member.forward(x)]  # fmt: skip
-        yield _race(work, "forward", found, pace)
+        yield _race(work, "forward", _found(peers, work, "forward", x), pace)
     for work in STEPS:
         x, labels, targets = work.data()
         shape = (work.steps, -1) if work.batch == 1 else (work.steps, work.batch, x.shape[1])
         pairs = list(zip(x.reshape(shape), targets.reshape(*shape[:-1], -1), strict=True))
         few_labels = list(labels.reshape(work.steps, work.batch))
-        found = [c for member in members(peers, work) if hasattr(member, "steps")
-                 for c in member.steps(pairs, few_labels, x[:8])]  # fmt: skip
+        found = _found(peers, work, "steps", pairs, few_labels, x[:8])
         yield _race(work, "step of the chapter's loop", found, pace)
     for work in EPOCHS:
         if options.quick:
             work = replace(work, steps=2 * CHECKED_STEPS)
         x, labels, targets = work.data()
-        found = [c for member in members(peers, work) if hasattr(member, "epoch")
-                 for c in member.epoch(x, labels, targets, x[:8])]  # fmt: skip
+        found = _found(peers, work, "epoch", x, labels, targets, x[:8])
         yield _race(work, "step of an epoch call", found, pace)
+
+
+def _found(peers: Any, work: Work, what: str, *arguments: Any) -> list[Contestant]:
+    """Return the contestants of all peers that can do that."""
+    able = (getattr(member, what, None) for member in members(peers, work))
+    return [contestant for method in able if method for contestant in method(*arguments)]
 
 
 def _race(work: Work, what: str, contestants: list[Contestant], pace: Any) -> Result:
     flops = work.flops(what != "forward")
-    aim = None if math.isnan(work.aim) else work.aim * 1e-6
-    more = {"flops": flops, "aim": aim, "aim_ratio": work.aim_ratio}
+    more = {"flops": flops, "aim": work.aim and work.aim * 1e-6, "aim_ratio": work.aim_ratio}
     return race(what, str(work), contestants, pace, TOLERANCE, _log_softmax, **more)
 
 

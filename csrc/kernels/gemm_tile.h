@@ -132,21 +132,16 @@ TILE(7, 2)
 TILE(7, 3)
 TILE(8, 1)
 TILE(8, 2)
-TILE(9, 1)
-TILE(9, 2)
-TILE(10, 1)
-TILE(10, 2)
-TILE(11, 1)
-TILE(11, 2)
-TILE(12, 1)
-TILE(12, 2)
-TILE(13, 1)
-TILE(13, 2)
 TILE(14, 1)
 TILE(14, 2)
 
-/* Indexed by rows - 1 and vecs - 1. Shapes beyond this instruction set's tile are never called. */
-#define FITS(rows, vecs) ((rows) <= TILE_ROWS && (vecs) <= TILE_VECS ? tile_##rows##x##vecs : NULL)
+/* Indexed by rows - 1 and vecs - 1; between 8 and 14 rows there are none, two lower tiles do as well.
+ * Shapes beyond this instruction set's tile are never called. */
+#define FITS(rows, vecs)                                                                           \
+    ((rows) <= TILE_ROWS && (vecs) <= TILE_VECS &&                                                 \
+             (MANY_VARIANTS || (rows) == 1 || (rows) == TILE_ROWS)                                 \
+         ? tile_##rows##x##vecs                                                                    \
+         : NULL)
 static void (*const tiles[14][4])(const tile_operands *t) = {
     {FITS(1, 1), FITS(1, 2), FITS(1, 3), FITS(1, 4)},
     {FITS(2, 1), FITS(2, 2), FITS(2, 3), FITS(2, 4)},
@@ -156,12 +151,7 @@ static void (*const tiles[14][4])(const tile_operands *t) = {
     {FITS(6, 1), FITS(6, 2), FITS(6, 3)},
     {FITS(7, 1), FITS(7, 2), FITS(7, 3)},
     {FITS(8, 1), FITS(8, 2)},
-    {FITS(9, 1), FITS(9, 2)},
-    {FITS(10, 1), FITS(10, 2)},
-    {FITS(11, 1), FITS(11, 2)},
-    {FITS(12, 1), FITS(12, 2)},
-    {FITS(13, 1), FITS(13, 2)},
-    {FITS(14, 1), FITS(14, 2)},
+    [13] = {FITS(14, 1), FITS(14, 2)},
 };
 #undef TILE
 #undef FITS
@@ -176,12 +166,20 @@ ALWAYS_INLINE void finish_row(const epilogue *end, size_t i, size_t j, size_t co
         activation_forward(end->activation, cols, row, row);
 }
 
-/* c = a b for one block of k. Rows go in as few groups as fit the tile, of equal height; the panel
- * of b stays in the cache while the groups pass over it. The activation follows each tile, while
- * its rows are in cache. */
+/* How many of `left` rows the next tile takes: a full tile while there are many, then tiles of equal
+ * height. */
+ALWAYS_INLINE size_t tile_height(size_t left) {
+    enum { LOWER = TILE_ROWS > 8 ? 8 : TILE_ROWS };
+    if (left >= 2 * TILE_ROWS || left == TILE_ROWS) return TILE_ROWS;
+    if (!MANY_VARIANTS) return left > TILE_ROWS ? TILE_ROWS : 1;
+    const size_t groups = (left + LOWER - 1) / LOWER;
+    return (left + groups - 1) / groups;
+}
+
+/* c = a b for one block of k. A panel of b stays in the cache while the rows pass over it. The
+ * activation follows each tile, while its rows are in cache. */
 ALWAYS_INLINE void gemm_block(size_t m, size_t n, tile_operands t, ptrdiff_t a_panel,
                               ptrdiff_t b_panel, const int packed, const epilogue *end) {
-    const size_t groups = (m + TILE_ROWS - 1) / TILE_ROWS;
     const real *a = t.a, *b = t.b, *bias = end ? end->bias : NULL;
     real *c = t.c;
     for (size_t j = 0; j < n; j += TILE_COLS, b += b_panel) {
@@ -190,18 +188,21 @@ ALWAYS_INLINE void gemm_block(size_t m, size_t n, tile_operands t, ptrdiff_t a_p
         t.b = b;
         t.bias = bias ? bias + j : NULL;
         t.last = cols - (vecs - 1) * VL;
-        size_t i = 0;
-        for (size_t g = 0; g < groups; g++) {
-            /* Packed panels have TILE_ROWS rows each; rows in place can be shared out evenly. */
-            const size_t rows = packed ? (m - i < TILE_ROWS ? m - i : TILE_ROWS)
-                                       : (m - i + groups - g - 1) / (groups - g);
-            t.a = packed ? a + (ptrdiff_t)g * a_panel : a + (ptrdiff_t)i * t.a_row;
+        size_t rows;
+        for (size_t i = 0; i < m; i += rows) {
+            if (packed) { /* no tile crosses the edge of a panel */
+                const size_t within = i % TILE_ROWS, room = TILE_ROWS - within;
+                rows = tile_height(m - i < room ? m - i : room);
+                t.a = a + (ptrdiff_t)(i / TILE_ROWS) * a_panel + (ptrdiff_t)within;
+            } else {
+                rows = tile_height(m - i);
+                t.a = a + (ptrdiff_t)i * t.a_row;
+            }
             t.c = c + (ptrdiff_t)i * t.c_row + (ptrdiff_t)j;
             tiles[rows - 1][vecs - 1](&t);
             if (end && end->activation)
                 for (size_t r = 0; r < rows; r++)
                     finish_row(end, i + r, j, cols, t.c + (ptrdiff_t)r * t.c_row);
-            i += rows;
         }
     }
 }
@@ -289,6 +290,13 @@ static void pack_panel_transposed(size_t used, size_t there, size_t width, size_
 /* The same from vectors that are contiguous already: packed[p width + i] = x[p x_row + i]. */
 static void pack_panel(size_t used, size_t width, size_t depth, const real *x, ptrdiff_t x_row,
                        real *packed) {
+    if (used == TILE_COLS && width == TILE_COLS) {
+        for (size_t p = 0; p < depth; p++)
+#pragma GCC unroll 4
+            for (size_t v = 0; v < TILE_VECS; v++)
+                v_store(packed + p * TILE_COLS + v * VL, v_load(x + (ptrdiff_t)p * x_row + v * VL));
+        return;
+    }
     for (size_t p = 0; p < depth; p++)
         for (size_t i = 0; i < width; i += VL) {
             const size_t lanes = used <= i ? 0 : used - i;
@@ -397,20 +405,23 @@ STRIP(8, 1)
 static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row, int accumulate,
                  const epilogue *end, real *y) {
     /* Indexed by vectors - 1 and blocks - 1. */
+#define STRIP(vecs, blocks) (MANY_VARIANTS ? strip_##vecs##x##blocks : NULL)
     static void (*const strips[8][4])(const tile_operands *t) = {
-        {strip_1x1, strip_1x2, strip_1x3, strip_1x4},
-        {strip_2x1, strip_2x2, strip_2x3, strip_2x4},
-        {strip_3x1, strip_3x2},
-        {strip_4x1, strip_4x2},
-        {strip_5x1},
-        {strip_6x1},
-        {strip_7x1},
+        {strip_1x1, STRIP(1, 2), STRIP(1, 3), STRIP(1, 4)},
+        {STRIP(2, 1), STRIP(2, 2), STRIP(2, 3), STRIP(2, 4)},
+        {STRIP(3, 1), STRIP(3, 2)},
+        {STRIP(4, 1), STRIP(4, 2)},
+        {STRIP(5, 1)},
+        {STRIP(6, 1)},
+        {STRIP(7, 1)},
         {strip_8x1},
     };
-    static const size_t side_by_side[8] = {4, 4, 2, 2, 1, 1, 1, 1};
+#undef STRIP
+    static const size_t side_by_side[8] = {MANY_VARIANTS ? 4 : 1, 4, 2, 2, 1, 1, 1, 1};
     size_t vecs;
     for (size_t j = 0; j < n; j += vecs * VL) {
         vecs = (n - j + VL - 1) / VL;
+        if (!MANY_VARIANTS && vecs < 8) vecs = 1;
         tile_operands t = {.b_row = w_row,
                            .last = vecs > 8 ? VL : n - j - (vecs - 1) * VL,
                            .c = y + j};

@@ -191,19 +191,29 @@ static double add_losses(size_t rows, const real total[], const real weight[], c
     return sum;
 }
 
+/* Rows by their number of vectors; a function each, so that the loop over the rows exists once. */
+typedef row_parts row_function(size_t cols, const real *x, const real *targets,
+                               const int64_t *label, real scale, real *d);
+
+#define ROW(vecs)                                                                                  \
+    static row_parts row_##vecs(size_t cols, const real *x, const real *targets,                   \
+                                const int64_t *label, real scale, real *d) {                       \
+        return row_short(vecs, cols - (vecs - 1) * VL, x, targets, label, scale, d);               \
+    }
+ROW(1)
+ROW(2)
+ROW(3)
+ROW(4)
+#undef ROW
+
 /* The loss of at most LOSS_ROWS rows. */
-ALWAYS_INLINE double cross_entropy_group(const int vecs, size_t rows, size_t cols, const real *x,
-                                         const real *targets, const int64_t *labels, real scale,
-                                         real *d) {
-    const size_t last = cols - (size_t)(vecs - 1) * VL;
+static double cross_entropy_group(row_function *row, size_t rows, size_t cols, const real *x,
+                                  const real *targets, const int64_t *labels, real scale, real *d) {
     double sum = 0;
     real total[SUM_LANES] = {0}, weight[SUM_LANES] = {0}, dot[SUM_LANES] = {0};
     for (size_t i = 0; i < rows; i++) {
-        const real *t = targets ? targets + i * cols : NULL;
-        const int64_t *label = labels ? labels + i : NULL;
-        real *d_row = d ? d + i * cols : NULL;
-        const row_parts parts = vecs ? row_short(vecs, last, x + i * cols, t, label, scale, d_row)
-                                     : row_long(cols, x + i * cols, t, label, scale, d_row);
+        const row_parts parts = row(cols, x + i * cols, targets ? targets + i * cols : NULL,
+                                    labels ? labels + i : NULL, scale, d ? d + i * cols : NULL);
         const size_t at = i % SUM_LANES;
         total[at] = parts.total;
         weight[at] = parts.weight;
@@ -217,20 +227,18 @@ ALWAYS_INLINE double cross_entropy_group(const int vecs, size_t rows, size_t col
  * labels (rows); d = scale (softmax(predicted) - target), or NULL. */
 static double cross_entropy(size_t rows, size_t cols, const real *predicted, const real *targets,
                             const int64_t *labels, real scale, real *d) {
+    static row_function *const by_vecs[ROW_VECS] = {
+        MANY_VARIANTS ? row_1 : row_long, MANY_VARIANTS ? row_2 : row_long,
+        MANY_VARIANTS ? row_3 : row_long, MANY_VARIANTS ? row_4 : row_long};
     double total = 0;
     if (cols == 0) return total;
+    const size_t vecs = (cols - 1) / VL;
+    row_function *const row = vecs < ROW_VECS ? by_vecs[vecs] : row_long;
     for (size_t i = 0; i < rows; i += LOSS_ROWS) {
         const size_t n = rows - i < LOSS_ROWS ? rows - i : LOSS_ROWS;
-        const real *x = predicted + i * cols, *t = targets ? targets + i * cols : NULL;
-        const int64_t *l = labels ? labels + i : NULL;
-        real *d_rows = d ? d + i * cols : NULL;
-        switch ((cols - 1) / VL) {
-        case 0: total += cross_entropy_group(1, n, cols, x, t, l, scale, d_rows); break;
-        case 1: total += cross_entropy_group(2, n, cols, x, t, l, scale, d_rows); break;
-        case 2: total += cross_entropy_group(3, n, cols, x, t, l, scale, d_rows); break;
-        case 3: total += cross_entropy_group(4, n, cols, x, t, l, scale, d_rows); break;
-        default: total += cross_entropy_group(0, n, cols, x, t, l, scale, d_rows); break;
-        }
+        total += cross_entropy_group(row, n, cols, predicted + i * cols,
+                                     targets ? targets + i * cols : NULL,
+                                     labels ? labels + i : NULL, scale, d ? d + i * cols : NULL);
     }
     return total;
 }

@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Aligned like bytes: the arrays of callers may stand anywhere, and reading them is then no undefined behaviour. */
 #if DEEPC_REAL_BITS == 32
-typedef float real;
+typedef float real __attribute__((aligned(1)));
 typedef uint32_t real_bits;
 #define TYPED(name) name##_f32
 #elif DEEPC_REAL_BITS == 64
-typedef double real;
+typedef double real __attribute__((aligned(1)));
 typedef uint64_t real_bits;
 #define TYPED(name) name##_f64
 #else

@@ -159,7 +159,7 @@ static void softmax_long(size_t rows, size_t cols, const real *x, real *y) {
 /* Each row of y = softmax of the row of x; rows x cols, in place or not. */
 static void softmax(size_t rows, size_t cols, const real *x, real *y) {
     if (cols == 0) return;
-    switch ((cols - 1) / VL) {
+    switch (MANY_VARIANTS ? (cols - 1) / VL : ROW_VECS) {
     case 0: softmax_short(1, rows, cols, x, y); break;
     case 1: softmax_short(2, rows, cols, x, y); break;
     case 2: softmax_short(3, rows, cols, x, y); break;

@@ -183,9 +183,14 @@ static void update_outer_narrow(const update_step *step, size_t rows, size_t col
  * memory. */
 static void update_outer(const update_step *step, size_t rows, size_t cols, const real *x,
                          const real *g, real *p, real *first, real *second) {
-    if (cols == 1) /* x g = g x: a column is updated like a row */
-        update_any(1, step, 1, rows, g, x, p, first, second);
-    else if (cols % VL == 0 || cols >= NARROW || rows == 1)
+    if (cols == 1) { /* x g = g x: a column is updated like a row */
+        const real *column = x;
+        x = g;
+        g = column;
+        cols = rows;
+        rows = 1;
+    }
+    if (cols % VL == 0 || cols >= NARROW || rows == 1)
         update_any(1, step, rows, cols, x, g, p, first, second);
     else
         update_outer_narrow(step, rows, cols, x, g, p, first, second);

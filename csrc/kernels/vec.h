@@ -50,8 +50,8 @@
 #endif
 
 /* v_min and v_max let NaN pass from the second argument only; these clip x and keep its NaN. */
-static inline vec v_at_least(vec x, real low) { return v_max(v_set(low), x); }
-static inline vec v_at_most(vec x, real high) { return v_min(v_set(high), x); }
+ALWAYS_INLINE vec v_at_least(vec x, real low) { return v_max(v_set(low), x); }
+ALWAYS_INLINE vec v_at_most(vec x, real high) { return v_min(v_set(high), x); }
 
 /* The registers that together hold the 16 virtual lanes of a reduction. */
 enum { SUM_VECS = SUM_LANES / VL };
@@ -74,7 +74,7 @@ ALWAYS_INLINE vec lanes_sum(int count, const vec acc[]) {
     for (int half = VL / 2; half > 0; half /= 2) part[0] = v_add(part[0], v_across(part[0], half));
     return part[0];
 }
-static inline real sum_tree(const vec acc[SUM_VECS]) { return v_first(lanes_sum(SUM_VECS, acc)); }
+ALWAYS_INLINE real sum_tree(const vec acc[SUM_VECS]) { return v_first(lanes_sum(SUM_VECS, acc)); }
 
 /* The largest of all lanes, in every lane; where one is NaN, any of them. */
 ALWAYS_INLINE vec lanes_max(vec a) {

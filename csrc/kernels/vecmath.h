@@ -45,7 +45,7 @@ enum { SUBNORMAL_SHIFT = 54 };
 
 /* The integer nearest to x factor, for a result far below 2^22. Two operations on every instruction
  * set; v_round takes more on some. */
-static inline vec rounded_product(vec x, real factor) {
+ALWAYS_INLINE vec rounded_product(vec x, real factor) {
     const vec magic = v_set(ROUND_MAGIC);
     return v_sub(v_fma(x, v_set(factor), magic), magic);
 }
@@ -53,7 +53,7 @@ static inline vec rounded_product(vec x, real factor) {
 /* q(r) = (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2, a minimax polynomial, which adds less than 0.06
  * ulp (float) and 0.04 ulp (double) to the error of e^r. Float in Horner's form, double by pairs,
  * as measured best. */
-static inline vec exp_rest(vec r) {
+ALWAYS_INLINE vec exp_rest(vec r) {
 #if DEEPC_REAL_BITS == 32
     vec q = v_fma(v_set(0x1.6a504ap-10f), r, v_set(0x1.123974p-7f));
     q = v_fma(q, r, v_set(0x1.5558acp-5f));
@@ -73,21 +73,21 @@ static inline vec exp_rest(vec r) {
 
 /* e^x for EXP_LEAST <= x <= EXP_MOST: with n = round(x / ln 2) and r = x - n ln 2, in two steps of
  * which the first is exact, 2^n (1 + r (1 + r q(r))). */
-static inline vec exp_in_range(vec x) {
+ALWAYS_INLINE vec exp_in_range(vec x) {
     const vec one = v_set(1), n = rounded_product(x, LOG2_E);
     const vec r = v_fnma(n, v_set(LN2_LOW), v_fnma(n, v_set(LN2_HIGH), x));
     return v_scale(v_fma(v_fma(exp_rest(r), r, one), r, one), n);
 }
 
 /* e^x. Error: 0.90 ulp (float), 0.91 ulp (double). */
-static inline vec v_exp(vec x) {
+ALWAYS_INLINE vec v_exp(vec x) {
     return exp_in_range(v_at_most(v_at_least(x, EXP_LEAST), EXP_MOST));
 }
 
 /* 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e): 1 - q, or e - e q for negative x. Nothing
  * overflows or cancels, and the errors of the quotient weigh at most half.
  * Error: 1.65 ulp (float), 1.69 ulp (double). */
-static inline vec v_sigmoid(vec x) {
+ALWAYS_INLINE vec v_sigmoid(vec x) {
     const vec one = v_set(1);
     const vec e = exp_in_range(v_at_least(v_copysign(x, v_set(-1)), EXP_LEAST));
     const vec top = v_select(v_lt(x, v_zero()), e, one);
@@ -100,7 +100,7 @@ static inline vec v_sigmoid(vec x) {
  * quotient. With n = round(2 a / ln 2) and r = a - n ln 2 / 2, q = e^-2r / (e^-2r + 2^n), from a
  * minimax polynomial for e^-2r. Where x is NaN, so is r, and 2^n does not matter.
  * Error: 1.95 ulp. */
-static inline vec v_tanh(vec x) {
+ALWAYS_INLINE vec v_tanh(vec x) {
     const vec a = v_at_most(v_abs(x), TANH_MOST);
     const vec z = v_mul(a, a);
     vec p = v_fma(v_set(0x1.0d22aap-6f), z, v_set(-0x1.af71a6p-5f));
@@ -124,7 +124,7 @@ static inline vec v_tanh(vec x) {
  * q with q = (1/2 - 3/2 e) / (1 + e). Both add a correction to a number that is known well, so the
  * errors of the quotient weigh little. Where x is NaN, so is r, and 2^n does not matter.
  * Error: 1.91 ulp. */
-static inline vec v_tanh(vec x) {
+ALWAYS_INLINE vec v_tanh(vec x) {
     const vec a = v_at_most(v_abs(x), TANH_MOST), one = v_set(1), half = v_set(0.5);
     const vmask near = v_lt(a, v_set(LN2 / 2));
     const vec n = rounded_product(a, -2 * LOG2_E);
@@ -147,7 +147,7 @@ static inline vec v_tanh(vec x) {
  * s = f / (2 + f), log(1 + f) = log((1 + s) / (1 - s)) = 2 s + s^3 p(s^2) = f - s (f - s^2 p(s^2)),
  * p a minimax polynomial for sqrt(1/2) <= 1 + f <= sqrt(2). -inf for 0, NaN below.
  * Error: 0.97 ulp (float), 1.31 ulp (double). */
-static inline vec v_log(vec x) {
+ALWAYS_INLINE vec v_log(vec x) {
     const vmask subnormal = v_lt(x, v_set(SMALLEST_NORMAL));
     const vec shift = v_set((real)((uint64_t)1 << SUBNORMAL_SHIFT));
     const vec normal = v_select(subnormal, v_mul(x, shift), x);

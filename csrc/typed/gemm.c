@@ -101,7 +101,8 @@ static int multiply_serial(const product *p) {
         }
         return DC_OK;
     }
-    const int worth_packing = p->m >= PACK_ROWS && p->n >= PACK_COLS && p->k > 0;
+    const int worth_packing = p->m >= PACK_ROWS && p->ldb * sizeof(real) >= PACK_ROW_BYTES &&
+                              p->n >= PACK_ROWS && p->k > 0;
     if ((p->transpose_b && p->k > 0) || worth_packing) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;

@@ -29,6 +29,7 @@ typedef struct place {
     real *output;        /* rows x width */
     int trained; /* dropout: whether the last forward was training, and with which counter */
     uint64_t counter;
+    uint64_t threshold;  /* and with which rate */
 } place;
 
 struct TYPED(dc_network) {
@@ -79,8 +80,8 @@ static int set_widths(network *net, size_t cols) {
  * But dropout may overwrite these too: it only puts zeros where the gradient that comes back is zero
  * as well, so the derivative there does not matter. */
 static void share_buffers(network *net) {
-    int needed =
-        1; /* what stands in the buffer so far; the caller's input is not to be overwritten */
+    /* What stands in the buffer so far; the caller's input is not to be overwritten. */
+    int needed = 1;
     for (size_t i = 0; i < net->count; i++) {
         place *p = &net->places[i];
         const int kind = p->layer->kind;
@@ -167,7 +168,10 @@ static int reserve(network *net, size_t rows, size_t cols) {
     if (rows <= net->capacity && cols == net->capacity_cols) return DC_OK;
     if (!net->inputs) set_widths(net, cols);
     /* Within this, the sizes below cannot overflow; beyond it no machine has the memory. */
-    if (rows > ((size_t)1 << 40) / net->widest) return DC_NO_MEMORY;
+    if (rows > ((size_t)1 << 40) / net->widest) {
+        net->capacity = 0;
+        return DC_NO_MEMORY;
+    }
     net->cols = cols;
     const size_t size = lay_out(net, NULL, rows) * sizeof(real) + 64;
     free(net->memory);
@@ -214,9 +218,10 @@ static void dropout_forward(place *p, size_t rows, const real *x, real *y) {
         return;
     }
     p->counter = l->counter++;
+    p->threshold = dropout_threshold(l->rate);
     l->rows = rows;
     l->width = p->width;
-    kernel->dropout(l->key, p->counter, 0, dropout_threshold(l->rate), n, x, y);
+    kernel->dropout(l->key, p->counter, 0, p->threshold, n, x, y);
 }
 
 /* Runs all layers; the result is the last place's output. */
@@ -341,8 +346,7 @@ static int run_backward(network *net, const real *x, const real *d_y, real *d_x,
         } else if (!next) {
             /* Nobody wants the gradient of the input. */
         } else if (l->kind == DC_LAYER_DROPOUT) {
-            kernel->dropout(l->key, p->counter, 0, dropout_threshold(l->rate), rows * p->width,
-                            gradient, next);
+            kernel->dropout(l->key, p->counter, 0, p->threshold, rows * p->width, gradient, next);
         } else if (derived) {
             if (next != gradient) memcpy(next, gradient, rows * p->width * sizeof(real));
             derived = 0;

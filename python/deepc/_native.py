@@ -234,7 +234,9 @@ def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array
         raise TypeError(f"{name}: expected real numbers, got {came}")
     if dtype is None:
         dtype = FLOAT32 if array.dtype == FLOAT32 else FLOAT64
-    return np.require(array, dtype, "C")
+    if array.dtype is dtype and array.flags.c_contiguous:
+        return array
+    return np.asarray(array, dtype, order="C")
 
 
 def _pointer(array: Array, writable: bool = False) -> Any:

@@ -674,7 +674,5 @@ def has_fixed_parameters(model: Layer) -> bool:
     if isinstance(model, Sequential):
         own = cls.params is Sequential.params and cls.grads is Sequential.grads
         return own and all(map(has_fixed_parameters, model.layers))
-    if not isinstance(model, CompiledLayer):
-        return False
-    methods: Any = (cls.params, cls.grads)
+    methods: Any = (getattr(cls, "params", None), getattr(cls, "grads", None))
     return methods in ((Linear.params, Linear.grads), (Layer.params, Layer.grads))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from typing import Any, NoReturn
@@ -46,6 +45,8 @@ def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     >>> bool((first.w == second.w).all())
     True
     """
+    import json  # not above, because it takes milliseconds
+
     path = os.path.realpath(_path(filename))
     tensors = []
     for i, param in enumerate(_params(model)):
@@ -113,6 +114,8 @@ def _params(model: Any) -> list[Tensor]:
 
 
 def _read(path: str) -> list[Any]:
+    import json
+
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a finite number")
 

@@ -5,6 +5,8 @@
 /* Register tile of the matrix multiply: 6 x 2 accumulators, 2 vectors of b and one broadcast of a
  * in 15 of 16 registers. */
 enum { TILE_ROWS = 6, TILE_VECS = 2 };
+/* Whether it pays to compile shapes of their own for small sizes. */
+enum { MANY_VARIANTS = 1 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 0 };
 
@@ -21,7 +23,7 @@ enum { VL = 4 };
 #endif
 
 /* Element i of the window that starts at VL - n is all ones for i < n. */
-static inline __m256i first_lanes(size_t n) {
+ALWAYS_INLINE __m256i first_lanes(size_t n) {
 #if DEEPC_REAL_BITS == 32
     static const int32_t window[2 * VL] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #else
@@ -30,44 +32,44 @@ static inline __m256i first_lanes(size_t n) {
     return _mm256_loadu_si256((const __m256i *)(window + VL - (n < VL ? n : VL)));
 }
 
-static inline vec v_load(const real *p) { return M256(loadu)(p); }
-static inline void v_store(real *p, vec a) { M256(storeu)(p, a); }
-static inline vec v_load_part(const real *p, size_t n) { return M256(maskload)(p, first_lanes(n)); }
-static inline void v_store_part(real *p, vec a, size_t n) { M256(maskstore)(p, first_lanes(n), a); }
-static inline vec v_zero(void) { return M256(setzero)(); }
-static inline vec v_set(real x) { return M256(set1)(x); }
-static inline vec v_add(vec a, vec b) { return M256(add)(a, b); }
-static inline vec v_sub(vec a, vec b) { return M256(sub)(a, b); }
-static inline vec v_mul(vec a, vec b) { return M256(mul)(a, b); }
-static inline vec v_div(vec a, vec b) { return M256(div)(a, b); }
-static inline vec v_fma(vec a, vec b, vec c) { return M256(fmadd)(a, b, c); }
-static inline vec v_fnma(vec a, vec b, vec c) { return M256(fnmadd)(a, b, c); }
-static inline vec v_min(vec a, vec b) { return M256(min)(a, b); }
-static inline vec v_max(vec a, vec b) { return M256(max)(a, b); }
-static inline vec v_sqrt(vec a) { return M256(sqrt)(a); }
-static inline vec v_abs(vec a) { return M256(andnot)(v_set((real)-0.0), a); }
-static inline vec v_copysign(vec a, vec b) {
+ALWAYS_INLINE vec v_load(const real *p) { return M256(loadu)(p); }
+ALWAYS_INLINE void v_store(real *p, vec a) { M256(storeu)(p, a); }
+ALWAYS_INLINE vec v_load_part(const real *p, size_t n) { return M256(maskload)(p, first_lanes(n)); }
+ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) { M256(maskstore)(p, first_lanes(n), a); }
+ALWAYS_INLINE vec v_zero(void) { return M256(setzero)(); }
+ALWAYS_INLINE vec v_set(real x) { return M256(set1)(x); }
+ALWAYS_INLINE vec v_add(vec a, vec b) { return M256(add)(a, b); }
+ALWAYS_INLINE vec v_sub(vec a, vec b) { return M256(sub)(a, b); }
+ALWAYS_INLINE vec v_mul(vec a, vec b) { return M256(mul)(a, b); }
+ALWAYS_INLINE vec v_div(vec a, vec b) { return M256(div)(a, b); }
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return M256(fmadd)(a, b, c); }
+ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return M256(fnmadd)(a, b, c); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return M256(min)(a, b); }
+ALWAYS_INLINE vec v_max(vec a, vec b) { return M256(max)(a, b); }
+ALWAYS_INLINE vec v_sqrt(vec a) { return M256(sqrt)(a); }
+ALWAYS_INLINE vec v_abs(vec a) { return M256(andnot)(v_set((real)-0.0), a); }
+ALWAYS_INLINE vec v_copysign(vec a, vec b) {
     const vec sign = v_set((real)-0.0);
     return M256(or)(M256(andnot)(sign, a), M256(and)(sign, b));
 }
-static inline vec v_round(vec a) {
+ALWAYS_INLINE vec v_round(vec a) {
     return M256(round)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-static inline vmask v_lt(vec a, vec b) { return M256(cmp)(a, b, _CMP_LT_OQ); }
-static inline vmask v_le(vec a, vec b) { return M256(cmp)(a, b, _CMP_LE_OQ); }
-static inline vmask v_eq(vec a, vec b) { return M256(cmp)(a, b, _CMP_EQ_OQ); }
-static inline vec v_select(vmask m, vec a, vec b) { return M256(blendv)(b, a, m); }
+ALWAYS_INLINE vmask v_lt(vec a, vec b) { return M256(cmp)(a, b, _CMP_LT_OQ); }
+ALWAYS_INLINE vmask v_le(vec a, vec b) { return M256(cmp)(a, b, _CMP_LE_OQ); }
+ALWAYS_INLINE vmask v_eq(vec a, vec b) { return M256(cmp)(a, b, _CMP_EQ_OQ); }
+ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return M256(blendv)(b, a, m); }
 
 #if DEEPC_REAL_BITS == 32
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE vec v_exp2i(vec n) {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     const __m256i bits = _mm256_srli_epi32(_mm256_castps_si256(a), 23);
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(bits, _mm256_set1_epi32(127)));
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const __m256i bits = _mm256_castps_si256(a);
     const __m256i fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff));
     return _mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f800000)));
@@ -75,17 +77,17 @@ static inline vec v_mantissa(vec a) {
 #else
 /* AVX2 does not convert doubles to 64-bit integers. Adding 2^52 + 2^51 to a small integral double
  * leaves the integer in the low bits of the fraction. */
-static inline __m256i integer_bits(vec n) { return _mm256_castpd_si256(v_add(n, v_set(0x1.8p52))); }
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE __m256i integer_bits(vec n) { return _mm256_castpd_si256(v_add(n, v_set(0x1.8p52))); }
+ALWAYS_INLINE vec v_exp2i(vec n) {
     const __m256i biased = _mm256_add_epi64(integer_bits(n), _mm256_set1_epi64x(1023));
     return _mm256_castsi256_pd(_mm256_slli_epi64(biased, 52));
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     const __m256i bits = _mm256_srli_epi64(_mm256_castpd_si256(a), 52);
     const __m256i magic = _mm256_castpd_si256(v_set(0x1p52));
     return v_sub(_mm256_castsi256_pd(_mm256_or_si256(bits, magic)), v_set(0x1p52 + 1023));
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const __m256i bits = _mm256_castpd_si256(a);
     const __m256i fraction = _mm256_and_si256(bits, _mm256_set1_epi64x(0x000fffffffffffffLL));
     return _mm256_castsi256_pd(_mm256_or_si256(fraction, _mm256_set1_epi64x(0x3ff0000000000000LL)));
@@ -93,15 +95,15 @@ static inline vec v_mantissa(vec a) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
-static inline real v_first(vec a) { return _mm256_cvtss_f32(a); }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return _mm256_cvtss_f32(a); }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     if (half == 4) return _mm256_permute2f128_ps(a, a, 0x01);
     if (half == 2) return _mm256_permute_ps(a, 0x4e);
     return _mm256_permute_ps(a, 0xb1);
 }
 #else
-static inline real v_first(vec a) { return _mm256_cvtsd_f64(a); }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return _mm256_cvtsd_f64(a); }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     if (half == 2) return _mm256_permute2f128_pd(a, a, 0x01);
     return _mm256_permute_pd(a, 0x5);
 }
@@ -138,20 +140,20 @@ ALWAYS_INLINE void v_transpose(vec r[VL]) {
 #endif
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
-static inline vec v_scale(vec a, vec n) {
+ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));
     return v_mul(v_mul(a, v_exp2i(half)), v_exp2i(v_sub(n, half)));
 }
 
 typedef __m256i whole;
 enum { WHOLE_LANES = 4 };
-static inline whole u_set(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
-static inline whole u_count(void) { return _mm256_set_epi64x(3, 1, 2, 0); }
-static inline whole u_add(whole a, whole b) { return _mm256_add_epi64(a, b); }
-static inline whole u_mul(whole a, whole b) { return _mm256_mul_epu32(a, b); }
-static inline whole u_xor(whole a, whole b) { return _mm256_xor_si256(a, b); }
-static inline whole u_high(whole a) { return _mm256_srli_epi64(a, 32); }
-static inline void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
+ALWAYS_INLINE whole u_set(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
+ALWAYS_INLINE whole u_count(void) { return _mm256_set_epi64x(3, 1, 2, 0); }
+ALWAYS_INLINE whole u_add(whole a, whole b) { return _mm256_add_epi64(a, b); }
+ALWAYS_INLINE whole u_mul(whole a, whole b) { return _mm256_mul_epu32(a, b); }
+ALWAYS_INLINE whole u_xor(whole a, whole b) { return _mm256_xor_si256(a, b); }
+ALWAYS_INLINE whole u_high(whole a) { return _mm256_srli_epi64(a, 32); }
+ALWAYS_INLINE void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
     const __m256i ab = _mm256_blend_epi32(a, _mm256_slli_epi64(b, 32), 0xaa);
     const __m256i cd = _mm256_blend_epi32(c, _mm256_slli_epi64(d, 32), 0xaa);
     _mm256_storeu_si256((__m256i *)p, _mm256_unpacklo_epi64(ab, cd));
@@ -159,14 +161,14 @@ static inline void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d
 }
 /* AVX2 compares signed numbers only; flipping the highest bit makes them of unsigned ones. */
 #if DEEPC_REAL_BITS == 32
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) {
     const __m256i flip = _mm256_set1_epi32(INT32_MIN);
     const __m256i words = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)p), flip);
     const __m256i limit = _mm256_xor_si256(_mm256_set1_epi32((int)x), flip);
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(words, limit));
 }
 #else
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) {
     const __m128i flip = _mm_set1_epi32(INT32_MIN);
     const __m128i words = _mm_xor_si128(_mm_loadu_si128((const __m128i *)p), flip);
     const __m128i limit = _mm_xor_si128(_mm_set1_epi32((int)x), flip);

@@ -6,6 +6,8 @@
 /* Register tile of the matrix multiply: 14 x 2 accumulators, 2 vectors of b and one broadcast of a
  * in 31 of 32 registers. */
 enum { TILE_ROWS = 14, TILE_VECS = 2 };
+/* Whether it pays to compile shapes of their own for small sizes. */
+enum { MANY_VARIANTS = 1 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 1 };
 
@@ -23,65 +25,65 @@ enum { VL = 8 };
 #define M512_MASK(op) _mm512_##op##_pd_mask
 #endif
 
-static inline vmask first_lanes(size_t n) {
+ALWAYS_INLINE vmask first_lanes(size_t n) {
     return (vmask)(n >= VL ? (1u << VL) - 1u : (1u << n) - 1u);
 }
 
-static inline vec v_load(const real *p) { return M512(loadu)(p); }
-static inline void v_store(real *p, vec a) { M512(storeu)(p, a); }
-static inline vec v_load_part(const real *p, size_t n) {
+ALWAYS_INLINE vec v_load(const real *p) { return M512(loadu)(p); }
+ALWAYS_INLINE void v_store(real *p, vec a) { M512(storeu)(p, a); }
+ALWAYS_INLINE vec v_load_part(const real *p, size_t n) {
     return M512(maskz_loadu)(first_lanes(n), p);
 }
-static inline void v_store_part(real *p, vec a, size_t n) {
+ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) {
     M512(mask_storeu)(p, first_lanes(n), a);
 }
-static inline vec v_zero(void) { return M512(setzero)(); }
-static inline vec v_set(real x) { return M512(set1)(x); }
-static inline vec v_add(vec a, vec b) { return M512(add)(a, b); }
-static inline vec v_sub(vec a, vec b) { return M512(sub)(a, b); }
-static inline vec v_mul(vec a, vec b) { return M512(mul)(a, b); }
-static inline vec v_div(vec a, vec b) { return M512(div)(a, b); }
-static inline vec v_fma(vec a, vec b, vec c) { return M512(fmadd)(a, b, c); }
-static inline vec v_fnma(vec a, vec b, vec c) { return M512(fnmadd)(a, b, c); }
-static inline vec v_min(vec a, vec b) { return M512(min)(a, b); }
-static inline vec v_max(vec a, vec b) { return M512(max)(a, b); }
-static inline vec v_sqrt(vec a) { return M512(sqrt)(a); }
-static inline vec v_abs(vec a) { return M512(abs)(a); }
-static inline vec v_copysign(vec a, vec b) {
+ALWAYS_INLINE vec v_zero(void) { return M512(setzero)(); }
+ALWAYS_INLINE vec v_set(real x) { return M512(set1)(x); }
+ALWAYS_INLINE vec v_add(vec a, vec b) { return M512(add)(a, b); }
+ALWAYS_INLINE vec v_sub(vec a, vec b) { return M512(sub)(a, b); }
+ALWAYS_INLINE vec v_mul(vec a, vec b) { return M512(mul)(a, b); }
+ALWAYS_INLINE vec v_div(vec a, vec b) { return M512(div)(a, b); }
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return M512(fmadd)(a, b, c); }
+ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return M512(fnmadd)(a, b, c); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return M512(min)(a, b); }
+ALWAYS_INLINE vec v_max(vec a, vec b) { return M512(max)(a, b); }
+ALWAYS_INLINE vec v_sqrt(vec a) { return M512(sqrt)(a); }
+ALWAYS_INLINE vec v_abs(vec a) { return M512(abs)(a); }
+ALWAYS_INLINE vec v_copysign(vec a, vec b) {
     const vec sign = v_set((real)-0.0);
     return M512(or)(M512(andnot)(sign, a), M512(and)(sign, b));
 }
 /* 0x08: to nearest, ties to even, without raising the inexact flag. */
-static inline vec v_round(vec a) { return M512(roundscale)(a, 0x08); }
-static inline vmask v_lt(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LT_OQ); }
-static inline vmask v_le(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LE_OQ); }
-static inline vmask v_eq(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_EQ_OQ); }
-static inline vec v_select(vmask m, vec a, vec b) { return M512(mask_blend)(m, b, a); }
+ALWAYS_INLINE vec v_round(vec a) { return M512(roundscale)(a, 0x08); }
+ALWAYS_INLINE vmask v_lt(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LT_OQ); }
+ALWAYS_INLINE vmask v_le(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LE_OQ); }
+ALWAYS_INLINE vmask v_eq(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_EQ_OQ); }
+ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return M512(mask_blend)(m, b, a); }
 
 #if DEEPC_REAL_BITS == 32
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE vec v_exp2i(vec n) {
     const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
     return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     const __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(a), 23);
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(bits, _mm512_set1_epi32(127)));
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const __m512i bits = _mm512_castps_si512(a);
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bits, _mm512_set1_epi32(0x007fffff),
                                                          _mm512_set1_epi32(0x3f800000), 0xEA));
 }
 #else
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE vec v_exp2i(vec n) {
     const __m512i biased = _mm512_add_epi64(_mm512_cvtpd_epi64(n), _mm512_set1_epi64(1023));
     return _mm512_castsi512_pd(_mm512_slli_epi64(biased, 52));
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     const __m512i bits = _mm512_srli_epi64(_mm512_castpd_si512(a), 52);
     return _mm512_cvtepi64_pd(_mm512_sub_epi64(bits, _mm512_set1_epi64(1023)));
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const __m512i bits = _mm512_castpd_si512(a);
     return _mm512_castsi512_pd(
         _mm512_ternarylogic_epi64(bits, _mm512_set1_epi64(0x000fffffffffffffLL),
@@ -90,16 +92,16 @@ static inline vec v_mantissa(vec a) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
-static inline real v_first(vec a) { return _mm512_cvtss_f32(a); }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return _mm512_cvtss_f32(a); }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     if (half == 8) return _mm512_shuffle_f32x4(a, a, 0x4e);
     if (half == 4) return _mm512_shuffle_f32x4(a, a, 0xb1);
     if (half == 2) return _mm512_permute_ps(a, 0x4e);
     return _mm512_permute_ps(a, 0xb1);
 }
 #else
-static inline real v_first(vec a) { return _mm512_cvtsd_f64(a); }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return _mm512_cvtsd_f64(a); }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     if (half == 4) return _mm512_shuffle_f64x2(a, a, 0x4e);
     if (half == 2) return _mm512_shuffle_f64x2(a, a, 0xb1);
     return _mm512_permute_pd(a, 0x55);
@@ -162,28 +164,28 @@ ALWAYS_INLINE void v_transpose(vec r[VL]) {
 }
 #endif
 
-static inline vec v_scale(vec a, vec n) { return M512(scalef)(a, n); }
+ALWAYS_INLINE vec v_scale(vec a, vec n) { return M512(scalef)(a, n); }
 
 typedef __m512i whole;
 enum { WHOLE_LANES = 8 };
-static inline whole u_set(uint64_t x) { return _mm512_set1_epi64((long long)x); }
-static inline whole u_count(void) { return _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0); }
-static inline whole u_add(whole a, whole b) { return _mm512_add_epi64(a, b); }
-static inline whole u_mul(whole a, whole b) { return _mm512_mul_epu32(a, b); }
-static inline whole u_xor(whole a, whole b) { return _mm512_xor_si512(a, b); }
-static inline whole u_high(whole a) { return _mm512_srli_epi64(a, 32); }
-static inline void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
+ALWAYS_INLINE whole u_set(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+ALWAYS_INLINE whole u_count(void) { return _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0); }
+ALWAYS_INLINE whole u_add(whole a, whole b) { return _mm512_add_epi64(a, b); }
+ALWAYS_INLINE whole u_mul(whole a, whole b) { return _mm512_mul_epu32(a, b); }
+ALWAYS_INLINE whole u_xor(whole a, whole b) { return _mm512_xor_si512(a, b); }
+ALWAYS_INLINE whole u_high(whole a) { return _mm512_srli_epi64(a, 32); }
+ALWAYS_INLINE void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
     const __m512i ab = _mm512_mask_mov_epi32(_mm512_slli_epi64(b, 32), 0x5555, a);
     const __m512i cd = _mm512_mask_mov_epi32(_mm512_slli_epi64(d, 32), 0x5555, c);
     _mm512_storeu_si512(p, _mm512_unpacklo_epi64(ab, cd));
     _mm512_storeu_si512(p + 16, _mm512_unpackhi_epi64(ab, cd));
 }
 #if DEEPC_REAL_BITS == 32
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) {
     return _mm512_cmpgt_epu32_mask(_mm512_loadu_si512(p), _mm512_set1_epi32((int)x));
 }
 #else
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) {
     return _mm256_cmpgt_epu32_mask(_mm256_loadu_si256((const __m256i *)p),
                                    _mm256_set1_epi32((int)x));
 }

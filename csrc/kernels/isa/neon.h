@@ -5,6 +5,8 @@
 /* Register tile of the matrix multiply: 7 x 3 accumulators, 3 vectors of b and one of a in 25 of 32
  * registers; at 8 x 3 gcc 12 spills. */
 enum { TILE_ROWS = 7, TILE_VECS = 3 };
+/* Whether it pays to compile shapes of their own for small sizes. */
+enum { MANY_VARIANTS = 1 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 0 };
 
@@ -24,78 +26,78 @@ enum { VL = 2 };
 #define NEON_TO_BITS(x) vreinterpretq_u64_f64(x)
 #endif
 
-static inline vec v_load(const real *p) { return NEON(ld1)(p); }
-static inline void v_store(real *p, vec a) { NEON(st1)(p, a); }
-static inline vec v_load_part(const real *p, size_t n) {
+ALWAYS_INLINE vec v_load(const real *p) { return NEON(ld1)(p); }
+ALWAYS_INLINE void v_store(real *p, vec a) { NEON(st1)(p, a); }
+ALWAYS_INLINE vec v_load_part(const real *p, size_t n) {
     real lanes[VL] = {0};
     for (size_t i = 0; i < (n < VL ? n : VL); i++) lanes[i] = p[i];
     return v_load(lanes);
 }
-static inline void v_store_part(real *p, vec a, size_t n) {
+ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) {
     real lanes[VL];
     v_store(lanes, a);
     for (size_t i = 0; i < (n < VL ? n : VL); i++) p[i] = lanes[i];
 }
 #if DEEPC_REAL_BITS == 32
-static inline vec v_set(real x) { return vdupq_n_f32(x); }
+ALWAYS_INLINE vec v_set(real x) { return vdupq_n_f32(x); }
 #else
-static inline vec v_set(real x) { return vdupq_n_f64(x); }
+ALWAYS_INLINE vec v_set(real x) { return vdupq_n_f64(x); }
 #endif
-static inline vec v_zero(void) { return v_set(0); }
-static inline vec v_add(vec a, vec b) { return NEON(add)(a, b); }
-static inline vec v_sub(vec a, vec b) { return NEON(sub)(a, b); }
-static inline vec v_mul(vec a, vec b) { return NEON(mul)(a, b); }
-static inline vec v_div(vec a, vec b) { return NEON(div)(a, b); }
-static inline vec v_fma(vec a, vec b, vec c) { return NEON(fma)(c, a, b); }
-static inline vec v_fnma(vec a, vec b, vec c) { return NEON(fms)(c, a, b); }
-static inline vec v_sqrt(vec a) { return NEON(sqrt)(a); }
-static inline vec v_abs(vec a) { return NEON(abs)(a); }
-static inline vec v_round(vec a) { return NEON(rndn)(a); }
-static inline vmask v_lt(vec a, vec b) { return NEON(clt)(a, b); }
-static inline vmask v_le(vec a, vec b) { return NEON(cle)(a, b); }
-static inline vmask v_eq(vec a, vec b) { return NEON(ceq)(a, b); }
-static inline vec v_select(vmask m, vec a, vec b) { return NEON(bsl)(m, a, b); }
-static inline vec v_copysign(vec a, vec b) {
+ALWAYS_INLINE vec v_zero(void) { return v_set(0); }
+ALWAYS_INLINE vec v_add(vec a, vec b) { return NEON(add)(a, b); }
+ALWAYS_INLINE vec v_sub(vec a, vec b) { return NEON(sub)(a, b); }
+ALWAYS_INLINE vec v_mul(vec a, vec b) { return NEON(mul)(a, b); }
+ALWAYS_INLINE vec v_div(vec a, vec b) { return NEON(div)(a, b); }
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return NEON(fma)(c, a, b); }
+ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return NEON(fms)(c, a, b); }
+ALWAYS_INLINE vec v_sqrt(vec a) { return NEON(sqrt)(a); }
+ALWAYS_INLINE vec v_abs(vec a) { return NEON(abs)(a); }
+ALWAYS_INLINE vec v_round(vec a) { return NEON(rndn)(a); }
+ALWAYS_INLINE vmask v_lt(vec a, vec b) { return NEON(clt)(a, b); }
+ALWAYS_INLINE vmask v_le(vec a, vec b) { return NEON(cle)(a, b); }
+ALWAYS_INLINE vmask v_eq(vec a, vec b) { return NEON(ceq)(a, b); }
+ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return NEON(bsl)(m, a, b); }
+ALWAYS_INLINE vec v_copysign(vec a, vec b) {
     return NEON(bsl)(NEON_TO_BITS(v_set((real)-0.0)), b, a);
 }
 /* NEON's own minimum and maximum propagate NaN; the contract is x86's comparison. */
-static inline vec v_min(vec a, vec b) { return v_select(v_lt(a, b), a, b); }
-static inline vec v_max(vec a, vec b) { return v_select(v_lt(b, a), a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return v_select(v_lt(a, b), a, b); }
+ALWAYS_INLINE vec v_max(vec a, vec b) { return v_select(v_lt(b, a), a, b); }
 
 #if DEEPC_REAL_BITS == 32
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE vec v_exp2i(vec n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     const int32x4_t biased = vreinterpretq_s32_u32(vshrq_n_u32(NEON_TO_BITS(a), 23));
     return vcvtq_f32_s32(vsubq_s32(biased, vdupq_n_s32(127)));
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const uint32x4_t fraction = vandq_u32(NEON_TO_BITS(a), vdupq_n_u32(0x007fffff));
     return NEON_FROM_BITS(vorrq_u32(fraction, vdupq_n_u32(0x3f800000)));
 }
 #else
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE vec v_exp2i(vec n) {
     return vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(vcvtq_s64_f64(n), vdupq_n_s64(1023)), 52));
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     const int64x2_t biased = vreinterpretq_s64_u64(vshrq_n_u64(NEON_TO_BITS(a), 52));
     return vcvtq_f64_s64(vsubq_s64(biased, vdupq_n_s64(1023)));
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const uint64x2_t fraction = vandq_u64(NEON_TO_BITS(a), vdupq_n_u64(0x000fffffffffffffULL));
     return NEON_FROM_BITS(vorrq_u64(fraction, vdupq_n_u64(0x3ff0000000000000ULL)));
 }
 #endif
 
 #if DEEPC_REAL_BITS == 32
-static inline real v_first(vec a) { return vgetq_lane_f32(a, 0); }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return vgetq_lane_f32(a, 0); }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     return half == 2 ? vextq_f32(a, a, 2) : vrev64q_f32(a);
 }
 #else
-static inline real v_first(vec a) { return vgetq_lane_f64(a, 0); }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return vgetq_lane_f64(a, 0); }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     (void)half;
     return vextq_f64(a, a, 1);
 }
@@ -118,29 +120,29 @@ ALWAYS_INLINE void v_transpose(vec r[VL]) {
 #endif
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
-static inline vec v_scale(vec a, vec n) {
+ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));
     return v_mul(v_mul(a, v_exp2i(half)), v_exp2i(v_sub(n, half)));
 }
 
 typedef uint64x2_t whole;
 enum { WHOLE_LANES = 2 };
-static inline whole u_set(uint64_t x) { return vdupq_n_u64(x); }
-static inline whole u_count(void) { return vcombine_u64(vcreate_u64(0), vcreate_u64(1)); }
-static inline whole u_add(whole a, whole b) { return vaddq_u64(a, b); }
-static inline whole u_mul(whole a, whole b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
-static inline whole u_xor(whole a, whole b) { return veorq_u64(a, b); }
-static inline whole u_high(whole a) { return vshrq_n_u64(a, 32); }
-static inline void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
+ALWAYS_INLINE whole u_set(uint64_t x) { return vdupq_n_u64(x); }
+ALWAYS_INLINE whole u_count(void) { return vcombine_u64(vcreate_u64(0), vcreate_u64(1)); }
+ALWAYS_INLINE whole u_add(whole a, whole b) { return vaddq_u64(a, b); }
+ALWAYS_INLINE whole u_mul(whole a, whole b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
+ALWAYS_INLINE whole u_xor(whole a, whole b) { return veorq_u64(a, b); }
+ALWAYS_INLINE whole u_high(whole a) { return vshrq_n_u64(a, 32); }
+ALWAYS_INLINE void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
     const uint32x2x4_t words = {{vmovn_u64(a), vmovn_u64(b), vmovn_u64(c), vmovn_u64(d)}};
     vst4_u32(p, words);
 }
 #if DEEPC_REAL_BITS == 32
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) {
     return vcgtq_u32(vld1q_u32(p), vdupq_n_u32(x));
 }
 #else
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) {
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) {
     return vcgtq_u64(vmovl_u32(vld1_u32(p)), vdupq_n_u64(x));
 }
 #endif

@@ -7,6 +7,8 @@
 #define VEC_ISA scalar
 /* Register tile of the matrix multiply; both gcc and clang pack the 4 columns into SSE or NEON. */
 enum { TILE_ROWS = 4, TILE_VECS = 4 };
+/* One lane needs no shapes of its own for small sizes: it is there to be right, and small. */
+enum { MANY_VARIANTS = 0 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 1 };
 
@@ -24,90 +26,90 @@ enum { FRACTION_BITS = 52, EXPONENT_BIAS = 1023 };
 #define ROUND_MAGIC 0x1.8p52
 #endif
 
-static inline real from_bits(real_bits bits) {
+ALWAYS_INLINE real from_bits(real_bits bits) {
     real x;
     __builtin_memcpy(&x, &bits, sizeof x);
     return x;
 }
-static inline real_bits to_bits(real x) {
+ALWAYS_INLINE real_bits to_bits(real x) {
     real_bits bits;
     __builtin_memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-static inline vec v_load(const real *p) { return *p; }
-static inline void v_store(real *p, vec a) { *p = a; }
-static inline vec v_load_part(const real *p, size_t n) { return n ? *p : 0; }
-static inline void v_store_part(real *p, vec a, size_t n) {
+ALWAYS_INLINE vec v_load(const real *p) { return *p; }
+ALWAYS_INLINE void v_store(real *p, vec a) { *p = a; }
+ALWAYS_INLINE vec v_load_part(const real *p, size_t n) { return n ? *p : 0; }
+ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) {
     if (n) *p = a;
 }
-static inline vec v_zero(void) { return 0; }
-static inline vec v_set(real x) { return x; }
-static inline vec v_add(vec a, vec b) { return a + b; }
-static inline vec v_sub(vec a, vec b) { return a - b; }
-static inline vec v_mul(vec a, vec b) { return a * b; }
-static inline vec v_div(vec a, vec b) { return a / b; }
+ALWAYS_INLINE vec v_zero(void) { return 0; }
+ALWAYS_INLINE vec v_set(real x) { return x; }
+ALWAYS_INLINE vec v_add(vec a, vec b) { return a + b; }
+ALWAYS_INLINE vec v_sub(vec a, vec b) { return a - b; }
+ALWAYS_INLINE vec v_mul(vec a, vec b) { return a * b; }
+ALWAYS_INLINE vec v_div(vec a, vec b) { return a / b; }
 #if defined(__FMA__) || defined(__aarch64__)
-static inline vec v_fma(vec a, vec b, vec c) { return BUILTIN(fma)(a, b, c); }
-static inline vec v_fnma(vec a, vec b, vec c) { return BUILTIN(fma)(-a, b, c); }
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return BUILTIN(fma)(a, b, c); }
+ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return BUILTIN(fma)(-a, b, c); }
 #else
-static inline vec v_fma(vec a, vec b, vec c) { return a * b + c; }
-static inline vec v_fnma(vec a, vec b, vec c) { return c - a * b; }
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return c - a * b; }
 #endif
-static inline vec v_min(vec a, vec b) { return a < b ? a : b; }
-static inline vec v_max(vec a, vec b) { return a > b ? a : b; }
-static inline vec v_sqrt(vec a) { return BUILTIN(sqrt)(a); }
-static inline vec v_abs(vec a) { return BUILTIN(fabs)(a); }
-static inline vec v_copysign(vec a, vec b) { return BUILTIN(copysign)(a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
+ALWAYS_INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
+ALWAYS_INLINE vec v_sqrt(vec a) { return BUILTIN(sqrt)(a); }
+ALWAYS_INLINE vec v_abs(vec a) { return BUILTIN(fabs)(a); }
+ALWAYS_INLINE vec v_copysign(vec a, vec b) { return BUILTIN(copysign)(a, b); }
 /* Adding and subtracting 1.5 * 2^23 (2^52) rounds to an integer; larger numbers are integers
  * already. */
-static inline vec v_round(vec a) {
+ALWAYS_INLINE vec v_round(vec a) {
     const vec rounded = (a + ROUND_MAGIC) - ROUND_MAGIC;
     return v_abs(a) < ROUND_MAGIC / 3 ? v_copysign(rounded, a) : a;
 }
-static inline vmask v_lt(vec a, vec b) { return a < b; }
-static inline vmask v_le(vec a, vec b) { return a <= b; }
-static inline vmask v_eq(vec a, vec b) { return a == b; }
-static inline vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
-static inline vec v_exp2i(vec n) {
+ALWAYS_INLINE vmask v_lt(vec a, vec b) { return a < b; }
+ALWAYS_INLINE vmask v_le(vec a, vec b) { return a <= b; }
+ALWAYS_INLINE vmask v_eq(vec a, vec b) { return a == b; }
+ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
+ALWAYS_INLINE vec v_exp2i(vec n) {
     return from_bits((real_bits)((int)n + EXPONENT_BIAS) << FRACTION_BITS);
 }
-static inline vec v_exponent(vec a) {
+ALWAYS_INLINE vec v_exponent(vec a) {
     return (real)((int)(to_bits(a) >> FRACTION_BITS) - EXPONENT_BIAS);
 }
-static inline vec v_mantissa(vec a) {
+ALWAYS_INLINE vec v_mantissa(vec a) {
     const real_bits one = (real_bits)EXPONENT_BIAS << FRACTION_BITS;
     return from_bits((to_bits(a) & (((real_bits)1 << FRACTION_BITS) - 1)) | one);
 }
 
-static inline real v_first(vec a) { return a; }
-static inline vec v_across(vec a, int half) {
+ALWAYS_INLINE real v_first(vec a) { return a; }
+ALWAYS_INLINE vec v_across(vec a, int half) {
     (void)half;
     return a;
 }
 ALWAYS_INLINE void v_transpose(vec r[VL]) { (void)r; }
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
-static inline vec v_scale(vec a, vec n) {
+ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));
     return v_mul(v_mul(a, v_exp2i(half)), v_exp2i(v_sub(n, half)));
 }
 
 typedef uint64_t whole;
 enum { WHOLE_LANES = 1 };
-static inline whole u_set(uint64_t x) { return x; }
-static inline whole u_count(void) { return 0; }
-static inline whole u_add(whole a, whole b) { return a + b; }
-static inline whole u_mul(whole a, whole b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
-static inline whole u_xor(whole a, whole b) { return a ^ b; }
-static inline whole u_high(whole a) { return a >> 32; }
-static inline void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
+ALWAYS_INLINE whole u_set(uint64_t x) { return x; }
+ALWAYS_INLINE whole u_count(void) { return 0; }
+ALWAYS_INLINE whole u_add(whole a, whole b) { return a + b; }
+ALWAYS_INLINE whole u_mul(whole a, whole b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
+ALWAYS_INLINE whole u_xor(whole a, whole b) { return a ^ b; }
+ALWAYS_INLINE whole u_high(whole a) { return a >> 32; }
+ALWAYS_INLINE void u_store_words(uint32_t *p, whole a, whole b, whole c, whole d) {
     p[0] = (uint32_t)a;
     p[1] = (uint32_t)b;
     p[2] = (uint32_t)c;
     p[3] = (uint32_t)d;
 }
-static inline vmask v_words_above(const uint32_t *p, uint32_t x) { return *p > x; }
+ALWAYS_INLINE vmask v_words_above(const uint32_t *p, uint32_t x) { return *p > x; }
 
 #undef BUILTIN
 #undef ROUND_MAGIC
