@@ -151,3 +151,11 @@ def test_pytorch_says_the_same(reduction, rng):
     np.testing.assert_allclose(
         own.gradient(predicted, labels), x.grad.numpy(), rtol=1e-12, atol=1e-14
     )
+
+
+def test_a_dtype_that_is_equal_but_another_object():
+    """NumPy keeps metadata beside a dtype; such an array holds the same floats."""
+    other = np.dtype(np.float32, metadata={"unit": "m"})
+    predicted, actual = np.array([1, 2, 3], other), np.array([1, 2, 5], other)
+    assert SSE().loss(predicted, actual) == 4.0
+    np.testing.assert_array_equal(SSE().gradient(predicted, actual), [0, 0, -4])

@@ -236,13 +236,14 @@ def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array
         dtype = FLOAT32 if array.dtype == FLOAT32 else FLOAT64
     if array.dtype is dtype and array.flags.c_contiguous:
         return array
-    return np.asarray(array, dtype, order="C")
+    array = np.asarray(array, dtype, order="C")
+    # An equal dtype may be another object, with metadata say; callers tell dtypes by identity.
+    return array if array.dtype is dtype else array.view(dtype)
 
 
 def _pointer(array: Array, writable: bool = False) -> Any:
     """Return a pointer to a C-contiguous array of float32 or float64."""
-    ctype = "float[]" if array.dtype == FLOAT32 else "double[]"
-    return _from_buffer(ctype, array, writable)
+    return _from_buffer(TYPED[array.dtype].ctype, array, writable)
 
 
 def _flat(array: Array) -> Array:
@@ -263,7 +264,9 @@ class _Typed:
 
     def __init__(self, suffix: str, ctype: str) -> None:
         self.suffix = suffix
-        self.ctype = ctype
+        # As an object, because a name would be looked up in each call.
+        self.ctype = ffi.typeof(ctype + "[]")
+        self.pointer = ffi.typeof(ctype + " *")
         for name in dir(lib):
             if name.startswith("dc_") and name.endswith("_" + suffix):
                 setattr(self, name[3 : -len(suffix) - 1], getattr(lib, name))
@@ -272,7 +275,8 @@ class _Typed:
         raise AttributeError(name)
 
 
-TYPED = {FLOAT32: _Typed("f32", "float[]"), FLOAT64: _Typed("f64", "double[]")}
+_FLOAT32, _FLOAT64 = _Typed("f32", "float"), _Typed("f64", "double")
+TYPED = {FLOAT32: _FLOAT32, FLOAT64: _FLOAT64}
 
 
 # ---- Kernels over arrays -------------------------------------------------------------------------
@@ -320,7 +324,7 @@ def _leading(array: Array) -> tuple[Array, bool, int, Any]:
         _, cols = view.shape
         step, inner = view.strides
         if inner == size and step >= cols * size and step % size == 0:
-            pointer = ffi.cast(TYPED[view.dtype].ctype[:-2] + " *", view.ctypes.data)
+            pointer = ffi.cast(TYPED[view.dtype].pointer, view.ctypes.data)
             return view, transposed, step // size, pointer
     array = np.ascontiguousarray(array)
     return array, False, array.shape[1], _pointer(array)
@@ -375,7 +379,7 @@ def matmul(
         k, m = shape_a if transpose_a else shape_a[::-1]
         n, k_b = shape_b if transpose_b else shape_b[::-1]
         if k == k_b:
-            typed = TYPED[dtype]
+            typed = _FLOAT32 if dtype is FLOAT32 else _FLOAT64
             ctype = typed.ctype
             c = _empty((m, n), dtype)
             status = typed.matmul(
@@ -616,7 +620,7 @@ LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX
 
 def loss_value(kind: int, predicted: Array, targets: Array | None, labels: Array | None) -> float:
     """Return the loss summed over the rows; exactly one of targets and labels is given."""
-    typed = TYPED[predicted.dtype]
+    typed = _FLOAT32 if predicted.dtype is FLOAT32 else _FLOAT64
     ctype = typed.ctype
     shape = predicted.shape
     rows, cols = (1, shape[0]) if len(shape) == 1 else shape
@@ -639,7 +643,7 @@ def loss_gradient(
     kind: int, predicted: Array, targets: Array | None, labels: Array | None, scale: float
 ) -> Array:
     """Return the gradient of the loss with respect to `predicted`, times `scale`."""
-    typed = TYPED[predicted.dtype]
+    typed = _FLOAT32 if predicted.dtype is FLOAT32 else _FLOAT64
     ctype = typed.ctype
     shape = predicted.shape
     rows, cols = (1, shape[0]) if len(shape) == 1 else shape

@@ -65,10 +65,10 @@ class CompiledLoss(Loss):
         if (
             type(predicted) is np.ndarray
             and type(actual) is np.ndarray
-            and actual.dtype is predicted.dtype
-            and predicted.dtype in _native.TYPED
-            and predicted.shape == actual.shape
-            and 0 < len(predicted.shape) <= 2
+            and ((dtype := predicted.dtype) is _native.FLOAT32 or dtype is _native.FLOAT64)
+            and actual.dtype is dtype
+            and (shape := predicted.shape) == actual.shape
+            and 0 < len(shape) <= 2
             and predicted.flags.c_contiguous
             and actual.flags.c_contiguous
         ):
