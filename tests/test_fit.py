@@ -422,6 +422,9 @@ def test_frozen_layer_is_not_trained(batch_size):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux")
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps what was freed"
+)
 def test_a_step_leaves_nothing_behind():
     def pages():
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -429,13 +432,16 @@ def test_a_step_leaves_nothing_behind():
 
     x, targets, _ = data()
     net, loss, optimizer = network(), SSE(), Momentum(1e-6)
-    loop(net, x, targets, loss, optimizer, epochs=50)
-    before = pages()
-    loop(net, x, targets, loss, optimizer, epochs=500)
-    for _ in range(200):
-        fit(net, x, targets, loss=loss, optimizer=optimizer)
-    # 16 000 steps: one lost array of each would be 2 MB and more.
-    assert (pages() - before) * 4096 < 1 << 20
+    growth = []
+    for _ in range(5):
+        before = pages()
+        loop(net, x, targets, loss, optimizer, epochs=100)
+        for _ in range(100):
+            fit(net, x, targets, loss=loss, optimizer=optimizer)
+        growth.append((pages() - before) * 4096)
+    # 4000 steps a round: one lost array of each would be 500 kB in every round, while what
+    # allocators and other threads of this process do comes and goes.
+    assert min(growth) < 1 << 17, growth
 
 
 # ---- Stopping ------------------------------------------------------------------------------------
