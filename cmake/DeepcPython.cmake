@@ -1,27 +1,37 @@
-# The Python module deepc._deepc: cffi's wrapper of csrc/deepc_api.h with the whole library inside.
-# The component is the stable ABI's, or the plain module's where Python has none (free-threaded builds).
-find_package(Python REQUIRED COMPONENTS Interpreter ${SKBUILD_SABI_COMPONENT})
+# The Python module deepc._deepc: cffi's wrapper of csrc/deepc_api.h and csrc/python/arrays_api.h, with the whole
+# library inside. The component is the stable ABI's, or the plain module's where Python has none (free-threaded
+# builds). Of NumPy only macros are used, so the module runs with any version of it.
+find_package(Python REQUIRED COMPONENTS Interpreter Development.Module NumPy ${SKBUILD_SABI_COMPONENT})
 
-set(declarations "${CMAKE_CURRENT_SOURCE_DIR}/csrc/deepc_api.h")
-set(prelude "${CMAKE_CURRENT_SOURCE_DIR}/csrc/deepc.h")
+# cffi wants the declarations in one file.
+set(declarations "${CMAKE_CURRENT_BINARY_DIR}/declarations.h")
+set(prelude "${CMAKE_CURRENT_SOURCE_DIR}/csrc/python/module.h")
+set(text "")
+foreach(file IN ITEMS csrc/deepc_api.h csrc/python/arrays_api.h)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} part)
+    string(APPEND text "${part}")
+endforeach()
+file(CONFIGURE OUTPUT "${declarations}" CONTENT "${text}" @ONLY)   # touched only where it changes
+
 set(wrapper "${CMAKE_CURRENT_BINARY_DIR}/_deepc.c")
 add_custom_command(
     OUTPUT "${wrapper}"
     COMMAND Python::Interpreter -m cffi.gen_src read-sources
             deepc._deepc "${declarations}" "${prelude}" "${wrapper}"
     DEPENDS "${declarations}" "${prelude}"
-    COMMENT "Generating the Python wrapper of deepc_api.h"
+    COMMENT "Generating the Python wrapper of the library"
     VERBATIM)
 
 if(SKBUILD_SABI_VERSION)
     python_add_library(_deepc MODULE WITH_SOABI USE_SABI ${SKBUILD_SABI_VERSION}
-        "${wrapper}" ${deepc_objects})
+        "${wrapper}" csrc/python/arrays.c ${deepc_objects})
 else()
-    python_add_library(_deepc MODULE WITH_SOABI "${wrapper}" ${deepc_objects})
+    python_add_library(_deepc MODULE WITH_SOABI "${wrapper}" csrc/python/arrays.c ${deepc_objects})
     target_compile_definitions(_deepc PRIVATE _CFFI_NO_LIMITED_API)
 endif()
 # Not deepc_options: the wrapper is generated code, whose warnings nobody can mend here.
-target_include_directories(_deepc PRIVATE csrc)
+target_include_directories(_deepc PRIVATE csrc ${Python_NumPy_INCLUDE_DIRS})
 if(NOT MSVC)
     target_compile_options(_deepc PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Os> -fno-asynchronous-unwind-tables)
 endif()

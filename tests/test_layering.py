@@ -62,14 +62,18 @@ def test_c_file_includes_only_what_the_map_allows(path):
                 assert TYPED_ORDER.index(other) >= TYPED_ORDER.index(mine), (
                     f"{mine} includes {other}"
                 )
+        elif floor == "python":
+            # The library's user like any other, but for NumPy's arrays.
+            assert folder in ("", "python"), target
         elif quote == '"':
             # Compiled once, for every dtype: knows nothing of one dtype or one instruction set.
             assert folder == "", f"{target} is above csrc/*.c"
 
 
 @pytest.mark.skipif(not SOURCES, reason="needs the C sources")
-def test_declarations_have_no_preprocessor_lines():
-    lines = (ROOT / "csrc/deepc_api.h").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["deepc_api.h", "python/arrays_api.h"])
+def test_declarations_have_no_preprocessor_lines(name):
+    lines = (ROOT / "csrc" / name).read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if line.lstrip().startswith("#")]
 
 

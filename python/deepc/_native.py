@@ -1,14 +1,17 @@
 """The one module that crosses into C.
 
-Everything above it hands over Python values. Here their dtype, shape, contiguity and aliasing are
-checked once, errors name the argument, and pointers go down to the library. Nothing else imports
-``_deepc``.
+Everything above it hands over Python values. An array goes down as it is, by its address (``id``),
+and the C side reads its dtype, shape and memory and refuses what does not fit (see
+``csrc/python/arrays_api.h``): asking Python for them would take longer than a small network does.
+What was refused is converted here and goes down again, or gets an error that names the argument.
+Nothing else imports ``_deepc``.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, SupportsIndex, cast
@@ -21,16 +24,19 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
-
-ACTIVATIONS = {
-    "sigmoid": lib.DC_SIGMOID,
-    "tanh": lib.DC_TANH,
-    "relu": lib.DC_RELU,
-}
+INT64 = np.dtype(np.int64)
 
 _from_buffer = ffi.from_buffer
 _ndarray = np.ndarray
 _empty = np.empty
+
+# Names of this module are found faster than those of another.
+_OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
+_TANH, _SIGMOID, _RELU = lib.DC_TANH, lib.DC_SIGMOID, lib.DC_RELU
+_EXP, _LOG, _SOFTMAX = lib.DC_FUNCTION_EXP, lib.DC_FUNCTION_LOG, lib.DC_FUNCTION_SOFTMAX
+_map_array, _matmul = lib.dc_arrays_map, lib.dc_arrays_matmul
+_loss, _loss_gradient = lib.dc_arrays_loss, lib.dc_arrays_loss_gradient
+_forward, _backward = lib.dc_arrays_forward, lib.dc_arrays_backward
 
 
 # ---- Status, version, machine --------------------------------------------------------------------
@@ -234,7 +240,7 @@ def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array
         raise TypeError(f"{name}: expected real numbers, got {came}")
     if dtype is None:
         dtype = FLOAT32 if array.dtype == FLOAT32 else FLOAT64
-    if array.dtype is dtype and array.flags.c_contiguous:
+    if array.dtype is dtype and array.flags.c_contiguous and type(array) is _ndarray:
         return array
     array = np.asarray(array, dtype, order="C")
     # An equal dtype may be another object, with metadata say; callers tell dtypes by identity.
@@ -275,8 +281,7 @@ class _Typed:
         raise AttributeError(name)
 
 
-_FLOAT32, _FLOAT64 = _Typed("f32", "float"), _Typed("f64", "double")
-TYPED = {FLOAT32: _FLOAT32, FLOAT64: _FLOAT64}
+TYPED = {FLOAT32: _Typed("f32", "float"), FLOAT64: _Typed("f64", "double")}
 
 
 # ---- Kernels over arrays -------------------------------------------------------------------------
@@ -295,39 +300,6 @@ def _output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out: expected a writable C-contiguous array")
     return out
-
-
-def _matrix(x: Any, name: str, as_column: bool) -> Array:
-    """Return `x` as a float array of two dimensions; a vector becomes one row or one column."""
-    array = x if isinstance(x, _ndarray) and x.dtype in TYPED else as_array(x, name)
-    if array.ndim == 1:
-        array = array[:, None] if as_column else array[None, :]
-    if array.ndim != 2:
-        raise ValueError(f"{name}: expected 1 or 2 dimensions, got shape {array.shape}")
-    return array
-
-
-def _leading(array: Array) -> tuple[Array, bool, int, Any]:
-    """Return the same memory as an array, whether transposed, its leading dimension, a pointer.
-
-    Rows may lie apart (a slice of columns of a larger array); anything else is copied first.
-    """
-    flags = array.flags
-    if flags.c_contiguous:
-        return array, False, array.shape[1], _pointer(array)
-    if flags.f_contiguous:
-        array = array.T
-        return array, True, array.shape[1], _pointer(array)
-    size = array.itemsize
-    for transposed in (False, True):
-        view = array.T if transposed else array
-        _, cols = view.shape
-        step, inner = view.strides
-        if inner == size and step >= cols * size and step % size == 0:
-            pointer = ffi.cast(TYPED[view.dtype].pointer, view.ctypes.data)
-            return view, transposed, step // size, pointer
-    array = np.ascontiguousarray(array)
-    return array, False, array.shape[1], _pointer(array)
 
 
 def matmul(
@@ -364,72 +336,44 @@ def matmul(
     >>> kernels.matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
-    if (
-        type(a) is _ndarray
-        and type(b) is _ndarray
-        and out is None
-        and (dtype := a.dtype) is b.dtype
-        and (dtype is FLOAT32 or dtype is FLOAT64)
-        and len(shape_a := a.shape) == 2
-        and len(shape_b := b.shape) == 2
-        and a.flags.c_contiguous
-        and b.flags.c_contiguous
-    ):
-        # The common case, without the general one's several microseconds.
-        k, m = shape_a if transpose_a else shape_a[::-1]
-        n, k_b = shape_b if transpose_b else shape_b[::-1]
-        if k == k_b:
-            typed = _FLOAT32 if dtype is FLOAT32 else _FLOAT64
-            ctype = typed.ctype
-            c = _empty((m, n), dtype)
-            status = typed.matmul(
-                transpose_a, transpose_b, m, n, k, _from_buffer(ctype, a), shape_a[1],
-                _from_buffer(ctype, b), shape_b[1], False, ffi.NULL, 0,
-                _from_buffer(ctype, c, True), n,
-            )  # fmt: skip
-            if status:
-                check(status, "matmul")
+    if out is None and type(a) is _ndarray and type(b) is _ndarray and a.ndim == b.ndim == 2:
+        m, n = a.shape[1] if transpose_a else len(a), len(b) if transpose_b else b.shape[1]
+        c = _empty((m, n), a.dtype)
+        if not _matmul(transpose_a, transpose_b, id(a), id(b), id(c)):
             return c
-    return _matmul_any(a, b, out, transpose_a, transpose_b)
-
-
-def _matmul_any(a: Any, b: Any, out: Array | None, transpose_a: bool, transpose_b: bool) -> Array:
-    a_is_vector, b_is_vector = np.ndim(a) == 1, np.ndim(b) == 1
-    a = _matrix(a, "a", as_column=bool(transpose_a))
-    b = _matrix(b, "b", as_column=not transpose_b)
-    if a.dtype != b.dtype:
-        a, b = as_array(a, "a", FLOAT64), as_array(b, "b", FLOAT64)
-    m, k = a.shape[::-1] if transpose_a else a.shape
-    k_b, n = b.shape[::-1] if transpose_b else b.shape
+    a, b = any_array(a, "a"), any_array(b, "b")
+    for name, array in (("a", a), ("b", b)):
+        if array.ndim not in (1, 2):
+            raise ValueError(f"{name}: expected 1 or 2 dimensions, got shape {array.shape}")
+    m, k = (1, len(a)) if a.ndim == 1 else a.shape[::-1] if transpose_a else a.shape
+    k_b, n = (len(b), 1) if b.ndim == 1 else b.shape[::-1] if transpose_b else b.shape
     if k != k_b:
         raise ValueError(
             f"a and b: inner sizes differ, {a.shape}{' transposed' if transpose_a else ''} "
             f"times {b.shape}{' transposed' if transpose_b else ''}"
         )
-    shape = (m,) * (not a_is_vector) + (n,) * (not b_is_vector)
-    c = _output(out, shape, a.dtype)
+    dtype = FLOAT32 if a.dtype == b.dtype == FLOAT32 else FLOAT64
+    c = _output(out, (m,) * (a.ndim == 2) + (n,) * (b.ndim == 2), dtype)
     if out is not None and (np.may_share_memory(out, a) or np.may_share_memory(out, b)):
         raise ValueError("out: overlaps a or b")
-    a, turned_a, lda, pointer_a = _leading(a)
-    b, turned_b, ldb, pointer_b = _leading(b)
-    status = TYPED[a.dtype].matmul(
-        bool(transpose_a) != turned_a, bool(transpose_b) != turned_b, m, n, k, pointer_a, lda,
-        pointer_b, ldb, False, ffi.NULL, 0, _pointer(c, True), n,
-    )  # fmt: skip
-    check(status, "matmul")
+    transpose_a, transpose_b = bool(transpose_a), bool(transpose_b)
+    if _matmul(transpose_a, transpose_b, id(a), id(b), id(c)) == _OTHER_ARRAYS:
+        a, b = as_array(a, "a", dtype), as_array(b, "b", dtype)
+        check(_matmul(transpose_a, transpose_b, id(a), id(b), id(c)), "matmul")
     return c
 
 
-def _map_arguments(x: Any, out: Array | None) -> tuple[_Typed, Array, Array]:
-    """Check the input and the output of a function from arrays to arrays of the same shape."""
-    if type(x) is not _ndarray or x.dtype not in TYPED or not x.flags.c_contiguous:
-        x = as_array(x, "x")
-    y = _empty(x.shape, x.dtype) if out is None else _output(out, x.shape, x.dtype)
-    if out is not None and out is not x and np.may_share_memory(x, out):
-        start_x, start_out = (v.__array_interface__["data"][0] for v in (x, out))
-        if start_x != start_out:
-            raise ValueError("out: overlaps x, but is not x")
-    return TYPED[x.dtype], x, y
+def _map(function: int, x: Any, out: Array | None) -> Array:
+    """Compute a function from arrays to arrays of the same shape."""
+    if type(x) is _ndarray:
+        y = _empty(x.shape, x.dtype) if out is None else out
+        if not _map_array(function, id(x), id(y)):
+            return y
+    x = as_array(x, "x")
+    y = _output(out, x.shape, x.dtype)
+    if _map_array(function, id(x), id(y)):
+        raise ValueError("out: overlaps x, but does not start where x starts")
+    return y
 
 
 def exp(x: Any, out: Array | None = None) -> Array:
@@ -448,9 +392,7 @@ def exp(x: Any, out: Array | None = None) -> Array:
     >>> kernels.exp([0.0, 1.0])
     array([1.        , 2.71828183])
     """
-    typed, x, y = _map_arguments(x, out)
-    typed.exp(x.size, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True))
-    return y
+    return _map(_EXP, x, out)
 
 
 def log(x: Any, out: Array | None = None) -> Array:
@@ -465,17 +407,7 @@ def log(x: Any, out: Array | None = None) -> Array:
     >>> kernels.log([1.0, 0.0])
     array([  0., -inf])
     """
-    typed, x, y = _map_arguments(x, out)
-    typed.log(x.size, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True))
-    return y
-
-
-def _activation(name: str, x: Any, out: Array | None) -> Array:
-    typed, x, y = _map_arguments(x, out)
-    typed.activation_forward(
-        ACTIVATIONS[name], x.size, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True)
-    )
-    return y
+    return _map(_LOG, x, out)
 
 
 def tanh(x: Any, out: Array | None = None) -> Array:
@@ -487,7 +419,7 @@ def tanh(x: Any, out: Array | None = None) -> Array:
     >>> kernels.tanh([0.0, 100.0])
     array([0., 1.])
     """
-    return _activation("tanh", x, out)
+    return _map(_TANH, x, out)
 
 
 def sigmoid(x: Any, out: Array | None = None) -> Array:
@@ -499,7 +431,7 @@ def sigmoid(x: Any, out: Array | None = None) -> Array:
     >>> kernels.sigmoid([0.0, -1000.0])
     array([0.5, 0. ])
     """
-    return _activation("sigmoid", x, out)
+    return _map(_SIGMOID, x, out)
 
 
 def relu(x: Any, out: Array | None = None) -> Array:
@@ -511,12 +443,7 @@ def relu(x: Any, out: Array | None = None) -> Array:
     >>> kernels.relu([-1.0, 2.0])
     array([0., 2.])
     """
-    return _activation("relu", x, out)
-
-
-def _rows_and_cols(x: Array) -> tuple[int, int]:
-    cols = x.shape[-1] if x.ndim else 1
-    return (x.size // cols if cols else 0), cols
+    return _map(_RELU, x, out)
 
 
 def softmax(x: Any, out: Array | None = None) -> Array:
@@ -531,10 +458,7 @@ def softmax(x: Any, out: Array | None = None) -> Array:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    typed, x, y = _map_arguments(x, out)
-    rows, cols = _rows_and_cols(x)
-    typed.softmax(rows, cols, _from_buffer(typed.ctype, x), _from_buffer(typed.ctype, y, True))
-    return y
+    return _map(_SOFTMAX, x, out)
 
 
 def array_sum(x: Array) -> float:
@@ -618,52 +542,16 @@ def dropout_mask(key: int, counter: int, rate: float, shape: Sequence[int]) -> A
 LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX_CROSS_ENTROPY}
 
 
-def loss_value(kind: int, predicted: Array, targets: Array | None, labels: Array | None) -> float:
-    """Return the loss summed over the rows; exactly one of targets and labels is given."""
-    typed = _FLOAT32 if predicted.dtype is FLOAT32 else _FLOAT64
-    ctype = typed.ctype
-    shape = predicted.shape
-    rows, cols = (1, shape[0]) if len(shape) == 1 else shape
-    if not rows or not cols:
-        raise ValueError(f"predicted: expected at least one number, got shape {shape}")
-    return cast(
-        float,
-        typed.loss_value(
-            kind,
-            rows,
-            cols,
-            _from_buffer(ctype, predicted),
-            ffi.NULL if targets is None else _from_buffer(ctype, targets),
-            ffi.NULL if labels is None else _from_buffer("int64_t[]", labels),
-        ),
-    )
+def loss_value(kind: int, mean: bool, predicted: Any, actual: Any) -> float:
+    """Return the sum or the mean over the rows; NaN also where the arrays do not fit."""
+    return cast(float, _loss(kind, mean, id(predicted), id(actual)))
 
 
-def loss_gradient(
-    kind: int, predicted: Array, targets: Array | None, labels: Array | None, scale: float
-) -> Array:
-    """Return the gradient of the loss with respect to `predicted`, times `scale`."""
-    typed = _FLOAT32 if predicted.dtype is FLOAT32 else _FLOAT64
-    ctype = typed.ctype
-    shape = predicted.shape
-    rows, cols = (1, shape[0]) if len(shape) == 1 else shape
-    if not rows or not cols:
-        raise ValueError(f"predicted: expected at least one number, got shape {shape}")
-    gradient = _empty(shape, predicted.dtype)
-    status = typed.loss(
-        kind,
-        rows,
-        cols,
-        _from_buffer(ctype, predicted),
-        ffi.NULL if targets is None else _from_buffer(ctype, targets),
-        ffi.NULL if labels is None else _from_buffer("int64_t[]", labels),
-        scale,
-        ffi.NULL,
-        _from_buffer(ctype, gradient, True),
-    )
-    if status:
-        check(status, "actual")
-    return gradient
+def loss_gradient(kind: int, mean: bool, predicted: Array, actual: Any) -> Array | None:
+    """Return the gradient with respect to `predicted`; None where the arrays do not fit."""
+    gradient = _empty(predicted.shape, predicted.dtype)
+    failed = _loss_gradient(kind, mean, id(predicted), id(actual), id(gradient))
+    return None if failed else gradient
 
 
 # ---- Optimizers ----------------------------------------------------------------------------------
@@ -757,10 +645,7 @@ class Network:
     `inputs` and `outputs` are its widths, None where any width goes.
     """
 
-    __slots__ = (
-        "_backward", "_ctype", "_forward", "_handle", "_last", "_layers", "_train",
-        "dtype", "inputs", "outputs",
-    )  # fmt: skip
+    __slots__ = ("_handle", "_last", "_layers", "_train", "dtype", "inputs", "outputs")
 
     def __init__(
         self,
@@ -780,84 +665,67 @@ class Network:
         check(typed.network_create(len(structures), structures, handle), "layers")
         self._handle = ffi.gc(handle[0], typed.network_free)
         self.dtype, self.inputs, self.outputs = dtype, inputs, outputs
-        self._ctype = typed.ctype
-        self._forward, self._backward = typed.network_forward, typed.network_backward
         self._train = typed.network_train
-        self._last: tuple[Any, ...] | None = None
+        self._last: Array | None = None
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Any) -> Array:
         """Return the output for one sample or for a batch, of the network's dtype."""
-        ctype, dtype = self._ctype, self.dtype
-        try:
-            # What fits goes down as it is; each check that can be left to the buffer protocol saves
-            # time.
-            pointer = _from_buffer(ctype, x) if x.dtype is dtype else None
-        except (AttributeError, ValueError):
-            pointer = None
-        if pointer is None:
-            x = as_array(x, "input", dtype)
-            pointer = _from_buffer(ctype, x)
-        shape = x.shape
-        single = len(shape) == 1
-        if single:
-            rows, cols = 1, shape[0]
-            y = _empty(self.outputs or cols, dtype)
-        elif len(shape) == 2:
-            rows, cols = shape
-            y = _empty((rows, self.outputs or cols), dtype)
+        if type(x) is not _ndarray:
+            x = as_array(x, "input", self.dtype)
+        ndim = x.ndim
+        if ndim == 1:
+            y = _empty(self.outputs or len(x), self.dtype)
+        elif ndim == 2:
+            y = _empty((len(x), self.outputs or x.shape[1]), self.dtype)
         else:
-            raise ValueError(f"input: expected 1 or 2 dimensions, got shape {shape}")
-        status = self._forward(self._handle, rows, cols, pointer, _from_buffer(ctype, y, True))
+            raise ValueError(f"input: expected 1 or 2 dimensions, got shape {x.shape}")
+        status = _forward(self._handle, id(x), id(y))
+        if status == _OTHER_ARRAYS:
+            x = as_array(x, "input", self.dtype)
+            status = _forward(self._handle, id(x), id(y))
         if status:
-            self._refuse_input(status, rows, cols)
-        # One object, so that another thread sees all of it or nothing; it keeps x for backward.
-        self._last = (rows, cols, pointer, single)
+            self._refuse_input(status, x)
+        self._last = x
         return y
 
-    def _refuse_input(self, status: int, rows: int, cols: int) -> None:
+    def _refuse_input(self, status: int, x: Array) -> None:
         self._last = None
         if status == lib.DC_BAD_SIZE:
-            if rows == 0:
+            if len(x) == 0 and x.ndim == 2:
                 raise ValueError("input: expected at least 1 row, got an empty batch")
-            if cols == 0:
+            if x.size == 0:
                 raise ValueError("input: expected at least 1 column, got an empty sample")
-            raise ValueError(f"input: expected {self.inputs} columns, got {cols}")
+            raise ValueError(f"input: expected {self.inputs} columns, got {x.shape[-1]}")
         check(status, "forward")
 
-    def backward(self, gradient: Array, input_gradient: bool = True) -> Array | None:
+    def backward(self, gradient: Any, input_gradient: bool = True) -> Array | None:
         """Fill the layers' gradients; return the gradient of the last input if it is wanted."""
-        last = self._last
-        if last is None:
+        x = self._last
+        if x is None:
             raise RuntimeError("backward: call forward first")
-        rows, cols, pointer, single = last
-        ctype, dtype = self._ctype, self.dtype
-        try:
-            given = _from_buffer(ctype, gradient) if gradient.dtype is dtype else None
-        except (AttributeError, ValueError):
-            given = None
-        if given is None:
-            gradient = as_array(gradient, "gradient", dtype)
-            given = _from_buffer(ctype, gradient)
-        outputs = self.outputs or cols
-        expected = (outputs,) if single else (rows, outputs)
-        if gradient.shape != expected:
+        result = _empty(x.shape, self.dtype) if input_gradient else None
+        target = id(result) if input_gradient else 0
+        outputs = self.outputs or 0
+        status = _backward(self._handle, outputs, id(x), id(gradient), target)
+        if status == _OTHER_ARRAYS:
+            gradient = as_array(gradient, "gradient", self.dtype)
+            status = _backward(self._handle, outputs, id(x), id(gradient), target)
+        if status:
+            self._refuse_gradient(status, x, gradient)
+        return result
+
+    def _refuse_gradient(self, status: int, x: Array, gradient: Array) -> None:
+        if status == _OTHER_ARRAYS:
+            expected = (*x.shape[:-1], self.outputs or x.shape[-1])
             raise ValueError(
                 f"gradient: expected the shape of the last output, {expected}, got {gradient.shape}"
             )
-        if input_gradient:
-            result = _empty(cols if single else (rows, cols), dtype)
-            target = _from_buffer(ctype, result, True)
-        else:
-            result, target = None, ffi.NULL
-        status = self._backward(self._handle, rows, cols, pointer, given, target)
-        if status:
-            if status == lib.DC_BAD_STATE:
-                raise RuntimeError(
-                    "backward: the last forward was not one of training; "
-                    "a Dropout layer needs train = True in forward and backward"
-                )
-            check(status, "backward")
-        return result
+        if status == lib.DC_BAD_STATE:
+            raise RuntimeError(
+                "backward: the last forward was not one of training; "
+                "a Dropout layer needs train = True in forward and backward"
+            )
+        check(status, "backward")
 
     def train(self, optimizer: Any, tensors: Tensors, samples: Samples, seconds: float) -> int:
         """Train for about so many seconds; return the row to go on at."""
@@ -910,3 +778,6 @@ class Samples:
 
 
 check(lib.dc_initialize(), "DEEPC_ISA")
+if sys.implementation.name != "cpython":  # pragma: no cover
+    raise ImportError("deepc: needs CPython, where id() is the address of an object")
+lib.dc_arrays_initialize(id(_ndarray))

@@ -387,12 +387,13 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
     """`deepc.SoftmaxCrossEntropy` with the chapter's `softmax` and 1e-30 in its logarithm."""
 
     def _probabilities(self, predicted: Tensor, actual: Any) -> tuple[Array, Array, float]:
-        y = _native.as_array(predicted, "predicted", FLOAT64)
-        y, targets, labels = self._prepare(y, actual)
-        if targets is None:
-            targets = np.zeros_like(y)
-            np.put_along_axis(targets, np.asarray(labels)[..., None], 1.0, -1)
-        return np.asarray(softmax(y)), targets, self._scale(y)
+        y, targets = self._convert(_native.as_array(predicted, "predicted", FLOAT64), actual)
+        if targets.dtype != FLOAT64:
+            labels, targets = targets, np.zeros_like(y)
+            np.put_along_axis(targets, labels[..., None], 1.0, -1)
+        rows = len(y) if y.ndim == 2 else 1
+        p = np.asarray(softmax(y))
+        return p, targets, 1.0 / rows if self.reduction == "mean" else 1.0
 
     def loss(self, predicted: Tensor, actual: Any) -> float:
         """Return the loss: the sum over the samples, or their mean."""
@@ -405,7 +406,7 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
     def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
         """Return the gradient of the loss with respect to `predicted`."""
         p, targets, scale = self._probabilities(predicted, actual)
-        result: Tensor = _like(predicted, (p - targets) * scale)
+        result: Tensor = _like(predicted, ((p - targets) * scale).reshape(np.shape(predicted)))
         return result
 
 

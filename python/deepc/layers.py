@@ -228,7 +228,8 @@ class Linear(CompiledLayer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         arrays = self._w, self._b, self._w_grad, self._b_grad
-        self._allocate(self._w.dtype)
+        # A dtype that was pickled is another object, and dtypes are told by identity.
+        self._allocate(_native.as_dtype(self._w.dtype))
         for new, old in zip((self._w, self._b, self._w_grad, self._b_grad), arrays, strict=True):
             new[...] = old
 

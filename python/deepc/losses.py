@@ -52,45 +52,34 @@ class CompiledLoss(Loss):
     @property
     def reduction(self) -> str:
         """``"sum"`` or ``"mean"``."""
-        return self._reduction
+        return "mean" if self._mean else "sum"
 
     @reduction.setter
     def reduction(self, value: str) -> None:
         if value not in ("sum", "mean"):
             raise ValueError(f"reduction: expected 'sum' or 'mean', got {value!r}")
-        self._reduction = value
+        self._mean = value == "mean"
 
-    def _prepare(self, predicted: Any, actual: Any) -> tuple[Array, Array | None, Array | None]:
-        """Return predictions, and targets or labels (the other is None), for the library."""
-        if (
-            type(predicted) is np.ndarray
-            and type(actual) is np.ndarray
-            and ((dtype := predicted.dtype) is _native.FLOAT32 or dtype is _native.FLOAT64)
-            and actual.dtype is dtype
-            and (shape := predicted.shape) == actual.shape
-            and 0 < len(shape) <= 2
-            and predicted.flags.c_contiguous
-            and actual.flags.c_contiguous
-        ):
-            return predicted, actual, None
+    def _convert(self, predicted: Any, actual: Any) -> tuple[Array, Array]:
+        """Return predictions, and targets or labels, as the library takes them."""
         predicted = _native.as_array(predicted, "predicted")
         if predicted.ndim not in (1, 2):
             raise ValueError(f"predicted: expected 1 or 2 dimensions, got shape {predicted.shape}")
-        return self._prepare_actual(predicted, actual)
-
-    def _prepare_actual(
-        self, predicted: Array, actual: Any
-    ) -> tuple[Array, Array | None, Array | None]:
+        if not predicted.size:
+            raise ValueError(
+                f"predicted: expected at least one number, got shape {predicted.shape}"
+            )
+        actual = _native.any_array(actual, "actual")
+        if self.takes_labels and actual.ndim == predicted.ndim - 1:
+            if predicted.ndim == 1:
+                predicted, actual = predicted[None, :], actual[None]
+            return predicted, as_labels(actual, predicted.shape, "actual")
         targets = _native.as_array(actual, "actual", predicted.dtype)
         if targets.shape != predicted.shape:
             raise ValueError(
                 f"actual: expected the shape of predicted, {predicted.shape}, got {targets.shape}"
             )
-        return predicted, targets, None
-
-    def _scale(self, predicted: Array) -> float:
-        rows = 1 if predicted.ndim == 1 else predicted.shape[0]
-        return 1.0 if self._reduction == "sum" or rows == 0 else 1.0 / rows
+        return predicted, targets
 
     def loss(self, predicted: Tensor, actual: Any) -> float:
         """Return the loss: the sum over the samples, or their mean.
@@ -108,21 +97,25 @@ class CompiledLoss(Loss):
         ValueError
             If the shapes do not fit.
         """
-        predicted, targets, labels = self._prepare(predicted, actual)
-        value = _native.loss_value(self._kind, predicted, targets, labels)
-        return value if self._reduction == "sum" else value * self._scale(predicted)
+        value = _native.loss_value(self._kind, self._mean, predicted, actual)
+        if value == value:
+            return value
+        return _native.loss_value(self._kind, self._mean, *self._convert(predicted, actual))
 
     def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
         """Return the gradient of the loss with respect to `predicted`, of its shape and kind.
 
         Parameters and errors as for `loss`.
         """
-        is_list = isinstance(predicted, list)
-        predicted, targets, labels = self._prepare(predicted, actual)
-        result = _native.loss_gradient(
-            self._kind, predicted, targets, labels, self._scale(predicted)
-        )
-        return cast(Tensor, result.tolist()) if is_list else result
+        if type(predicted) is np.ndarray:
+            result = _native.loss_gradient(self._kind, self._mean, predicted, actual)
+            if result is not None:
+                return result
+        converted, actual = self._convert(predicted, actual)
+        result = cast(
+            Array, _native.loss_gradient(self._kind, self._mean, converted, actual)
+        ).reshape(np.shape(predicted))
+        return cast(Tensor, result.tolist()) if isinstance(predicted, list) else result
 
 
 class SSE(CompiledLoss):
@@ -171,14 +164,6 @@ class SoftmaxCrossEntropy(CompiledLoss):
     _kind = _native.LOSSES["cross-entropy"]
     takes_labels = True
 
-    def _prepare_actual(
-        self, predicted: Array, actual: Any
-    ) -> tuple[Array, Array | None, Array | None]:
-        given = _native.any_array(actual, "actual")
-        if given.ndim != predicted.ndim - 1:
-            return super()._prepare_actual(predicted, given)
-        return predicted, None, as_labels(given, predicted.shape, "actual")
-
 
 def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
     """Return class numbers as int64, checked against the shape of the predictions."""
@@ -189,4 +174,5 @@ def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
     if labels.size and not (labels.min() >= 0 and labels.max() < shape[-1]):
         wrong = labels[(labels < 0) | (labels >= shape[-1])].flat[0]
         raise ValueError(f"{name}: expected labels from 0 to {shape[-1] - 1}, got {wrong}")
-    return np.require(labels, np.int64, "C")
+    labels = np.asarray(labels, _native.INT64, order="C")
+    return labels if labels.dtype is _native.INT64 else labels.view(_native.INT64)
