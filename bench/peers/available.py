@@ -21,7 +21,10 @@ PEERS = {
 
 
 def pin_threads(threads: int) -> None:
-    """Say in the environment how many threads the peers may use; before any of them is imported."""
+    """Let the peers use so many threads; to be called before any of them is imported."""
+    # JAX heeds neither its flags nor these variables, only how many CPUs it may run on.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     for name in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR", "DEEPC"):
         os.environ[f"{name}_NUM_THREADS"] = str(threads)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

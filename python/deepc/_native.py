@@ -14,6 +14,7 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, SupportsIndex, cast
 
 import numpy as np
@@ -35,7 +36,6 @@ _OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
 _TANH, _SIGMOID, _RELU = lib.DC_TANH, lib.DC_SIGMOID, lib.DC_RELU
 _EXP, _LOG, _SOFTMAX = lib.DC_FUNCTION_EXP, lib.DC_FUNCTION_LOG, lib.DC_FUNCTION_SOFTMAX
 _map_array, _matmul = lib.dc_arrays_map, lib.dc_arrays_matmul
-_loss, _loss_gradient = lib.dc_arrays_loss, lib.dc_arrays_loss_gradient
 _forward, _backward = lib.dc_arrays_forward, lib.dc_arrays_backward
 
 
@@ -542,16 +542,8 @@ def dropout_mask(key: int, counter: int, rate: float, shape: Sequence[int]) -> A
 LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX_CROSS_ENTROPY}
 
 
-def loss_value(kind: int, mean: bool, predicted: Any, actual: Any) -> float:
-    """Return the sum or the mean over the rows; NaN also where the arrays do not fit."""
-    return cast(float, _loss(kind, mean, id(predicted), id(actual)))
-
-
-def loss_gradient(kind: int, mean: bool, predicted: Array, actual: Any) -> Array | None:
-    """Return the gradient with respect to `predicted`; None where the arrays do not fit."""
-    gradient = _empty(predicted.shape, predicted.dtype)
-    failed = _loss_gradient(kind, mean, id(predicted), id(actual), id(gradient))
-    return None if failed else gradient
+# These take addresses of arrays, after kind and mean: see arrays_api.h.
+loss_of_arrays, loss_gradient_of_arrays = lib.dc_arrays_loss, lib.dc_arrays_loss_gradient
 
 
 # ---- Optimizers ----------------------------------------------------------------------------------
@@ -581,15 +573,17 @@ class Tensors:
     object keeps alive; `fields` names what the states are.
     """
 
-    __slots__ = ("_keep", "_step", "count", "dtype", "pointer")
+    __slots__ = ("_keep", "count", "dtype", "pointer", "step")
 
     def __init__(
-        self, rows: Sequence[tuple[Array, Array, Sequence[Array]]], fields: Sequence[str]
+        self,
+        optimizer: Any,
+        rows: Sequence[tuple[Array, Array, Sequence[Array]]],
+        fields: Sequence[str],
     ) -> None:
         self.dtype = rows[0][1].dtype
         self.count = len(rows)
         typed = TYPED[self.dtype]
-        self._step = typed.optimizer_step
         self.pointer = ffi.new(f"dc_tensor_{typed.suffix}[]", self.count)
         self._keep: list[Any] = []
         for tensor, (gradient, parameter, states) in zip(self.pointer, rows, strict=True):
@@ -603,12 +597,8 @@ class Tensors:
                 pointer = _pointer(_flat(array), field != "gradient")
                 setattr(tensor, field, pointer)
                 self._keep.append(pointer)
-
-    def step(self, optimizer: Any) -> None:
-        """Update the parameters."""
-        status = self._step(optimizer, self.count, self.pointer)
-        if status:
-            check(status, "step")
+        # One step of an optimizer, a status: what is known beforehand stands in it already.
+        self.step = partial(typed.optimizer_step, optimizer, self.count, self.pointer)
 
 
 # ---- Networks ------------------------------------------------------------------------------------
@@ -645,7 +635,7 @@ class Network:
     `inputs` and `outputs` are its widths, None where any width goes.
     """
 
-    __slots__ = ("_handle", "_last", "_layers", "_train", "dtype", "inputs", "outputs")
+    __slots__ = ("_handle", "_last", "_layers", "_train", "_width", "dtype", "inputs", "outputs")
 
     def __init__(
         self,
@@ -665,28 +655,28 @@ class Network:
         check(typed.network_create(len(structures), structures, handle), "layers")
         self._handle = ffi.gc(handle[0], typed.network_free)
         self.dtype, self.inputs, self.outputs = dtype, inputs, outputs
+        self._width = outputs or 0
         self._train = typed.network_train
         self._last: Array | None = None
 
-    def forward(self, x: Any) -> Array:
-        """Return the output for one sample or for a batch, of the network's dtype."""
-        if type(x) is not _ndarray:
-            x = as_array(x, "input", self.dtype)
-        ndim = x.ndim
-        if ndim == 1:
-            y = _empty(self.outputs or len(x), self.dtype)
-        elif ndim == 2:
-            y = _empty((len(x), self.outputs or x.shape[1]), self.dtype)
-        else:
-            raise ValueError(f"input: expected 1 or 2 dimensions, got shape {x.shape}")
-        status = _forward(self._handle, id(x), id(y))
-        if status == _OTHER_ARRAYS:
-            x = as_array(x, "input", self.dtype)
+    def forward(self, x: Any) -> Any:
+        """Return the output for one sample or for a batch: a list for a list, else an array."""
+        if type(x) is _ndarray:
+            ndim = x.ndim
+            if ndim == 1:
+                y = _empty(self.outputs or len(x), self.dtype)
+            elif ndim == 2:
+                y = _empty((len(x), self.outputs or x.shape[1]), self.dtype)
+            else:
+                raise ValueError(f"input: expected 1 or 2 dimensions, got shape {x.shape}")
             status = _forward(self._handle, id(x), id(y))
-        if status:
-            self._refuse_input(status, x)
-        self._last = x
-        return y
+            if not status:
+                self._last = x
+                return y
+            if status != _OTHER_ARRAYS:
+                self._refuse_input(status, x)
+        result = self.forward(as_array(x, "input", self.dtype))
+        return result.tolist() if isinstance(x, list) else result
 
     def _refuse_input(self, status: int, x: Array) -> None:
         self._last = None
@@ -698,21 +688,24 @@ class Network:
             raise ValueError(f"input: expected {self.inputs} columns, got {x.shape[-1]}")
         check(status, "forward")
 
-    def backward(self, gradient: Any, input_gradient: bool = True) -> Array | None:
+    def backward(self, gradient: Any, input_gradient: bool = True) -> Any:
         """Fill the layers' gradients; return the gradient of the last input if it is wanted."""
         x = self._last
         if x is None:
             raise RuntimeError("backward: call forward first")
-        result = _empty(x.shape, self.dtype) if input_gradient else None
-        target = id(result) if input_gradient else 0
-        outputs = self.outputs or 0
-        status = _backward(self._handle, outputs, id(x), id(gradient), target)
-        if status == _OTHER_ARRAYS:
-            gradient = as_array(gradient, "gradient", self.dtype)
-            status = _backward(self._handle, outputs, id(x), id(gradient), target)
-        if status:
-            self._refuse_gradient(status, x, gradient)
-        return result
+        if input_gradient:
+            result = _empty(x.shape, self.dtype)
+            status = _backward(self._handle, self._width, id(x), id(gradient), id(result))
+        else:
+            result = None
+            status = _backward(self._handle, self._width, id(x), id(gradient), 0)
+        if not status:
+            return result
+        array = as_array(gradient, "gradient", self.dtype)
+        if array is gradient or status != _OTHER_ARRAYS:
+            self._refuse_gradient(status, x, array)
+        result = self.backward(array, input_gradient)
+        return result.tolist() if input_gradient and isinstance(gradient, list) else result
 
     def _refuse_gradient(self, status: int, x: Array, gradient: Array) -> None:
         if status == _OTHER_ARRAYS:

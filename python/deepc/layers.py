@@ -121,10 +121,9 @@ class CompiledLayer(Layer):
         ValueError
             If its width is not the layer's.
         """
-        array = _native.as_array(input, "input", self._dtype)
-        self._last = network = self._network(array.dtype)
-        output = network.forward(array)
-        return cast(Tensor, output.tolist()) if isinstance(input, list) else output
+        dtype = self._dtype or _native.as_array(input, "input").dtype
+        self._last = network = self._network(dtype)
+        return cast(Tensor, network.forward(input))
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the last input; store those of the parameters.
@@ -148,8 +147,7 @@ class CompiledLayer(Layer):
         """
         if self._last is None:
             raise RuntimeError("backward: call forward first")
-        result = cast(Array, self._last.backward(cast(Array, gradient)))
-        return cast(Tensor, result.tolist()) if isinstance(gradient, list) else result
+        return cast(Tensor, self._last.backward(gradient))
 
 
 class Linear(CompiledLayer):
@@ -520,8 +518,6 @@ class Sequential(Layer):
             self._refresh()
         network = self._only
         if network is not None:
-            if type(input) is list:
-                return network.forward(cast(Array, input)).tolist()
             return network.forward(input)
         for run in self._runs:
             input = run.forward(input)
@@ -554,8 +550,7 @@ class Sequential(Layer):
             self._refresh()
         network = self._only
         if network is not None:
-            result = network.backward(gradient, input_gradient)
-            return result.tolist() if type(gradient) is list and result is not None else result
+            return network.backward(gradient, input_gradient)
         for run in reversed(self._runs):
             gradient = run.backward(gradient)
         return gradient if input_gradient else None
@@ -638,21 +633,20 @@ class _Run:
         return network
 
     def forward(self, input: Any) -> Any:
-        array = _native.as_array(input, "input", self.dtype)
+        array = _native.any_array(input, "input")
         if self.inputs and array.ndim in (1, 2) and array.shape[-1] != self.inputs:
             raise ValueError(
                 f"layers[{self.position}]: {self.layers[0]!r} expects {self.inputs} inputs, "
                 f"but got {array.shape[-1]}"
             )
-        self._last = network = self.network(array.dtype)
-        output = network.forward(array)
-        return output.tolist() if isinstance(input, list) else output
+        dtype = self.dtype or _native.as_array(array, "input").dtype
+        self._last = network = self.network(dtype)
+        return network.forward(input)
 
     def backward(self, gradient: Any) -> Any:
         if self._last is None:
             raise RuntimeError("backward: call forward first")
-        result = cast(Array, self._last.backward(gradient))
-        return result.tolist() if isinstance(gradient, list) else result
+        return self._last.backward(gradient)
 
 
 # ---- What training asks of a model ---------------------------------------------------------------

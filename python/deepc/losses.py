@@ -12,6 +12,9 @@ from deepc.tensor import Tensor
 
 __all__ = ["SSE", "Loss", "SoftmaxCrossEntropy"]
 
+_loss, _gradient = _native.loss_of_arrays, _native.loss_gradient_of_arrays
+_ndarray, _empty = np.ndarray, np.empty
+
 
 class Loss:
     """How good predictions are. Subclass it and define `loss` and `gradient`.
@@ -97,25 +100,27 @@ class CompiledLoss(Loss):
         ValueError
             If the shapes do not fit.
         """
-        value = _native.loss_value(self._kind, self._mean, predicted, actual)
-        if value == value:
-            return value
-        return _native.loss_value(self._kind, self._mean, *self._convert(predicted, actual))
+        value = _loss(self._kind, self._mean, id(predicted), id(actual))
+        if value != value:  # NaN, which may mean arrays that do not fit
+            predicted, actual = self._convert(predicted, actual)
+            value = _loss(self._kind, self._mean, id(predicted), id(actual))
+        return cast(float, value)
 
     def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
         """Return the gradient of the loss with respect to `predicted`, of its shape and kind.
 
         Parameters and errors as for `loss`.
         """
-        if type(predicted) is np.ndarray:
-            result = _native.loss_gradient(self._kind, self._mean, predicted, actual)
-            if result is not None:
+        if type(predicted) is _ndarray:
+            result = _empty(predicted.shape, predicted.dtype)
+            if not _gradient(self._kind, self._mean, id(predicted), id(actual), id(result)):
                 return result
         converted, actual = self._convert(predicted, actual)
-        result = cast(
-            Array, _native.loss_gradient(self._kind, self._mean, converted, actual)
-        ).reshape(np.shape(predicted))
-        return cast(Tensor, result.tolist()) if isinstance(predicted, list) else result
+        result = _empty(converted.shape, converted.dtype)
+        status = _gradient(self._kind, self._mean, id(converted), id(actual), id(result))
+        _native.check(status, "gradient")
+        shaped = result.reshape(np.shape(predicted))
+        return cast(Tensor, shaped.tolist()) if isinstance(predicted, list) else shaped
 
 
 class SSE(CompiledLoss):

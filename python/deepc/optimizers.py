@@ -129,8 +129,8 @@ class CompiledOptimizer(Optimizer):
             tensors = self.bind(layer)
         if tensors is None:
             self._step_anywhere(layer)
-        else:
-            tensors.step(self._numbers)
+        elif status := tensors.step():
+            _native.check(status, "step")
 
     def bind(self, layer: Layer) -> _native.Tensors | None:
         """Return the tensors of a model for as long as its layers stay; None if they may move."""
@@ -147,7 +147,7 @@ class CompiledOptimizer(Optimizer):
             return None
         self._remember(params, grads)
         rows = list(zip(grads, params, self._memory, strict=True))
-        tensors = _native.Tensors(rows, self._states)
+        tensors = _native.Tensors(self._numbers, rows, self._states)
         self._bound = (layer, version, tensors)
         return tensors
 
@@ -201,7 +201,7 @@ class CompiledOptimizer(Optimizer):
         for dtype in {array.dtype for array in arrays}:
             self._numbers.steps = steps
             same = [row for row in rows if row[1].dtype == dtype]
-            _native.Tensors(same, self._states).step(self._numbers)
+            _native.check(_native.Tensors(self._numbers, same, self._states).step(), "step")
         for param, array in zip(params, arrays, strict=True):
             cast(Any, param)[:] = array.tolist() if isinstance(param, list) else array
 

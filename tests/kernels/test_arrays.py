@@ -7,7 +7,7 @@ import pickle
 import hypothesis.extra.numpy as hypothesis_numpy
 import numpy as np
 import pytest
-from deepc import Linear, SoftmaxCrossEntropy, _native, kernels
+from deepc import Linear, SoftmaxCrossEntropy, kernels
 from deepc._deepc import lib
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,6 +160,6 @@ def test_layer_takes_any_view(dtype):
 
 
 def test_the_probe_is_not_fooled_by_python_objects():
-    assert np.isnan(_native.loss_value(0, False, [1.0], [1.0]))
+    assert np.isnan(lib.dc_arrays_loss(0, 0, id("a"), id("b")))
     assert lib.dc_arrays_matmul(0, 0, id(1), id(None), id(())) == OTHER
     assert lib.dc_arrays_loss_gradient(0, 0, id("a"), id("b"), id("c")) == OTHER

@@ -90,14 +90,17 @@ def softmax_and_sums(dtype):
         yield from (y, d_x, _native.array_sum(x))
 
 
+CROSS = "SoftmaxCrossEntropy"
+
+
 def losses(dtype):
     for rows, cols in [(1, 1), (3, 2), (5, 10), (300, 10), (20, 33), (17, 65), (2, 5000), (600, 3)]:
         x = numbers((rows, cols), dtype, 10, 3)
         targets = kernels.softmax(numbers((rows, cols), dtype, 11))
         labels = np.random.default_rng(12).integers(0, cols, rows)
-        for kind, actual in [(0, targets), (1, targets), (1, labels)]:
-            yield _native.loss_value(kind, False, x, actual)
-            yield _native.loss_gradient(kind, True, x, actual)
+        for kind, actual in [("SSE", targets), (CROSS, targets), (CROSS, labels)]:
+            yield getattr(deepc, kind)().loss(x, actual)
+            yield getattr(deepc, kind)("mean").gradient(x, actual)
 
 
 OPTIMIZERS = {
@@ -240,9 +243,9 @@ def large_arrays(dtype):
     yield kernels.softmax(rows)
     labels = np.random.default_rng(4).integers(0, 10, len(rows))
     targets = kernels.softmax(rows[::-1])
-    for kind, actual in [(0, targets), (1, targets), (1, labels)]:
-        yield _native.loss_value(kind, False, rows, actual)
-        yield _native.loss_gradient(kind, True, rows, actual)
+    for kind, actual in [("SSE", targets), (CROSS, targets), (CROSS, labels)]:
+        yield getattr(deepc, kind)().loss(rows, actual)
+        yield getattr(deepc, kind)("mean").gradient(rows, actual)
     yield deepc.Dropout(0.4, rng=1).forward(x)
 
 
