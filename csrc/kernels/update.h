@@ -81,13 +81,9 @@ ALWAYS_INLINE vec update_vec(const update_rule rule, const update_numbers *c, ve
     }
 }
 
-/* One vector at the given place, or its first `part` lanes where part is not 0. `outer`: the
- * gradient is x g. */
-ALWAYS_INLINE void update_at(const update_rule rule, const update_numbers *c, const int outer,
-                             vec x, size_t part, const real *g, real *p, real *first,
-                             real *second) {
-    vec gradient = part ? v_load_part(g, part) : v_load(g);
-    if (outer) gradient = v_fma(x, gradient, v_zero());
+/* One vector at the given place with its gradient, or the first `part` lanes where part is not 0. */
+ALWAYS_INLINE void update_at(const update_rule rule, const update_numbers *c, vec gradient,
+                             size_t part, real *p, real *first, real *second) {
     vec u = v_zero(), s = v_zero();
     if (keeps_first(rule)) u = part ? v_load_part(first, part) : v_load(first);
     if (keeps_second(rule)) s = part ? v_load_part(second, part) : v_load(second);
@@ -104,79 +100,119 @@ ALWAYS_INLINE void update_at(const update_rule rule, const update_numbers *c, co
     }
 }
 
-/* All rows; a flat update is one row with outer = 0. */
-ALWAYS_INLINE void update_rows(const update_rule rule, const int outer, const update_step *step,
-                               size_t rows, size_t cols, const real *x, const real *g, real *p,
-                               real *first, real *second) {
+/* Where the gradient comes from. */
+typedef enum gradient_kind {
+    WRITTEN, /* g[j]: one row of cols elements */
+    OUTER, /* x[i] g[j] */
+    OUTER_NARROW /* the same for short rows, out of a narrow_rows */
+} gradient_kind;
+
+/* Short rows that end in a part of a vector are not updated one by one: the next row's load would
+ * have to wait until the store of that part is done. As VL rows of n elements are n whole vectors,
+ * these are updated, and the gradient of each is made of a vector of x, permuted, and of a vector of
+ * g written VL times in a row. */
+enum { NARROW = 64 };
+typedef struct narrow_rows {
+    real row[VL * NARROW + VL]; /* the bits of an integer: which of the VL rows an element is in */
+    real g[VL * NARROW + VL];
+} narrow_rows;
+
+static void spread_narrow(size_t cols, const real *g, narrow_rows *out) {
+    for (size_t r = 0; r < VL; r++) {
+        const real_bits bits = r;
+        real number;
+        __builtin_memcpy(&number, &bits, sizeof number);
+        /* Whole vectors: what stands beyond the row is overwritten by the next one. */
+        for (size_t j = 0; j < cols; j += VL) {
+            v_store(out->row + r * cols + j, v_set(number));
+            v_store(out->g + r * cols + j, v_load_part(g + j, cols - j));
+        }
+    }
+}
+
+ALWAYS_INLINE void update_narrow_rows(const update_rule rule, const update_step *step, size_t rows,
+                                      size_t cols, const real *x, const narrow_rows *narrow,
+                                      real *p, real *first, real *second) {
+    const update_numbers c = spread(step);
+    for (size_t i = 0; i < rows; i += VL) {
+        const vec factors = v_load_part(x + i, rows - i);
+        const size_t n = (rows - i < VL ? rows - i : VL) * cols;
+        for (size_t j = 0; j < n; j += VL) {
+            const vec gradient =
+                v_fma(v_permute(factors, narrow->row + j), v_load(narrow->g + j), v_zero());
+            update_at(rule, &c, gradient, n - j < VL ? n - j : 0, p + j,
+                      keeps_first(rule) ? first + j : NULL, keeps_second(rule) ? second + j : NULL);
+        }
+        p += n;
+        if (keeps_first(rule)) first += n;
+        if (keeps_second(rule)) second += n;
+    }
+}
+
+/* All rows; with WRITTEN there is one. */
+ALWAYS_INLINE void update_rows(const update_rule rule, const gradient_kind kind,
+                               const update_step *step, size_t rows, size_t cols, const real *x,
+                               const real *g, real *p, real *first, real *second) {
     const update_numbers c = spread(step);
     for (size_t i = 0; i < rows; i++) {
-        const vec factor = outer ? v_set(x[i]) : v_zero();
+        const vec factor = kind == OUTER ? v_set(x[i]) : v_zero();
         size_t j = 0;
 #pragma GCC unroll 2
         for (; j + VL <= cols; j += VL)
-            update_at(rule, &c, outer, factor, 0, g + j, p + j,
-                      keeps_first(rule) ? first + j : NULL, keeps_second(rule) ? second + j : NULL);
-        if (j < cols)
-            update_at(rule, &c, outer, factor, cols - j, g + j, p + j,
-                      keeps_first(rule) ? first + j : NULL, keeps_second(rule) ? second + j : NULL);
+            update_at(rule, &c,
+                      kind == OUTER ? v_fma(factor, v_load(g + j), v_zero()) : v_load(g + j), 0,
+                      p + j, keeps_first(rule) ? first + j : NULL,
+                      keeps_second(rule) ? second + j : NULL);
+        if (j < cols) {
+            const vec last = v_load_part(g + j, cols - j);
+            update_at(rule, &c, kind == OUTER ? v_fma(factor, last, v_zero()) : last, cols - j,
+                      p + j, keeps_first(rule) ? first + j : NULL,
+                      keeps_second(rule) ? second + j : NULL);
+        }
         p += cols;
         if (keeps_first(rule)) first += cols;
         if (keeps_second(rule)) second += cols;
     }
 }
 
-ALWAYS_INLINE void update_any(const int outer, const update_step *step, size_t rows, size_t cols,
-                              const real *x, const real *g, real *p, real *u, real *s) {
+ALWAYS_INLINE void update_by(const update_rule rule, const gradient_kind kind,
+                             const update_step *step, size_t rows, size_t cols, const real *x,
+                             const real *g, const narrow_rows *narrow, real *p, real *u, real *s) {
+    if (kind == OUTER_NARROW)
+        update_narrow_rows(rule, step, rows, cols, x, narrow, p, u, s);
+    else
+        update_rows(rule, kind, step, rows, cols, x, g, p, u, s);
+}
+
+ALWAYS_INLINE void update_any(const gradient_kind kind, const update_step *step, size_t rows,
+                              size_t cols, const real *x, const real *g, const narrow_rows *narrow,
+                              real *p, real *u, real *s) {
     switch (step->rule) {
     case DC_GRADIENT_DESCENT:
-        update_rows(RULE_GRADIENT_DESCENT, outer, step, rows, cols, x, g, p, u, s);
+        update_by(RULE_GRADIENT_DESCENT, kind, step, rows, cols, x, g, narrow, p, u, s);
         break;
-    case DC_MOMENTUM: update_rows(RULE_MOMENTUM, outer, step, rows, cols, x, g, p, u, s); break;
+    case DC_MOMENTUM:
+        update_by(RULE_MOMENTUM, kind, step, rows, cols, x, g, narrow, p, u, s);
+        break;
     case DC_SGD:
         if (!u || step->momentum == 0)
-            update_rows(RULE_SGD_PLAIN, outer, step, rows, cols, x, g, p, u, s);
+            update_by(RULE_SGD_PLAIN, kind, step, rows, cols, x, g, narrow, p, u, s);
         else if (step->nesterov)
-            update_rows(RULE_SGD_NESTEROV, outer, step, rows, cols, x, g, p, u, s);
+            update_by(RULE_SGD_NESTEROV, kind, step, rows, cols, x, g, narrow, p, u, s);
         else
-            update_rows(RULE_SGD, outer, step, rows, cols, x, g, p, u, s);
+            update_by(RULE_SGD, kind, step, rows, cols, x, g, narrow, p, u, s);
         break;
-    case DC_RMSPROP: update_rows(RULE_RMSPROP, outer, step, rows, cols, x, g, p, u, s); break;
-    case DC_ADAM: update_rows(RULE_ADAM, outer, step, rows, cols, x, g, p, u, s); break;
-    case DC_ADAMW: update_rows(RULE_ADAMW, outer, step, rows, cols, x, g, p, u, s); break;
-    default: update_rows(RULE_ADAGRAD, outer, step, rows, cols, x, g, p, u, s); break;
+    case DC_RMSPROP: update_by(RULE_RMSPROP, kind, step, rows, cols, x, g, narrow, p, u, s); break;
+    case DC_ADAM: update_by(RULE_ADAM, kind, step, rows, cols, x, g, narrow, p, u, s); break;
+    case DC_ADAMW: update_by(RULE_ADAMW, kind, step, rows, cols, x, g, narrow, p, u, s); break;
+    default: update_by(RULE_ADAGRAD, kind, step, rows, cols, x, g, narrow, p, u, s); break;
     }
 }
 
 /* One step over n elements: parameter p, gradient g, state (NULL where the rule keeps none). */
 static void update(const update_step *step, size_t n, const real *g, real *p, real *first,
                    real *second) {
-    update_any(0, step, 1, n, NULL, g, p, first, second);
-}
-
-/* Rows that end in a part of a vector: the next step's load of that part must wait until the
- * store is done, which costs more than making the gradient of up to this many columns in memory. */
-enum { NARROW = 16 * VL, NARROW_BUFFER = 1024 };
-
-/* The gradient of as many rows as fit is made in the first-level cache, then updated as one flat
- * run. */
-static void update_outer_narrow(const update_step *step, size_t rows, size_t cols, const real *x,
-                                const real *g, real *p, real *first, real *second) {
-    real gradient[NARROW_BUFFER + VL];
-    const size_t at_once = NARROW_BUFFER / cols;
-    for (size_t i = 0; i < rows; i += at_once) {
-        const size_t n = rows - i < at_once ? rows - i : at_once;
-        for (size_t r = 0; r < n; r++) {
-            const vec factor = v_set(x[i + r]);
-            /* Whole vectors: what stands beyond the row is overwritten by the next one. */
-            for (size_t j = 0; j < cols; j += VL)
-                v_store(gradient + r * cols + j,
-                        v_fma(factor, v_load_part(g + j, cols - j), v_zero()));
-        }
-        update(step, n * cols, gradient, p, first, second);
-        p += n * cols;
-        if (first) first += n * cols;
-        if (second) second += n * cols;
-    }
+    update_any(WRITTEN, step, 1, n, NULL, g, NULL, p, first, second);
 }
 
 /* One step over a rows x cols parameter with gradient x[i] g[j], which is never written to
@@ -190,10 +226,13 @@ static void update_outer(const update_step *step, size_t rows, size_t cols, cons
         cols = rows;
         rows = 1;
     }
-    if (cols % VL == 0 || cols >= NARROW || rows == 1)
-        update_any(1, step, rows, cols, x, g, p, first, second);
-    else
-        update_outer_narrow(step, rows, cols, x, g, p, first, second);
+    if (cols % VL == 0 || cols > NARROW || rows == 1) {
+        update_any(OUTER, step, rows, cols, x, g, NULL, p, first, second);
+        return;
+    }
+    narrow_rows narrow __attribute__((aligned(64)));
+    spread_narrow(cols, g, &narrow);
+    update_any(OUTER_NARROW, step, rows, cols, x, NULL, &narrow, p, first, second);
 }
 
 #endif

@@ -21,6 +21,7 @@
  *   v_exponent(a), v_mantissa(a)  e and f with a = f * 2^e, 1 <= f < 2, for positive normal a
  *   v_first(a)                    the first lane
  *   v_across(a, half)             lane i becomes lane i ^ half; half: a constant power of 2 below VL
+ *   v_permute(a, lanes)           lane i becomes the lane of a whose number lanes[i] holds, as bits
  *   v_transpose(rows)             VL vectors as a VL x VL matrix, transposed in place
  *   v_words_above(p, x)           a vmask: whether the VL 32-bit words at p are above x
  * on `whole`, WHOLE_LANES lanes of 64-bit whole numbers, for random words,

@@ -110,6 +110,21 @@ ALWAYS_INLINE vec v_across(vec a, int half) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    return _mm256_permutevar8x32_ps(a, _mm256_loadu_si256((const __m256i *)lanes));
+}
+#else
+/* By halves of doubles: 2 i and 2 i + 1 for lane i. */
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    const __m256i i = _mm256_loadu_si256((const __m256i *)lanes);
+    const __m256i both = _mm256_or_si256(i, _mm256_slli_epi64(i, 32));
+    const __m256i halves =
+        _mm256_add_epi32(_mm256_add_epi32(both, both), _mm256_set1_epi64x((long long)1 << 32));
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a), halves));
+}
+#endif
+
+#if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE void v_transpose(vec r[VL]) {
     vec t[VL];
 #pragma GCC unroll 2

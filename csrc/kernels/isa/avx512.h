@@ -109,6 +109,16 @@ ALWAYS_INLINE vec v_across(vec a, int half) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    return _mm512_permutexvar_ps(_mm512_loadu_si512(lanes), a);
+}
+#else
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    return _mm512_permutexvar_pd(_mm512_loadu_si512(lanes), a);
+}
+#endif
+
+#if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE void v_transpose(vec r[VL]) {
     vec t[VL];
 #pragma GCC unroll 8

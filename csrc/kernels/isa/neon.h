@@ -104,6 +104,20 @@ ALWAYS_INLINE vec v_across(vec a, int half) {
 #endif
 
 #if DEEPC_REAL_BITS == 32
+/* By bytes: 4 i, 4 i + 1, 4 i + 2, 4 i + 3 for lane i. */
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    const uint32x4_t i = vreinterpretq_u32_f32(vld1q_f32(lanes));
+    const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100), i, 0x04040404);
+    return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(a), vreinterpretq_u8_u32(bytes)));
+}
+#else
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    const uint64x2_t first = vceqzq_u64(vreinterpretq_u64_f64(vld1q_f64(lanes)));
+    return vbslq_f64(first, vdupq_laneq_f64(a, 0), vdupq_laneq_f64(a, 1));
+}
+#endif
+
+#if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE void v_transpose(vec r[VL]) {
     const float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
     r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));

@@ -87,6 +87,10 @@ ALWAYS_INLINE vec v_across(vec a, int half) {
     (void)half;
     return a;
 }
+ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
+    (void)lanes;
+    return a;
+}
 ALWAYS_INLINE void v_transpose(vec r[VL]) { (void)r; }
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
