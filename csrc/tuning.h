@@ -44,6 +44,10 @@
 /* ---- Networks (typed/network.c)
  * --------------------------------------------------------------------- */
 
+/* Elements of a layer's output up to which its activation is one call after the product: as long as
+ * they stay in the caches near the core, that is cheaper than a call for each row of each tile. */
+#define ACTIVATION_AFTER 16384
+
 /* Multiply-adds between two looks at the clock while training: some microseconds, so that looking
  * is free and a call ends in time. */
 #define TRAIN_CLOCK_WORK ((size_t)1 << 16)

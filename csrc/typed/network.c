@@ -188,8 +188,13 @@ static int reserve(network *net, size_t rows, size_t cols) {
 
 static uint64_t dropout_threshold(double rate) { return (uint64_t)(rate * 0x1p32 + 0.5); }
 
+/* Whether an activation comes after a product that has finished, in one call, and not row by row
+ * while the tiles are in the first-level cache. */
+static int comes_after(size_t rows, size_t cols) { return rows * cols <= ACTIVATION_AFTER; }
+
 static int linear_forward(const layer *l, size_t rows, const real *x, int activation, real *y) {
-    const epilogue end = {.bias = l->bias, .activation = activation};
+    const int after = activation && rows > 1 && comes_after(rows, l->outputs);
+    const epilogue end = {.bias = l->bias, .activation = after ? 0 : activation};
     if (rows == 1) {
         TYPED(dc_kernels)()->gemv(l->outputs, l->inputs, x, l->weights, (ptrdiff_t)l->outputs, 0,
                                   &end, y);
@@ -205,7 +210,10 @@ static int linear_forward(const layer *l, size_t rows, const real *x, int activa
                        .end = end,
                        .c = y,
                        .ldc = l->outputs};
-    return TYPED(dc_multiply)(&p);
+    const int status = TYPED(dc_multiply)(&p);
+    if (!status && after)
+        TYPED(dc_kernels)()->activation_forward(activation, rows * l->outputs, y, y);
+    return status;
 }
 
 static void dropout_forward(place *p, size_t rows, const real *x, real *y) {
@@ -272,7 +280,8 @@ static int linear_gradients(const place *p, size_t rows, const real *x, const re
  * one. */
 static int linear_input_gradient(const layer *l, size_t rows, const real *d_y, int activation,
                                  const real *outputs, real *d_x) {
-    const epilogue end = {.activation = activation,
+    const int after = activation && rows > 1 && comes_after(rows, l->inputs);
+    const epilogue end = {.activation = after ? 0 : activation,
                           .outputs = outputs,
                           .outputs_row = (ptrdiff_t)l->inputs};
     if (rows == 1) {
@@ -291,7 +300,10 @@ static int linear_input_gradient(const layer *l, size_t rows, const real *d_y, i
                        .end = end,
                        .c = d_x,
                        .ldc = l->inputs};
-    return TYPED(dc_multiply)(&p);
+    const int status = TYPED(dc_multiply)(&p);
+    if (!status && after)
+        TYPED(dc_kernels)()->activation_backward(activation, rows * l->inputs, outputs, d_x, d_x);
+    return status;
 }
 
 /* Where a fused training step puts a linear layer's gradients: into the parameters. */

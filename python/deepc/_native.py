@@ -265,6 +265,13 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def zeros_like(array: Array) -> Array:
+    """Return zeros that start on a cache line, in the memory layout of `array`."""
+    if array.flags.c_contiguous:
+        return aligned_zeros(array.shape, array.dtype)
+    return aligned_zeros(array.shape[::-1], array.dtype).T
+
+
 class _Typed:
     """The functions of the library for one dtype, and its pointer type."""
 

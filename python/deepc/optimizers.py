@@ -161,7 +161,7 @@ class CompiledOptimizer(Optimizer):
                     f"layer: gradient {i} has shape {grad.shape}, its parameter {param.shape}"
                 )
         if not self._memory or not self._states:
-            self._memory = [[np.zeros_like(param) for _ in self._states] for param in params]
+            self._memory = [[_native.zeros_like(param) for _ in self._states] for param in params]
         if len(self._memory) != len(params):
             raise ValueError(
                 f"layer: {len(params)} parameters, but stepped {len(self._memory)} before"
@@ -174,7 +174,7 @@ class CompiledOptimizer(Optimizer):
                         f"but the optimizer has stepped one of {state.shape}"
                     )
                 if state.dtype != param.dtype or state.strides != param.strides:
-                    states[k] = np.zeros_like(param)
+                    states[k] = _native.zeros_like(param)
                     states[k][...] = state
 
     def _step_anywhere(self, layer: Layer) -> None:
