@@ -117,8 +117,8 @@ typedef struct narrow_rows {
     real g[VL * NARROW + VL];
 } narrow_rows;
 
-static void spread_narrow(size_t cols, const real *g, narrow_rows *out) {
-    for (size_t r = 0; r < VL; r++) {
+static void spread_narrow(size_t rows, size_t cols, const real *g, narrow_rows *out) {
+    for (size_t r = 0; r < VL && r < rows; r++) {
         const real_bits bits = r;
         real number;
         __builtin_memcpy(&number, &bits, sizeof number);
@@ -231,7 +231,7 @@ static void update_outer(const update_step *step, size_t rows, size_t cols, cons
         return;
     }
     narrow_rows narrow __attribute__((aligned(64)));
-    spread_narrow(cols, g, &narrow);
+    spread_narrow(rows, cols, g, &narrow);
     update_any(OUTER_NARROW, step, rows, cols, x, NULL, &narrow, p, first, second);
 }
 

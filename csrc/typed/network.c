@@ -45,7 +45,6 @@ struct TYPED(dc_network) {
     real *gradient[2]; /* rows x widest each */
     real *batch_x, *batch_targets;
     int64_t *batch_labels;
-    real *row; /* widest: the gradient of a bias */
 
     size_t rows; /* of the last forward; 0: none */
     size_t cols;
@@ -157,7 +156,6 @@ static size_t lay_out(network *net, real *base, size_t rows) {
     net->batch_targets = take(base, &used, rows * last_width(net));
     net->batch_labels =
         (int64_t *)(void *)take(base, &used, rows * (sizeof(int64_t) / sizeof(real)));
-    net->row = take(base, &used, net->widest);
     return used;
 }
 
@@ -321,8 +319,8 @@ static void update_from_row(network *net, const fused_update *fused, size_t i, c
     const layer *l = net->places[i].layer;
     kernel->update_outer(fused->step, l->inputs, l->outputs, x, d_y, w->parameter, w->first,
                          w->second);
-    kernel->column_sum(1, l->outputs, d_y, (ptrdiff_t)l->outputs, 0, net->row);
-    kernel->update(fused->step, l->outputs, net->row, b->parameter, b->first, b->second);
+    const real one = 1; /* the bias is the weight of an input that is always 1 */
+    kernel->update_outer(fused->step, 1, l->outputs, &one, d_y, b->parameter, b->first, b->second);
 }
 
 /* Back from d_y to the parameters' gradients (or, where `fused`, into the parameters) and to d_x or
