@@ -247,6 +247,12 @@ def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array
     return array if array.dtype is dtype else array.view(dtype)
 
 
+def as_integers(array: Array) -> Array:
+    """Return an array of whole numbers as a C-contiguous one of int64."""
+    array = np.asarray(array, INT64, order="C")
+    return array if array.dtype is INT64 else array.view(INT64)
+
+
 def _pointer(array: Array, writable: bool = False) -> Any:
     """Return a pointer to a C-contiguous array of float32 or float64."""
     return _from_buffer(TYPED[array.dtype].ctype, array, writable)

@@ -390,6 +390,7 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
         y, targets = self._convert(_native.as_array(predicted, "predicted", FLOAT64), actual)
         if targets.dtype != FLOAT64:
             labels, targets = targets, np.zeros_like(y)
+            losses.check_labels(labels, y.shape[-1], "actual")
             np.put_along_axis(targets, labels[..., None], 1.0, -1)
         rows = len(y) if y.ndim == 2 else 1
         p = np.asarray(softmax(y))

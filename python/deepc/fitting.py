@@ -13,7 +13,7 @@ import numpy as np
 from deepc import _native
 from deepc._native import Array
 from deepc.layers import Layer, compiled_network
-from deepc.losses import CompiledLoss, Loss, as_labels
+from deepc.losses import CompiledLoss, Loss, as_labels, check_labels
 from deepc.optimizers import CompiledOptimizer, Optimizer
 from deepc.tensor import Tensor
 
@@ -149,7 +149,9 @@ def _targets(
     cross_entropy = isinstance(loss, CompiledLoss) and loss.takes_labels
     if given.ndim == 1 and cross_entropy:
         shape = (len(x), outputs if outputs else int(np.iinfo(np.int64).max))
-        return None, as_labels(given, shape, "y")
+        labels = as_labels(given, shape, "y")
+        check_labels(given, shape[-1], "y")
+        return None, labels
     targets = _finite(_native.as_array(given, "y", x.dtype), "y")
     if targets.ndim == 1 and outputs in (1, None):
         targets = targets[:, None]

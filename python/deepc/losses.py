@@ -102,8 +102,10 @@ class CompiledLoss(Loss):
         """
         value = _loss(self._kind, self._mean, id(predicted), id(actual))
         if value != value:  # NaN, which may mean arrays that do not fit
-            predicted, actual = self._convert(predicted, actual)
-            value = _loss(self._kind, self._mean, id(predicted), id(actual))
+            converted, fitting = self._convert(predicted, actual)
+            value = _loss(self._kind, self._mean, id(converted), id(fitting))
+            if value != value and fitting.dtype == _native.INT64:
+                check_labels(actual, converted.shape[-1], "actual")
         return cast(float, value)
 
     def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
@@ -115,10 +117,12 @@ class CompiledLoss(Loss):
             result = _empty(predicted.shape, predicted.dtype)
             if not _gradient(self._kind, self._mean, id(predicted), id(actual), id(result)):
                 return result
-        converted, actual = self._convert(predicted, actual)
+        converted, fitting = self._convert(predicted, actual)
         result = _empty(converted.shape, converted.dtype)
-        status = _gradient(self._kind, self._mean, id(converted), id(actual), id(result))
-        _native.check(status, "gradient")
+        status = _gradient(self._kind, self._mean, id(converted), id(fitting), id(result))
+        if status:
+            check_labels(actual, converted.shape[-1], "actual")
+            _native.check(status, "gradient")
         shaped = result.reshape(np.shape(predicted))
         return cast(Tensor, shaped.tolist()) if isinstance(predicted, list) else shaped
 
@@ -171,13 +175,18 @@ class SoftmaxCrossEntropy(CompiledLoss):
 
 
 def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
-    """Return class numbers as int64, checked against the shape of the predictions."""
+    """Return class numbers as int64, one for each row of predictions of that shape."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integer labels, got {_native.describe(labels)}")
     if labels.shape != shape[:-1]:
         raise ValueError(f"{name}: expected {shape[0]} labels, got shape {labels.shape}")
-    if labels.size and not (labels.min() >= 0 and labels.max() < shape[-1]):
-        wrong = labels[(labels < 0) | (labels >= shape[-1])].flat[0]
-        raise ValueError(f"{name}: expected labels from 0 to {shape[-1] - 1}, got {wrong}")
-    labels = np.asarray(labels, _native.INT64, order="C")
-    return labels if labels.dtype is _native.INT64 else labels.view(_native.INT64)
+    return _native.as_integers(labels)
+
+
+def check_labels(labels: Any, classes: int, name: str) -> None:
+    """Refuse class numbers that are not below the number of classes."""
+    labels = np.asarray(labels)
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        wrong = labels[outside].flat[0]
+        raise ValueError(f"{name}: expected labels from 0 to {classes - 1}, got {wrong}")
