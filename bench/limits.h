@@ -216,6 +216,7 @@ static void stream_plain(stream kind, size_t n, float *a, const float *b, const 
         for (size_t i = 0; i < n; i += 64) {
             for (size_t j = 0; j < 64; j++) lane[j] += b[i + j];
         }
+        for (size_t j = 1; j < 64; j++) lane[0] += lane[j]; /* or the others need not be read */
         limits_sink = (double)lane[0];
         return;
     }
@@ -243,7 +244,8 @@ static void stream_avx512(stream kind, size_t n, float *a, const float *b, const
                 sum[j] = _mm512_add_ps(sum[j], _mm512_load_ps(b + i + 16 * j));
         }
         sum[0] = _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3]));
-        limits_sink = (double)_mm512_cvtss_f32(sum[0]);
+        limits_sink =
+            (double)_mm512_reduce_add_ps(sum[0]); /* all lanes, or one is enough to read */
         return;
     case STREAM_COPY:
         for (size_t i = 0; i < n; i += 16) _mm512_store_ps(a + i, _mm512_load_ps(b + i));
@@ -274,7 +276,7 @@ static void stream_avx2(stream kind, size_t n, float *a, const float *b, const f
                 sum[j] = _mm256_add_ps(sum[j], _mm256_load_ps(b + i + 8 * j));
         }
         sum[0] = _mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3]));
-        limits_sink = (double)_mm256_cvtss_f32(sum[0]);
+        for (int j = 0; j < 8; j++) limits_sink = (double)sum[0][j];
         return;
     case STREAM_COPY:
         for (size_t i = 0; i < n; i += 8) _mm256_store_ps(a + i, _mm256_load_ps(b + i));
