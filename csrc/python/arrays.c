@@ -1,11 +1,13 @@
 /* From NumPy arrays to the library's pointers and sizes. */
-#include <math.h>
-#include <stdio.h> /* which NumPy needs and does not include */
-
 #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
 #define NPY_TARGET_VERSION NPY_1_22_API_VERSION
-#include <numpy/ndarraytypes.h>
+/* Before all other headers, as Python asks; then one that NumPy's needs and does not include. */
 #include <Python.h>
+
+#include <stdio.h>
+
+#include <math.h>
+#include <numpy/ndarraytypes.h>
 
 #include "../deepc.h"
 #include "arrays_api.h"
