@@ -9,7 +9,10 @@
 
 #include "activation.h"
 #include "dropout.h"
+#include "gemm_few.h"
+#include "gemm_pack.h"
 #include "gemm_tile.h"
+#include "gemv.h"
 #include "loss.h"
 #include "reduce.h"
 #include "softmax.h"
@@ -35,6 +38,9 @@
 #define KERNEL_ENTRY(result, name, arguments) .name = name,
 extern const kernel_table TABLE_SYMBOL;
 const kernel_table TABLE_SYMBOL = {.isa = TABLE_NAME,
+                                   .lanes = VL,
                                    .tile_rows = TILE_ROWS,
                                    .tile_cols = TILE_COLS,
+                                   .few_cols = MANY_VARIANTS ? FEW_COLS : 0,
+                                   .few_depth = SQUARE,
                                    KERNELS(KERNEL_ENTRY)};

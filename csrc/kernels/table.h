@@ -42,6 +42,10 @@ typedef struct update_step {
  * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
  *                    columns, k-major, the last filled with zeros.
  * pack_b_transposed  the same where element (p, j) is at b[j b_row + p].
+ * gemm_few           c (m x n) = a b, or c + a b, then the epilogue, for n <= few_cols and
+ *                    k >= few_depth. Element (i, p) of a is
+ *                    a[i a_row + p]; (p, j) of b is b[p b_row + j b_col]; (i, j) of c is c[i c_row + j c_col], one
+ *                    of whose steps is 1; where c_col is not, the epilogue is one of the transpose of c.
  * gemv               y (n) = x (k) w (k x n, rows w_row apart), or y + x w; then the epilogue.
  * gemv_transposed    y (n) = w (n x k, rows w_row apart) x (k), or y + w x; then the epilogue.
  * column_sum         y (cols) = the sum of the rows of x, or y + that; order as a product with ones.
@@ -65,6 +69,10 @@ typedef struct update_step {
       (size_t m, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, real *packed))         \
     K(void, pack_b, (size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed))            \
     K(void, pack_b_transposed, (size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed)) \
+    K(void, gemm_few,                                                                              \
+      (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, const real *b,                \
+       ptrdiff_t b_row, ptrdiff_t b_col, int accumulate, const epilogue *end, real *c,             \
+       ptrdiff_t c_row, ptrdiff_t c_col))                                                          \
     K(void, gemv,                                                                                  \
       (size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row, int accumulate,          \
        const epilogue *end, real *y))                                                              \
@@ -99,7 +107,9 @@ typedef struct update_step {
 
 typedef struct kernel_table {
     const char *isa;
+    int lanes;                /* of a vector */
     int tile_rows, tile_cols; /* the panels of pack_a and pack_b */
+    int few_cols, few_depth;  /* what gemm_few takes: at most, at least */
 #define KERNEL_POINTER(result, name, arguments) result(*name) arguments;
     KERNELS(KERNEL_POINTER)
 #undef KERNEL_POINTER

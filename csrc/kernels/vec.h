@@ -23,6 +23,8 @@
  *   v_across(a, half)             lane i becomes lane i ^ half; half: a constant power of 2 below VL
  *   v_permute(a, lanes)           lane i becomes the lane of a whose number lanes[i] holds, as bits
  *   v_transpose(rows)             VL vectors as a VL x VL matrix, transposed in place
+ *   v_columns(rows, column)       SQUARE vectors (a divisor of VL): lane r of column[q] is
+ *                                 element q of row r of a vec_rows
  *   v_words_above(p, x)           a vmask: whether the VL 32-bit words at p are above x
  * on `whole`, WHOLE_LANES lanes of 64-bit whole numbers, for random words,
  *   u_set u_add u_xor u_high      all lanes x; a + b; a ^ b; a >> 32
@@ -38,6 +40,20 @@
 /* For functions that take constants which must reach the loops they bound. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* VL rows to be read side by side: row r at four[r / 4] + step[r % 4]. So few numbers fit the general registers, and may
+ * name a row twice where there are fewer. */
+typedef struct vec_rows {
+    const real *four[4];
+    ptrdiff_t step[4];
+} vec_rows;
+ALWAYS_INLINE const real *vec_row(const vec_rows *rows, int r) {
+    return rows->four[r / 4] + rows->step[r % 4];
+}
+ALWAYS_INLINE void rows_forward(vec_rows *rows, ptrdiff_t by) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) rows->four[i] += by;
+}
+
 #if defined(DEEPC_ISA_AVX512)
 #include "isa/avx512.h"
 #elif defined(DEEPC_ISA_AVX2)
@@ -49,6 +65,22 @@
 #else
 #error "define DEEPC_ISA_<NAME>"
 #endif
+
+/* `rows` <= VL rows of x. Where there are fewer, the last four fill up the lanes, or the last one the last four: row r is
+ * in lane row_lane(rows, r). */
+ALWAYS_INLINE vec_rows rows_of(size_t rows, const real *x, ptrdiff_t x_row) {
+    const ptrdiff_t last = (ptrdiff_t)rows - 1, last_four = rows < 4 ? 0 : (ptrdiff_t)rows - 4;
+    vec_rows of;
+#pragma GCC unroll 4
+    for (ptrdiff_t i = 0; i < 4; i++) {
+        of.four[i] = x + (4 * i < last_four ? 4 * i : last_four) * x_row;
+        of.step[i] = (i < last ? i : last) * x_row;
+    }
+    return of;
+}
+ALWAYS_INLINE size_t row_lane(size_t rows, size_t r) {
+    return rows < 4 || r < rows / 4 * 4 ? r : r + 4 - rows % 4;
+}
 
 /* v_min and v_max let NaN pass from the second argument only; these clip x and keep its NaN. */
 ALWAYS_INLINE vec v_at_least(vec x, real low) { return v_max(v_set(low), x); }

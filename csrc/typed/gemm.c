@@ -45,6 +45,30 @@ static int multiply_vector(const kernel_table *kernel, const product *p) {
     return 0;
 }
 
+/* Whether gemm_few is the faster way to rows x n outputs: it computes `lanes` rows at a time, the tile as many columns. In
+ * multiply-adds of vectors. */
+static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k) {
+    const size_t lanes = (size_t)kernel->lanes;
+    if (n > (size_t)kernel->few_cols || k < (size_t)kernel->few_depth) return 0;
+    const size_t few = (rows + lanes - 1) / lanes * ((n + FEW_COLUMNS) * k + FEW_SETUP);
+    return few < rows * ((n + lanes - 1) / lanes) * k;
+}
+
+/* Products with few columns, whose lanes are the rows of a; where b is transposed also products with few rows, whose lanes
+ * are the rows of b, as the transpose of c. Returns 0 where neither is so. */
+static int multiply_few(const kernel_table *kernel, const product *p) {
+    const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
+    if (!p->transpose_a && few_pays(kernel, p->m, p->n, p->k))
+        kernel->gemm_few(p->m, p->n, p->k, p->a, lda, p->b, p->transpose_b ? 1 : ldb,
+                         p->transpose_b ? ldb : 1, p->accumulate, &p->end, p->c, ldc, 1);
+    else if (p->transpose_b && few_pays(kernel, p->n, p->m, p->k))
+        kernel->gemm_few(p->n, p->m, p->k, p->b, ldb, p->a, p->transpose_a ? lda : 1,
+                         p->transpose_a ? 1 : lda, p->accumulate, &p->end, p->c, 1, ldc);
+    else
+        return 0;
+    return 1;
+}
+
 /* Products whose operands are read where they are. */
 static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda;
@@ -93,14 +117,7 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
 
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
-    if (multiply_vector(kernel, p)) return DC_OK;
-    if (p->transpose_b && p->m <= GEMV_ROWS && !p->transpose_a) {
-        for (size_t i = 0; i < p->m; i++) {
-            const product row = part(p, i, 1, 0, p->n);
-            multiply_vector(kernel, &row);
-        }
-        return DC_OK;
-    }
+    if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
     const int worth_packing = p->m >= PACK_ROWS && p->ldb * sizeof(real) >= PACK_ROW_BYTES &&
                               p->n >= PACK_ROWS && p->k > 0;
     if ((p->transpose_b && p->k > 0) || worth_packing) return multiply_packed(kernel, p);

@@ -154,6 +154,35 @@ ALWAYS_INLINE void v_transpose(vec r[VL]) {
 }
 #endif
 
+/* Half a row a load: putting the halves of two rows into one register costs no shuffle. */
+enum { SQUARE = VL / 2 };
+#if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE vec row_pair(const real *low, const real *high) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    vec a[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) a[i] = row_pair(vec_row(rows, i), vec_row(rows, i + 4));
+    const vec low0 = _mm256_unpacklo_ps(a[0], a[1]), low1 = _mm256_unpacklo_ps(a[2], a[3]);
+    const vec high0 = _mm256_unpackhi_ps(a[0], a[1]), high1 = _mm256_unpackhi_ps(a[2], a[3]);
+    column[0] = _mm256_shuffle_ps(low0, low1, 0x44);
+    column[1] = _mm256_shuffle_ps(low0, low1, 0xee);
+    column[2] = _mm256_shuffle_ps(high0, high1, 0x44);
+    column[3] = _mm256_shuffle_ps(high0, high1, 0xee);
+}
+#else
+ALWAYS_INLINE vec row_pair(const real *low, const real *high) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(low)), _mm_loadu_pd(high), 1);
+}
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    const vec a = row_pair(vec_row(rows, 0), vec_row(rows, 2)),
+              b = row_pair(vec_row(rows, 1), vec_row(rows, 3));
+    column[0] = _mm256_unpacklo_pd(a, b);
+    column[1] = _mm256_unpackhi_pd(a, b);
+}
+#endif
+
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));

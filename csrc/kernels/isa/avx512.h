@@ -174,6 +174,65 @@ ALWAYS_INLINE void v_transpose(vec r[VL]) {
 }
 #endif
 
+/* Half a row a load: putting the halves of two rows into one register costs no shuffle, and the registers of a whole
+ * square would leave none for what the columns are for. */
+enum { SQUARE = VL / 2 };
+#if DEEPC_REAL_BITS == 32
+#define HALF_ROW(p) _mm256_loadu_ps(p)
+#define FROM_HALVES(low, high) _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1)
+#else
+#define HALF_ROW(p) _mm256_loadu_pd(p)
+#define FROM_HALVES(low, high) _mm512_insertf64x4(_mm512_castpd256_pd512(low), high, 1)
+#endif
+ALWAYS_INLINE vec row_pair(const real *low, const real *high) {
+    return FROM_HALVES(HALF_ROW(low), HALF_ROW(high));
+}
+#undef HALF_ROW
+#undef FROM_HALVES
+#if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    vec t[8];
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        vec a[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            a[i] = row_pair(vec_row(rows, 8 * h + i), vec_row(rows, 8 * h + i + 4));
+        const __m512d low0 = _mm512_castps_pd(_mm512_unpacklo_ps(a[0], a[1]));
+        const __m512d low1 = _mm512_castps_pd(_mm512_unpacklo_ps(a[2], a[3]));
+        const __m512d high0 = _mm512_castps_pd(_mm512_unpackhi_ps(a[0], a[1]));
+        const __m512d high1 = _mm512_castps_pd(_mm512_unpackhi_ps(a[2], a[3]));
+        t[4 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(low0, low1));
+        t[4 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low0, low1));
+        t[4 * h + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high0, high1));
+        t[4 * h + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high0, high1));
+    }
+    /* Now t[4 h + q] holds 4 rows in each 128-bit lane: columns q, 4 + q, q, 4 + q. */
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; q++) {
+        column[q] = _mm512_shuffle_f32x4(t[q], t[4 + q], 0x88);
+        column[4 + q] = _mm512_shuffle_f32x4(t[q], t[4 + q], 0xdd);
+    }
+}
+#else
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    vec t[4];
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        const vec a = row_pair(vec_row(rows, 4 * h), vec_row(rows, 4 * h + 2));
+        const vec b = row_pair(vec_row(rows, 4 * h + 1), vec_row(rows, 4 * h + 3));
+        t[2 * h] = _mm512_unpacklo_pd(a, b);
+        t[2 * h + 1] = _mm512_unpackhi_pd(a, b);
+    }
+    /* Now t[2 h + q] holds 2 rows in each 128-bit lane: columns q, 2 + q, q, 2 + q. */
+#pragma GCC unroll 2
+    for (int q = 0; q < 2; q++) {
+        column[q] = _mm512_shuffle_f64x2(t[q], t[2 + q], 0x88);
+        column[2 + q] = _mm512_shuffle_f64x2(t[q], t[2 + q], 0xdd);
+    }
+}
+#endif
+
 ALWAYS_INLINE vec v_scale(vec a, vec n) { return M512(scalef)(a, n); }
 
 typedef __m512i whole;

@@ -133,6 +133,13 @@ ALWAYS_INLINE void v_transpose(vec r[VL]) {
 }
 #endif
 
+enum { SQUARE = VL };
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+#pragma GCC unroll 4
+    for (int r = 0; r < VL; r++) column[r] = v_load(vec_row(rows, r));
+    v_transpose(column);
+}
+
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));

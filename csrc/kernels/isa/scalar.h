@@ -92,6 +92,10 @@ ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
     return a;
 }
 ALWAYS_INLINE void v_transpose(vec r[VL]) { (void)r; }
+enum { SQUARE = VL };
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    column[0] = *(vec_row(rows, 0));
+}
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {
