@@ -6,9 +6,11 @@
 #ifndef DEEPC_GEMM_FEW_H
 #define DEEPC_GEMM_FEW_H
 
-#include "gemm_tile.h"
+#include "gemm_pack.h"
 
 enum { FEW_COLS = 10 };
+/* With fewer lanes the tile uses them as well. */
+enum { FEW_PAYS = VL >= 8 };
 
 /* Up to VL rows of a; total[j]: column j, the outputs so far where they have started. */
 typedef struct few_operands {
@@ -67,12 +69,15 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
         vec acc[FEW_COLS];
 #pragma GCC unroll 10
         for (int j = 0; j < n; j++) acc[j] = v_zero();
-        for (; block >= SQUARE; block -= SQUARE) few_steps(n, t, 0, &a, &b, acc);
-        if (block > 0) { /* the last columns once more, without the steps that are done */
-            const ptrdiff_t skip = SQUARE - (ptrdiff_t)block;
-            rows_forward(&a, -skip);
-            few_forward(n, &b, -skip * t->b_row);
-            few_steps(n, t, (size_t)skip, &a, &b, acc);
+        while (block > 0) {
+            /* Where less than a square is left, the last one again without the steps that are done. */
+            const size_t skip = block < SQUARE ? SQUARE - block : 0;
+            if (skip) {
+                rows_forward(&a, -(ptrdiff_t)skip);
+                few_forward(n, &b, -(ptrdiff_t)skip * t->b_row);
+            }
+            few_steps(n, t, skip, &a, &b, acc);
+            block -= SQUARE - skip;
         }
 #pragma GCC unroll 10
         for (int j = 0; j < n; j++) t->total[j] = started ? v_add(t->total[j], acc[j]) : acc[j];
@@ -80,13 +85,11 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
     } while (left > 0);
 }
 
-/* One function for each even number of columns; an odd one computes its last column twice. */
+/* Few functions: for other numbers of columns the last ones are the same. */
 #define FEW(n)                                                                                     \
     static void few_##n(few_operands *t) { few_body(n, t); }
 FEW(2)
 FEW(4)
-FEW(6)
-FEW(8)
 FEW(10)
 #undef FEW
 
@@ -112,25 +115,22 @@ static void few_order(size_t rows, size_t n, vec *total) {
     }
 }
 
-/* Rows of c, plus the bias, from the columns in `total`. */
+/* Rows of c, plus the bias, from the columns in `total`: element by element, or through a transposition where that is
+ * quicker. */
 static void few_store(size_t rows, size_t n, const vec *total, const real *bias, real *c,
                       ptrdiff_t c_row) {
+    real column[VL * VL], row[VL * VL];
     for (size_t j = 0; j < n; j += VL) {
-        const size_t lanes = n - j;
-        real square[VL * VL];
-        for (size_t v = 0; v < VL; v++)
-            v_store(square + v * VL, v < lanes ? total[j + v] : v_zero());
-        vec_rows from = rows_of(VL, square, VL);
-        const vec add = bias ? v_load_part(bias + j, lanes) : v_zero();
-        for (size_t h = 0; h < rows; h += SQUARE) {
-            vec out[SQUARE];
-            v_columns(&from, out);
-            rows_forward(&from, SQUARE);
-#pragma GCC unroll 8
-            for (size_t q = 0; q < SQUARE; q++)
-                if (h + q < rows)
-                    v_store_part(c + (ptrdiff_t)(h + q) * c_row + (ptrdiff_t)j,
-                                 bias ? v_add(out[q], add) : out[q], lanes);
+        const size_t lanes = n - j < VL ? n - j : VL;
+        for (size_t v = 0; v < lanes; v++)
+            v_store(column + v * VL, bias ? v_add(total[j + v], v_set(bias[j + v])) : total[j + v]);
+        if (n > 4) pack_square(column, VL, VL, row);
+        for (size_t r = 0; r < rows; r++) {
+            real *to = c + (ptrdiff_t)r * c_row + (ptrdiff_t)j;
+            if (n > 4)
+                v_store_part(to, v_load(row + r * VL), lanes);
+            else
+                for (size_t v = 0; v < lanes; v++) to[v] = column[v * VL + r];
         }
     }
 }
@@ -156,7 +156,8 @@ static void few_finish(size_t i, size_t rows, size_t n, vec *total, const epilog
 static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, const real *b,
                      ptrdiff_t b_row, ptrdiff_t b_col, int accumulate, const epilogue *end, real *c,
                      ptrdiff_t c_row, ptrdiff_t c_col) {
-    static void (*const few[])(few_operands *t) = {few_2, few_4, few_6, few_8, few_10};
+    if (!FEW_PAYS) return;
+    void (*const few)(few_operands *t) = n <= 2 ? few_2 : n <= 4 ? few_4 : few_10;
     few_operands t =
         {.n = n, .k = k, .b = b, .b_row = b_row, .b_col = b_col, .started = accumulate};
     for (size_t i = 0; i < m; i += VL) {
@@ -165,7 +166,7 @@ static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_ro
         t.a = a + (ptrdiff_t)i * a_row;
         t.a_row = a_row;
         if (accumulate) few_start(t.rows, n, group, c_row, c_col, t.total);
-        few[(n - 1) / 2](&t);
+        few(&t);
         few_finish(i, t.rows, n, t.total, end, group, c_row, c_col);
     }
 }

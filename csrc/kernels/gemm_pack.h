@@ -21,11 +21,12 @@ static __attribute__((noinline)) void pack_square(const real *x, ptrdiff_t x_row
 static __attribute__((noinline)) void pack_part(size_t rows, size_t cols, const real *x,
                                                 ptrdiff_t x_row, size_t width, size_t room,
                                                 real *packed) {
-    vec column[VL];
+    real square[VL * VL], columns[VL * VL];
     for (size_t r = 0; r < VL; r++)
-        column[r] = r < rows ? v_load_part(x + (ptrdiff_t)r * x_row, cols) : v_zero();
-    v_transpose(column);
-    for (size_t q = 0; q < cols; q++) v_store_part(packed + q * width, column[q], room - q * width);
+        v_store(square + r * VL, r < rows ? v_load_part(x + (ptrdiff_t)r * x_row, cols) : v_zero());
+    pack_square(square, VL, VL, columns);
+    for (size_t q = 0; q < cols; q++)
+        v_store_part(packed + q * width, v_load(columns + q * VL), room - q * width);
 }
 
 /* `depth` vectors of `width` lanes, k-major: packed[p width + i] = x[i x_row + p] for i < used, else 0; x has

@@ -119,14 +119,15 @@ static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_r
 }
 
 /* Goes on with the chains of VL outputs, the products of VL rows of w with x, for `cols` <= VL steps:
- * the square of w is transposed in registers, and its columns are what the chains take. */
+ * the square of w is transposed in registers, and its columns are what the chains take.
+ * Rows that are not there are the last one again. */
 ALWAYS_INLINE vec transposed_step(vec acc, const int full, size_t rows, size_t cols, const real *x,
                                   const real *w, ptrdiff_t w_row) {
     vec column[VL];
 #pragma GCC unroll 16
     for (size_t r = 0; r < VL; r++) {
-        const real *row = w + (ptrdiff_t)r * w_row;
-        column[r] = full ? v_load(row) : r < rows ? v_load_part(row, cols) : v_zero();
+        const real *row = w + (ptrdiff_t)(full || r < rows ? r : rows - 1) * w_row;
+        column[r] = full ? v_load(row) : v_load_part(row, cols);
     }
     v_transpose(column);
 #pragma GCC unroll 16

@@ -50,7 +50,8 @@ static int multiply_vector(const kernel_table *kernel, const product *p) {
 static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k) {
     const size_t lanes = (size_t)kernel->lanes;
     if (n > (size_t)kernel->few_cols || k < (size_t)kernel->few_depth) return 0;
-    const size_t few = (rows + lanes - 1) / lanes * ((n + FEW_COLUMNS) * k + FEW_SETUP);
+    const size_t width = n <= 2 ? 2 : n <= 4 ? 4 : (size_t)kernel->few_cols;
+    const size_t few = (rows + lanes - 1) / lanes * ((width + FEW_COLUMNS) * k + FEW_SETUP);
     return few < rows * ((n + lanes - 1) / lanes) * k;
 }
 
