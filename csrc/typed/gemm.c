@@ -79,9 +79,9 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
 
 /* Products whose operands are copied into panels in the order in which the tile reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
-    const size_t rows = smaller(GEMM_ROWS / (size_t)kernel->tile_rows * (size_t)kernel->tile_rows,
-                                round_up(p->m, (size_t)kernel->tile_rows));
-    const size_t cols = smaller(GEMM_COLS, round_up(p->n, (size_t)kernel->tile_cols));
+    const size_t high = (size_t)kernel->tile_rows, wide = (size_t)kernel->tile_cols;
+    const size_t rows = smaller(GEMM_ROWS / high * high, round_up(p->m, high));
+    const size_t cols = smaller(GEMM_COLS / wide * wide, round_up(p->n, wide));
     const size_t depth = smaller(p->k, K_BLOCK);
     /* One line more than needed keeps the panels of a and b from the same sets of the cache. */
     real *packed_b = dc_thread_scratch((rows * depth + cols * depth) * sizeof(real) + 64);

@@ -17,6 +17,7 @@
 #include "check.h"
 #include "deepc.h"
 #include "kernels/real.h"
+#include "promise.h"
 
 #define COUNT(array) (sizeof array / sizeof *array)
 
@@ -86,6 +87,6 @@ static inline int use_isa(size_t i) {
 }
 
 /* Whether the one in force promises the same bits as the others. */
-static inline int isa_is_exact(void) { return strcmp(dc_isa(), "portable") != 0; }
+static inline int isa_is_exact(void) { return promises_bits(dc_isa()); }
 
 #endif

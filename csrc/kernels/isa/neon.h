@@ -28,16 +28,38 @@ enum { VL = 2 };
 
 ALWAYS_INLINE vec v_load(const real *p) { return NEON(ld1)(p); }
 ALWAYS_INLINE void v_store(real *p, vec a) { NEON(st1)(p, a); }
+/* Branches that a loop always takes the same way cost it next to nothing. A detour through memory, or
+ * a call, which may overwrite the accumulators, would cost it more than the arithmetic. */
+#if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE vec v_load_part(const real *p, size_t n) {
-    real lanes[VL] = {0};
-    for (size_t i = 0; i < (n < VL ? n : VL); i++) lanes[i] = p[i];
-    return v_load(lanes);
+    const float32x2_t none = vdup_n_f32(0);
+    if (n >= VL) return v_load(p);
+    if (n == 3) return vcombine_f32(vld1_f32(p), vld1_lane_f32(p + 2, none, 0));
+    if (n == 2) return vcombine_f32(vld1_f32(p), none);
+    return vcombine_f32(n ? vld1_lane_f32(p, none, 0) : none, none);
 }
 ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) {
-    real lanes[VL];
-    v_store(lanes, a);
-    for (size_t i = 0; i < (n < VL ? n : VL); i++) p[i] = lanes[i];
+    if (n >= VL) {
+        v_store(p, a);
+        return;
+    }
+    if (n >= 2) vst1_f32(p, vget_low_f32(a));
+    if (n == 1) vst1q_lane_f32(p, a, 0);
+    if (n == 3) vst1q_lane_f32(p + 2, a, 2);
 }
+#else
+ALWAYS_INLINE vec v_load_part(const real *p, size_t n) {
+    const float64x1_t none = vdup_n_f64(0);
+    if (n >= VL) return v_load(p);
+    return vcombine_f64(n ? vld1_f64(p) : none, none);
+}
+ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) {
+    if (n >= VL)
+        v_store(p, a);
+    else if (n)
+        vst1q_lane_f64(p, a, 0);
+}
+#endif
 #if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE vec v_set(real x) { return vdupq_n_f32(x); }
 #else
