@@ -56,7 +56,8 @@ ALWAYS_INLINE void gemv_strip(const int vecs, const int blocks, const tile_opera
     }
 }
 
-/* The strips in use: 8 chains or a little more, enough for the latency of every core. */
+/* The strips in use: 8 chains or a little more, enough for the latency of every core. From 5 to 7 vectors are a strip
+ * of 4 and another one. */
 #define STRIP(vecs, blocks)                                                                        \
     static void strip_##vecs##x##blocks(const tile_operands *t) { gemv_strip(vecs, blocks, t); }
 STRIP(1, 1)
@@ -71,40 +72,34 @@ STRIP(3, 1)
 STRIP(3, 2)
 STRIP(4, 1)
 STRIP(4, 2)
-STRIP(5, 1)
-STRIP(6, 1)
-STRIP(7, 1)
 STRIP(8, 1)
 #undef STRIP
 
 static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row, int accumulate,
                  const epilogue *end, real *y) {
-    /* Indexed by vectors - 1 and blocks - 1. */
+    /* Indexed by vectors - 1 (4 for 8 of them) and blocks - 1. */
 #define STRIP(vecs, blocks) (MANY_VARIANTS ? strip_##vecs##x##blocks : NULL)
-    static void (*const strips[8][4])(const tile_operands *t) = {
+    static void (*const strips[5][4])(const tile_operands *t) = {
         {strip_1x1, STRIP(1, 2), STRIP(1, 3), STRIP(1, 4)},
         {STRIP(2, 1), STRIP(2, 2), STRIP(2, 3), STRIP(2, 4)},
         {STRIP(3, 1), STRIP(3, 2)},
         {STRIP(4, 1), STRIP(4, 2)},
-        {STRIP(5, 1)},
-        {STRIP(6, 1)},
-        {STRIP(7, 1)},
         {strip_8x1},
     };
 #undef STRIP
-    static const size_t side_by_side[8] = {MANY_VARIANTS ? 4 : 1, 4, 2, 2, 1, 1, 1, 1};
+    static const size_t side_by_side[5] = {MANY_VARIANTS ? 4 : 1, 4, 2, 2, 1};
     size_t vecs;
     for (size_t j = 0; j < n; j += vecs * VL) {
-        vecs = (n - j + VL - 1) / VL;
-        if (!MANY_VARIANTS && vecs < 8) vecs = 1;
+        const size_t left = (n - j + VL - 1) / VL;
+        vecs = left >= 8 ? 8 : !MANY_VARIANTS ? 1 : left > 4 ? 4 : left;
+        const size_t kind = vecs == 8 ? 4 : vecs - 1;
         tile_operands t = {.b_row = w_row,
-                           .last = vecs > 8 ? VL : n - j - (vecs - 1) * VL,
+                           .last = vecs < left ? VL : n - j - (vecs - 1) * VL,
                            .c = y + j};
-        if (vecs > 8) vecs = 8;
         size_t p = 0;
         do {
             size_t blocks = (k - p + K_BLOCK - 1) / K_BLOCK;
-            if (blocks > side_by_side[vecs - 1]) blocks = side_by_side[vecs - 1];
+            if (blocks > side_by_side[kind]) blocks = side_by_side[kind];
             if (blocks == 0) blocks = 1; /* k = 0: an empty chain */
             t.k = k - p < blocks * K_BLOCK ? k - p : blocks * K_BLOCK;
             t.a = x + p;
@@ -112,7 +107,7 @@ static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_r
             t.accumulate = accumulate || p > 0;
             p += t.k;
             t.bias = p == k && end && end->bias ? end->bias + j : NULL;
-            strips[vecs - 1][blocks - 1](&t);
+            strips[kind][blocks - 1](&t);
         } while (p < k);
     }
     if (end && end->activation) finish_row(end, 0, 0, n, y);

@@ -100,47 +100,62 @@ ALWAYS_INLINE void update_at(const update_rule rule, const update_numbers *c, ve
     }
 }
 
-/* Where the gradient comes from. */
-typedef enum gradient_kind {
-    WRITTEN, /* g[j]: one row of cols elements */
-    OUTER, /* x[i] g[j] */
-    OUTER_NARROW /* the same for short rows, out of a narrow_rows */
-} gradient_kind;
+/* A rows x cols parameter whose gradient is x[i] g[j], cut into runs of `height` rows: element j of a run has the
+ * gradient factors[row[j]] g[j], where factors is a vector of x. Long rows are runs by themselves.
+ *
+ * Short rows that end in a part of a vector are not: the next row's load would have to wait until the store of that
+ * part is done. But VL rows of n elements are n whole vectors. For such a run g is written VL times in a row, and `row`
+ * holds the bits of integers. */
+typedef struct outer_product {
+    size_t rows, cols, height;
+    const real *x, *g;
+    const real *row;
+    size_t row_step; /* from one vector of row to the next: VL, or 0 where there is one */
+} outer_product;
 
-/* Short rows that end in a part of a vector are not updated one by one: the next row's load would
- * have to wait until the store of that part is done. As VL rows of n elements are n whole vectors,
- * these are updated, and the gradient of each is made of a vector of x, permuted, and of a vector of
- * g written VL times in a row. */
+/* Rows of up to this many elements are short. */
 enum { NARROW = 64 };
 typedef struct narrow_rows {
-    real row[VL * NARROW + VL]; /* the bits of an integer: which of the VL rows an element is in */
+    real row[VL * NARROW + VL];
     real g[VL * NARROW + VL];
 } narrow_rows;
 
-static void spread_narrow(size_t rows, size_t cols, const real *g, narrow_rows *out) {
-    for (size_t r = 0; r < VL && r < rows; r++) {
+static void spread_narrow(outer_product *outer, narrow_rows *to) {
+    const size_t cols = outer->cols;
+    for (size_t r = 0; r < VL && r < outer->rows; r++) {
         const real_bits bits = r;
         real number;
         __builtin_memcpy(&number, &bits, sizeof number);
         /* Whole vectors: what stands beyond the row is overwritten by the next one. */
         for (size_t j = 0; j < cols; j += VL) {
-            v_store(out->row + r * cols + j, v_set(number));
-            v_store(out->g + r * cols + j, v_load_part(g + j, cols - j));
+            v_store(to->row + r * cols + j, v_set(number));
+            v_store(to->g + r * cols + j, v_load_part(outer->g + j, cols - j));
         }
     }
+    outer->height = VL;
+    outer->row = to->row;
+    outer->row_step = VL;
+    outer->g = to->g;
 }
 
-ALWAYS_INLINE void update_narrow_rows(const update_rule rule, const update_step *step, size_t rows,
-                                      size_t cols, const real *x, const narrow_rows *narrow,
-                                      real *p, real *first, real *second) {
+ALWAYS_INLINE void update_outer_by(const update_rule rule, const update_step *step,
+                                   const outer_product *outer, real *p, real *first, real *second) {
     const update_numbers c = spread(step);
-    for (size_t i = 0; i < rows; i += VL) {
-        const vec factors = v_load_part(x + i, rows - i);
-        const size_t n = (rows - i < VL ? rows - i : VL) * cols;
-        for (size_t j = 0; j < n; j += VL) {
-            const vec gradient =
-                v_fma(v_permute(factors, narrow->row + j), v_load(narrow->g + j), v_zero());
-            update_at(rule, &c, gradient, n - j < VL ? n - j : 0, p + j,
+    const size_t height = outer->height, row_step = outer->row_step;
+    for (size_t i = 0; i < outer->rows; i += height) {
+        const size_t left = outer->rows - i;
+        const vec factors = height == 1 ? v_set(outer->x[i]) : v_load_part(outer->x + i, left);
+        const size_t n = (left < height ? left : height) * outer->cols;
+        const real *row = outer->row;
+        size_t j = 0;
+        for (; j + VL <= n; j += VL, row += row_step) {
+            const vec gradient = v_fma(v_permute(factors, row), v_load(outer->g + j), v_zero());
+            update_at(rule, &c, gradient, 0, p + j, keeps_first(rule) ? first + j : NULL,
+                      keeps_second(rule) ? second + j : NULL);
+        }
+        if (j < n) {
+            const vec last = v_load_part(outer->g + j, n - j);
+            update_at(rule, &c, v_fma(v_permute(factors, row), last, v_zero()), n - j, p + j,
                       keeps_first(rule) ? first + j : NULL, keeps_second(rule) ? second + j : NULL);
         }
         p += n;
@@ -149,90 +164,69 @@ ALWAYS_INLINE void update_narrow_rows(const update_rule rule, const update_step 
     }
 }
 
-/* All rows; with WRITTEN there is one. */
-ALWAYS_INLINE void update_rows(const update_rule rule, const gradient_kind kind,
-                               const update_step *step, size_t rows, size_t cols, const real *x,
-                               const real *g, real *p, real *first, real *second) {
-    const update_numbers c = spread(step);
-    for (size_t i = 0; i < rows; i++) {
-        const vec factor = kind == OUTER ? v_set(x[i]) : v_zero();
-        size_t j = 0;
-#pragma GCC unroll 2
-        for (; j + VL <= cols; j += VL)
-            update_at(rule, &c,
-                      kind == OUTER ? v_fma(factor, v_load(g + j), v_zero()) : v_load(g + j), 0,
-                      p + j, keeps_first(rule) ? first + j : NULL,
-                      keeps_second(rule) ? second + j : NULL);
-        if (j < cols) {
-            const vec last = v_load_part(g + j, cols - j);
-            update_at(rule, &c, kind == OUTER ? v_fma(factor, last, v_zero()) : last, cols - j,
-                      p + j, keeps_first(rule) ? first + j : NULL,
-                      keeps_second(rule) ? second + j : NULL);
-        }
-        p += cols;
-        if (keeps_first(rule)) first += cols;
-        if (keeps_second(rule)) second += cols;
+/* A run of n elements with gradient g, or where that is NULL the outer product. */
+ALWAYS_INLINE void update_by(const update_rule rule, const update_step *step, size_t n,
+                             const real *g, const outer_product *outer, real *p, real *first,
+                             real *second) {
+    if (!g) {
+        update_outer_by(rule, step, outer, p, first, second);
+        return;
     }
+    const update_numbers c = spread(step);
+    size_t j = 0;
+#pragma GCC unroll 2
+    for (; j + VL <= n; j += VL)
+        update_at(rule, &c, v_load(g + j), 0, p + j, keeps_first(rule) ? first + j : NULL,
+                  keeps_second(rule) ? second + j : NULL);
+    if (j < n)
+        update_at(rule, &c, v_load_part(g + j, n - j), n - j, p + j,
+                  keeps_first(rule) ? first + j : NULL, keeps_second(rule) ? second + j : NULL);
 }
 
-ALWAYS_INLINE void update_by(const update_rule rule, const gradient_kind kind,
-                             const update_step *step, size_t rows, size_t cols, const real *x,
-                             const real *g, const narrow_rows *narrow, real *p, real *u, real *s) {
-    if (kind == OUTER_NARROW)
-        update_narrow_rows(rule, step, rows, cols, x, narrow, p, u, s);
-    else
-        update_rows(rule, kind, step, rows, cols, x, g, p, u, s);
-}
-
-ALWAYS_INLINE void update_any(const gradient_kind kind, const update_step *step, size_t rows,
-                              size_t cols, const real *x, const real *g, const narrow_rows *narrow,
-                              real *p, real *u, real *s) {
+ALWAYS_INLINE void update_any(const update_step *step, size_t n, const real *g,
+                              const outer_product *outer, real *p, real *u, real *s) {
+#define UPDATE_BY(rule) update_by(rule, step, n, g, outer, p, u, s)
     switch (step->rule) {
-    case DC_GRADIENT_DESCENT:
-        update_by(RULE_GRADIENT_DESCENT, kind, step, rows, cols, x, g, narrow, p, u, s);
-        break;
-    case DC_MOMENTUM:
-        update_by(RULE_MOMENTUM, kind, step, rows, cols, x, g, narrow, p, u, s);
-        break;
+    case DC_GRADIENT_DESCENT: UPDATE_BY(RULE_GRADIENT_DESCENT); break;
+    case DC_MOMENTUM: UPDATE_BY(RULE_MOMENTUM); break;
     case DC_SGD:
         if (!u || step->momentum == 0)
-            update_by(RULE_SGD_PLAIN, kind, step, rows, cols, x, g, narrow, p, u, s);
+            UPDATE_BY(RULE_SGD_PLAIN);
         else if (step->nesterov)
-            update_by(RULE_SGD_NESTEROV, kind, step, rows, cols, x, g, narrow, p, u, s);
+            UPDATE_BY(RULE_SGD_NESTEROV);
         else
-            update_by(RULE_SGD, kind, step, rows, cols, x, g, narrow, p, u, s);
+            UPDATE_BY(RULE_SGD);
         break;
-    case DC_RMSPROP: update_by(RULE_RMSPROP, kind, step, rows, cols, x, g, narrow, p, u, s); break;
-    case DC_ADAM: update_by(RULE_ADAM, kind, step, rows, cols, x, g, narrow, p, u, s); break;
-    case DC_ADAMW: update_by(RULE_ADAMW, kind, step, rows, cols, x, g, narrow, p, u, s); break;
-    default: update_by(RULE_ADAGRAD, kind, step, rows, cols, x, g, narrow, p, u, s); break;
+    case DC_RMSPROP: UPDATE_BY(RULE_RMSPROP); break;
+    case DC_ADAM: UPDATE_BY(RULE_ADAM); break;
+    case DC_ADAMW: UPDATE_BY(RULE_ADAMW); break;
+    default: UPDATE_BY(RULE_ADAGRAD); break;
     }
+#undef UPDATE_BY
 }
 
 /* One step over n elements: parameter p, gradient g, state (NULL where the rule keeps none). */
 static void update(const update_step *step, size_t n, const real *g, real *p, real *first,
                    real *second) {
-    update_any(WRITTEN, step, 1, n, NULL, g, NULL, p, first, second);
+    if (n > 0) update_any(step, n, g, NULL, p, first, second);
 }
 
 /* One step over a rows x cols parameter with gradient x[i] g[j], which is never written to
  * memory. */
 static void update_outer(const update_step *step, size_t rows, size_t cols, const real *x,
                          const real *g, real *p, real *first, real *second) {
-    if (cols == 1) { /* x g = g x: a column is updated like a row */
-        const real *column = x;
-        x = g;
-        g = column;
-        cols = rows;
-        rows = 1;
-    }
-    if (cols % VL == 0 || cols > NARROW || rows == 1) {
-        update_any(OUTER, step, rows, cols, x, g, NULL, p, first, second);
-        return;
-    }
+    /* x g = g x: a column is updated like a row. */
+    const real zeros[VL] = {0};
+    outer_product outer = {.rows = cols == 1 ? 1 : rows,
+                           .cols = cols == 1 ? rows : cols,
+                           .height = 1,
+                           .x = cols == 1 ? g : x,
+                           .g = cols == 1 ? x : g,
+                           .row = zeros};
     narrow_rows narrow __attribute__((aligned(64)));
-    spread_narrow(rows, cols, g, &narrow);
-    update_any(OUTER_NARROW, step, rows, cols, x, NULL, &narrow, p, first, second);
+    if (outer.cols <= NARROW && outer.cols % VL != 0 && outer.rows > 1)
+        spread_narrow(&outer, &narrow);
+    update_any(step, 0, NULL, &outer, p, first, second);
 }
 
 #endif
