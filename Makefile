@@ -1,15 +1,16 @@
 # deepc, from a clean checkout. Needs a C compiler and Python 3.11 or newer with venv; all else (CMake, Ninja,
 # pytest, ...) is installed from PyPI into .venv. Nothing is written outside this folder but pip's cache.
 #
-#   make demo       train the book's networks and draw what they learned, into demo-output/
-#   make test       the C tests, then the Python tests
-#   make sanitize   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make accuracy   exp, log, tanh and sigmoid over every float32 (minutes)
-#   make bench      the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
-#   make compare    deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
-#   make lint       style and types;  make format  mends the style
-#   make wheel      wheel and sdist, into dist/
-#   make clean      removes what was built;  make distclean  the environments too
+#   make demo         train the book's networks and draw what they learned, into demo-output/
+#   make test         the C tests, then the Python tests
+#   make test-aarch64 the C tests on AArch64 (NEON), cross-compiled and under qemu
+#   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make accuracy     exp, log, tanh and sigmoid over every float32 (minutes)
+#   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
+#   make compare      deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
+#   make lint         style and types;  make format  mends the style
+#   make wheel        wheel and sdist, into dist/
+#   make clean        removes what was built;  make distclean  the environments too
 
 PYTHON ?= python3
 BENCH_ARGS ?=
@@ -25,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] tests/c/*.[ch] bench/*.[ch] examples/*.[ch])
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-c test-python sanitize accuracy bench compare lint format wheel clean distclean help
+.PHONY: demo test test-c test-python test-aarch64 sanitize accuracy bench compare lint format wheel clean distclean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -75,6 +76,9 @@ build/sanitize/build.ninja: $(VENV)/.requirements
 test-c: build/c/build.ninja
 	cmake --build build/c
 	ctest --test-dir build/c --output-on-failure
+
+test-aarch64: $(VENV)/.requirements
+	scripts/test_aarch64
 
 sanitize: build/sanitize/build.ninja
 	cmake --build build/sanitize

@@ -58,8 +58,11 @@ if(DEEPC_TARGET_X86_64)
     set(DEEPC_FLAGS_AVX2 ${fast} -mavx2 -mfma)
     set(DEEPC_FLAGS_AVX512 ${fast} ${wide} -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma)
 elseif(DEEPC_TARGET_AARCH64)
+    # Two copies of the kernels are small enough; and under -Os compilers for AArch64 call memcpy and memset, which
+    # a kernel may not.
     list(APPEND DEEPC_ISAS NEON)
     set(DEEPC_FLAGS_NEON ${fast})
+    set(DEEPC_FLAGS_PORTABLE ${fast})
 endif()
 list(JOIN DEEPC_ISAS ", " isas)
 message(STATUS "deepc kernels: ${isas}")

@@ -1,0 +1,386 @@
+/* The digest of every public function that computes: what it chooses among kernels, blocks and
+ * threads. Each runs with one thread and with two. digest_calls_f64.c is the same for double. */
+#include "digest_inputs.h"
+
+/* Work that is split: more than SPLIT_ELEMENTS and SPLIT_UPDATE_ELEMENTS of tuning.h, and no
+ * multiple of a task. */
+enum { LARGE = (1 << 17) + 12345, LARGE_UPDATE = (1 << 18) + 12345 };
+
+/* A stream of random numbers, with bits in both halves. */
+#define KEY ((uint64_t)0x0123456789abcdefu)
+#define COUNTER ((uint64_t)0xfedcba9876543210u)
+
+static uint64_t with_threads(void (*run)(uint64_t *digest)) {
+    uint64_t digest = DIGEST_START;
+    const int before = dc_num_threads();
+    for (int threads = 1; threads <= 2; threads++) {
+        dc_set_num_threads(threads);
+        start_workload();
+        run(&digest);
+    }
+    dc_set_num_threads(before);
+    return digest;
+}
+
+/* A call that fails has a digest of its own. */
+static void add_status(uint64_t *digest, int status) {
+    *digest = digest_word(*digest, (uint64_t)status, 1);
+}
+
+/* ---- Matrix multiply ------------------------------------------------------------------------- */
+
+static void matmul_case(uint64_t *digest, unsigned turn, size_t m, size_t n, size_t k,
+                        size_t more_columns) {
+    start_case();
+    const int transpose_a = turn & 1, transpose_b = turn >> 1 & 1;
+    const size_t lda = (transpose_a ? m : k) + 1, ldc = n + 2;
+    const size_t ldb = (transpose_b ? k : n) + more_columns;
+    const real *a = numbers(turn % 7 ? ORDINARY : TINY, (transpose_a ? k : m) * lda);
+    const real *b = numbers(turn % 5 ? ORDINARY : WIDE, (transpose_b ? n : k) * ldb);
+    const real *bias = turn % 3 ? numbers(ORDINARY, n) : NULL;
+    real *c = numbers(ORDINARY, m * ldc);
+    add_status(digest, TYPED(dc_matmul)(transpose_a, transpose_b, m, n, k, a, lda, b, ldb,
+                                        turn / 4 % 2 == 0, bias, (int)(turn / 4 % 4), c, ldc));
+    add_reals(digest, m * ldc, c);
+}
+
+static void run_matmul(uint64_t *digest) {
+    static const size_t ms[] = {1, 2, 3, 7, 14, 29}, ns[] = {1, 2, 10, 17, 33, 70},
+                        ks[] = {0, 1, 5, 33, 256, 300};
+    /* Several blocks of each side, enough work for two threads; the first one is packed whatever the
+     * orientation, because the rows of b are more than a page apart. */
+    static const size_t large[][3] = {{230, 210, 270}, {40, 1100, 30}, {3, 1100, 300},
+                                      {1, 1500, 800},  {1500, 1, 800}, {1500, 9, 80}};
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(ms); i++)
+        for (size_t j = 0; j < COUNT(ns); j++)
+            for (size_t p = 0; p < COUNT(ks); p++)
+                for (int orientation = 0; orientation < 4; orientation++)
+                    matmul_case(digest, turn++, ms[i], ns[j], ks[p], 1);
+    for (size_t i = 0; i < COUNT(large); i++)
+        for (int orientation = 0; orientation < 4; orientation++)
+            matmul_case(digest, turn++, large[i][0], large[i][1], large[i][2], i ? 0 : 1024);
+}
+
+/* ---- Elementwise functions, reductions, softmax, losses -------------------------------------- */
+
+static void run_exp(uint64_t *digest) {
+    real *x = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_exp)(LARGE, x, x));
+    add_reals(digest, LARGE, x);
+}
+
+static void run_log(uint64_t *digest) {
+    real *x = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_log)(LARGE, x, x));
+    add_reals(digest, LARGE, x);
+}
+
+static void run_scale(uint64_t *digest) {
+    real *x = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_scale)(0.3, LARGE, x, x));
+    add_reals(digest, LARGE, x);
+}
+
+static void run_activation_forward(uint64_t *digest) {
+    for (int activation = DC_IDENTITY; activation <= DC_RELU; activation++) {
+        start_case();
+        real *x = numbers(SPECIAL, LARGE);
+        add_status(digest, TYPED(dc_activation_forward)(activation, LARGE, x, x));
+        add_reals(digest, LARGE, x);
+    }
+}
+
+static void run_activation_backward(uint64_t *digest) {
+    for (int activation = DC_IDENTITY; activation <= DC_RELU; activation++) {
+        start_case();
+        real *y = numbers(SPECIAL, LARGE), *d = numbers(SPECIAL, LARGE);
+        add_status(digest, TYPED(dc_activation_backward)(activation, LARGE, y, d, d));
+        add_reals(digest, LARGE, d);
+    }
+}
+
+static void run_dropout(uint64_t *digest) {
+    real *x = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_dropout)(KEY, COUNTER, 0.3, LARGE, x, x));
+    add_reals(digest, LARGE, x);
+}
+
+static void run_sum(uint64_t *digest) {
+    add_double(digest, TYPED(dc_sum)(LARGE, numbers(ORDINARY, LARGE)));
+    add_double(digest, TYPED(dc_sum)(LARGE, numbers(WIDE, LARGE)));
+}
+
+static void run_softmax(uint64_t *digest) {
+    static const size_t widths[] = {7, 33, 9000};
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        const size_t cols = widths[i], rows = LARGE / cols;
+        start_case();
+        real *x = numbers(ORDINARY, rows * cols);
+        add_status(digest, TYPED(dc_softmax)(rows, cols, x, x));
+        add_reals(digest, rows * cols, x);
+    }
+}
+
+static void run_softmax_backward(uint64_t *digest) {
+    static const size_t widths[] = {7, 33, 9000};
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        const size_t cols = widths[i], rows = LARGE / cols;
+        start_case();
+        real *y = numbers(ORDINARY, rows * cols), *d = numbers(ORDINARY, rows * cols);
+        add_status(digest, TYPED(dc_softmax_backward)(rows, cols, y, d, d));
+        add_reals(digest, rows * cols, d);
+    }
+}
+
+/* Each loss with each kind of targets: squared error, cross-entropy, cross-entropy with labels. */
+static void over_losses(uint64_t *digest,
+                        void (*one)(uint64_t *digest, int kind, size_t rows, size_t cols,
+                                    const real *x, const real *targets, const int64_t *labels)) {
+    static const size_t shapes[][2] = {{5, 10}, {300, 3}, {LARGE / 10, 10}, {20, 9000}};
+    static int64_t labels[LARGE / 10];
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (int form = 0; form < 3; form++) {
+            const size_t rows = shapes[i][0], cols = shapes[i][1];
+            start_case();
+            const real *x = numbers(ORDINARY, rows * cols);
+            const real *targets = form == 2 ? NULL : numbers(ORDINARY, rows * cols);
+            for (size_t r = 0; r < rows; r++) labels[r] = (int64_t)(random_word() % cols);
+            one(digest, form == 0 ? DC_SQUARED_ERROR : DC_SOFTMAX_CROSS_ENTROPY, rows, cols, x,
+                targets, form == 2 ? labels : NULL);
+        }
+}
+
+static void loss_case(uint64_t *digest, int kind, size_t rows, size_t cols, const real *x,
+                      const real *targets, const int64_t *labels) {
+    real *d = numbers(ORDINARY, rows * cols);
+    double loss;
+    add_status(digest,
+               TYPED(dc_loss)(kind, rows, cols, x, targets, labels, 1.0 / (double)rows, &loss, d));
+    add_double(digest, loss);
+    add_reals(digest, rows * cols, d);
+}
+static void run_loss(uint64_t *digest) { over_losses(digest, loss_case); }
+
+static void loss_value_case(uint64_t *digest, int kind, size_t rows, size_t cols, const real *x,
+                            const real *targets, const int64_t *labels) {
+    add_double(digest, TYPED(dc_loss_value)(kind, rows, cols, x, targets, labels));
+}
+static void run_loss_value(uint64_t *digest) { over_losses(digest, loss_value_case); }
+
+/* ---- Random numbers -------------------------------------------------------------------------- */
+
+enum { DRAWS = 5000 };
+
+static void run_random_uniform(uint64_t *digest) {
+    real *y = zeros(DRAWS);
+    add_status(digest, TYPED(dc_random_uniform)(KEY, COUNTER, DRAWS, y));
+    add_reals(digest, DRAWS, y);
+}
+
+static void run_random_normal(uint64_t *digest) {
+    real *y = zeros(DRAWS);
+    add_status(digest, TYPED(dc_random_normal)(KEY, COUNTER, DRAWS, 0.1, 0.7, y));
+    add_reals(digest, DRAWS, y);
+}
+
+static void run_random_permutation(uint64_t *digest) {
+    static int64_t order[DRAWS];
+    add_status(digest, dc_random_permutation(KEY, COUNTER, DRAWS, order));
+    for (size_t i = 0; i < DRAWS; i++) *digest = digest_word(*digest, (uint64_t)order[i], 8);
+}
+
+/* ---- Optimizers and networks ----------------------------------------------------------------- */
+
+static void run_optimizer_step(uint64_t *digest) {
+    static const size_t sizes[] = {1, 70, LARGE_UPDATE / 2, LARGE_UPDATE / 2};
+    for (size_t r = 0; r < COUNT(rules); r++)
+        for (size_t i = 0; i < COUNT(sizes); i += 2) {
+            TYPED(dc_tensor) tensors[2];
+            start_case();
+            for (size_t t = 0; t < 2; t++) {
+                const size_t n = sizes[i + t];
+                tensors[t] = (TYPED(dc_tensor)){.size = n,
+                                                .gradient = numbers(ORDINARY, n),
+                                                .parameter = numbers(ORDINARY, n),
+                                                .first = zeros(n),
+                                                .second = zeros(n)};
+            }
+            dc_optimizer o = rules[r];
+            for (int step = 0; step < 2; step++)
+                add_status(digest, TYPED(dc_optimizer_step)(&o, 2, tensors));
+            for (size_t t = 0; t < 2; t++) {
+                add_reals(digest, tensors[t].size, tensors[t].parameter);
+                add_reals(digest, tensors[t].size, tensors[t].first);
+                add_reals(digest, tensors[t].size, tensors[t].second);
+            }
+        }
+}
+
+/* Three linear layers, every activation, dropout. */
+enum { LAYERS = 7, LINEARS = 3 };
+typedef struct model {
+    TYPED(dc_network) * network;
+    dc_layer layers[LAYERS];
+    TYPED(dc_tensor) tensors[2 * LINEARS];
+    size_t inputs, outputs;
+} model;
+
+/* Layer i, the linear one after `before` others. */
+static void add_linear(model *net, size_t i, size_t before, size_t inputs, size_t outputs) {
+    const size_t sizes[2] = {inputs * outputs, outputs};
+    TYPED(dc_tensor) *tensors = &net->tensors[2 * before];
+    for (size_t t = 0; t < 2; t++)
+        tensors[t] = (TYPED(dc_tensor)){.size = sizes[t],
+                                        .gradient = zeros(sizes[t]),
+                                        .parameter = numbers(ORDINARY, sizes[t]),
+                                        .first = zeros(sizes[t]),
+                                        .second = zeros(sizes[t])};
+    /* Small weights, so that the activations are not all at their ends. */
+    TYPED(dc_scale)(0.1, sizes[0], tensors[0].parameter, tensors[0].parameter);
+    net->layers[i] = (dc_layer){.kind = DC_LAYER_LINEAR,
+                                .inputs = inputs,
+                                .outputs = outputs,
+                                .weights = tensors[0].parameter,
+                                .bias = tensors[1].parameter,
+                                .d_weights = (real *)tensors[0].gradient,
+                                .d_bias = (real *)tensors[1].gradient};
+}
+
+static void make_model(uint64_t *digest, model *net, size_t inputs, size_t hidden, size_t outputs) {
+    dc_layer *layers[LAYERS];
+    add_linear(net, 0, 0, inputs, hidden);
+    net->layers[1] = (dc_layer){.kind = DC_LAYER_TANH};
+    net->layers[2] = (dc_layer){.kind = DC_LAYER_DROPOUT, .training = 1, .rate = 0.2, .key = 7};
+    add_linear(net, 3, 1, hidden, hidden / 2);
+    net->layers[4] = (dc_layer){.kind = DC_LAYER_RELU};
+    net->layers[5] = (dc_layer){.kind = DC_LAYER_SIGMOID};
+    add_linear(net, 6, 2, hidden / 2, outputs);
+    for (size_t i = 0; i < LAYERS; i++) layers[i] = &net->layers[i];
+    net->inputs = inputs;
+    net->outputs = outputs;
+    net->network = NULL;
+    add_status(digest, TYPED(dc_network_create)(LAYERS, layers, &net->network));
+}
+
+static void add_parameters(uint64_t *digest, const model *net) {
+    for (size_t t = 0; t < COUNT(net->tensors); t++) {
+        add_reals(digest, net->tensors[t].size, net->tensors[t].parameter);
+        add_reals(digest, net->tensors[t].size, net->tensors[t].first);
+        add_reals(digest, net->tensors[t].size, net->tensors[t].second);
+    }
+}
+
+/* Rows; and inputs, hidden width, outputs. The last one is large enough for two threads. */
+static const size_t batches[][4] = {{1, 20, 33, 5},
+                                    {7, 20, 33, 5},
+                                    {50, 3, 16, 1},
+                                    {130, 130, 140, 70}};
+
+static void run_network_forward(uint64_t *digest) {
+    for (size_t i = 0; i < COUNT(batches); i++)
+        for (int training = 0; training < 2; training++) {
+            const size_t rows = batches[i][0], cols = batches[i][1];
+            model net;
+            start_case();
+            make_model(digest, &net, cols, batches[i][2], batches[i][3]);
+            net.layers[2].training = training;
+            const real *x = numbers(ORDINARY, rows * cols);
+            real *y = zeros(rows * net.outputs);
+            add_status(digest, TYPED(dc_network_forward)(net.network, rows, cols, x, y));
+            add_reals(digest, rows * net.outputs, y);
+            TYPED(dc_network_free)(net.network);
+        }
+}
+
+static void run_network_backward(uint64_t *digest) {
+    for (size_t i = 0; i < COUNT(batches); i++) {
+        const size_t rows = batches[i][0], cols = batches[i][1];
+        model net;
+        start_case();
+        make_model(digest, &net, cols, batches[i][2], batches[i][3]);
+        const real *x = numbers(ORDINARY, rows * cols);
+        const real *d_y = numbers(ORDINARY, rows * net.outputs);
+        real *y = zeros(rows * net.outputs), *d_x = zeros(rows * cols);
+        add_status(digest, TYPED(dc_network_forward)(net.network, rows, cols, x, y));
+        add_status(digest, TYPED(dc_network_backward)(net.network, rows, cols, x, d_y, d_x));
+        add_reals(digest, rows * cols, d_x);
+        for (size_t t = 0; t < COUNT(net.tensors); t++)
+            add_reals(digest, net.tensors[t].size, net.tensors[t].gradient);
+        TYPED(dc_network_free)(net.network);
+    }
+}
+
+static void train_case(uint64_t *digest, const dc_optimizer *rule, size_t batch_size, int labelled,
+                       const size_t batch[4]) {
+    enum { MOST_ROWS = 130 };
+    const size_t rows = batch[0], cols = batch[1];
+    int64_t labels[MOST_ROWS], order[MOST_ROWS];
+    model net;
+    start_case();
+    make_model(digest, &net, cols, batch[2], batch[3]);
+    for (size_t r = 0; r < rows; r++) {
+        labels[r] = (int64_t)(random_word() % net.outputs);
+        order[r] = (int64_t)(rows - 1 - r);
+    }
+    const TYPED(dc_samples)
+        samples = {.rows = rows,
+                   .cols = cols,
+                   .x = numbers(ORDINARY, rows * cols),
+                   .targets = labelled ? NULL : numbers(ORDINARY, rows * net.outputs),
+                   .labels = labelled ? labels : NULL,
+                   .order = order,
+                   .batch_size = batch_size,
+                   .loss = labelled ? DC_SOFTMAX_CROSS_ENTROPY : DC_SQUARED_ERROR,
+                   .mean = labelled};
+    dc_optimizer o = *rule;
+    for (int epoch = 0; epoch < 2; epoch++) {
+        size_t next = 0;
+        double loss = 0;
+        add_status(digest, TYPED(dc_network_train)(net.network, &o, COUNT(net.tensors), net.tensors,
+                                                   &samples, 1e9, &next, &loss));
+        add_double(digest, loss);
+    }
+    add_parameters(digest, &net);
+    TYPED(dc_network_free)(net.network);
+}
+
+static void run_network_train(uint64_t *digest) {
+    static const size_t small[4] = {23, 20, 33, 5};
+    static const size_t batch_sizes[] = {1, 7, 23};
+    for (size_t r = 0; r < COUNT(rules); r++)
+        for (size_t b = 0; b < COUNT(batch_sizes); b++)
+            for (int labelled = 0; labelled < 2; labelled++)
+                train_case(digest, &rules[r], batch_sizes[b], labelled, small);
+    train_case(digest, &rules[COUNT(rules) - 2], 130, 1, batches[COUNT(batches) - 1]);
+}
+
+/* ---- The list -------------------------------------------------------------------------------- */
+
+#define CALLS(C)                                                                                   \
+    C(matmul)                                                                                      \
+    C(exp)                                                                                         \
+    C(log)                                                                                         \
+    C(activation_forward)                                                                          \
+    C(activation_backward)                                                                         \
+    C(sum)                                                                                         \
+    C(softmax)                                                                                     \
+    C(softmax_backward)                                                                            \
+    C(loss)                                                                                        \
+    C(loss_value)                                                                                  \
+    C(random_uniform)                                                                              \
+    C(random_normal)                                                                               \
+    C(random_permutation)                                                                          \
+    C(dropout)                                                                                     \
+    C(scale)                                                                                       \
+    C(optimizer_step)                                                                              \
+    C(network_forward)                                                                             \
+    C(network_backward)                                                                            \
+    C(network_train)
+
+#define DIGEST_OF(name)                                                                            \
+    static uint64_t digest_##name(void) { return with_threads(run_##name); }
+CALLS(DIGEST_OF)
+
+#define ENTRY(name) {"dc_" #name, digest_##name},
+const workload TYPED(call_workloads)[] = {CALLS(ENTRY){NULL, NULL}};

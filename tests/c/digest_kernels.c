@@ -1,0 +1,441 @@
+/* The digest of every kernel, by itself: one function for each line of KERNELS, so that a kernel
+ * without one does not compile. digest_kernels_f64.c is the same for double. */
+#include "digest_inputs.h"
+#include "typed/optimizer.h"
+#include "typed/tables.h"
+
+/* ---- Matrix products ------------------------------------------------------------------------- */
+
+/* Every height and width of a tile, alone and after full ones. */
+static const size_t heights[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 29, 43};
+static const size_t widths[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  11, 12,
+                                13, 16, 17, 24, 31, 32, 33, 36, 49, 65};
+static const size_t depths[] = {0, 1, 2, 3, 17, 40};
+/* One block of k, one and a little, several. */
+static const size_t deep[][3] = {{29, 37, 256}, {15, 33, 257}, {31, 49, 600}, {1, 5, 1300}};
+
+/* Bias, activation, its backward pass and none of them take turns. */
+static const epilogue *turn_epilogue(unsigned turn, size_t m, size_t n, epilogue *end) {
+    if (turn % 5 == 0) return NULL;
+    *end = (epilogue){.activation = (int)(turn % 4)};
+    if (turn % 7 < 2) {
+        end->outputs = numbers(SPECIAL, m * n);
+        end->outputs_row = (ptrdiff_t)n;
+    } else if (turn % 3 > 0) {
+        end->bias = numbers(ORDINARY, n);
+    }
+    return end;
+}
+
+/* Few of the products are to be NaN, as those all look the same. */
+static number_kind turn_kind(unsigned turn) {
+    static const number_kind kinds[] = {ORDINARY, WIDE, TINY, ORDINARY, WIDE, SPECIAL};
+    return kinds[turn % COUNT(kinds)];
+}
+
+static void gemm_case(uint64_t *digest, unsigned turn, size_t m, size_t n, size_t k) {
+    start_case();
+    const int transpose = turn & 1;
+    const ptrdiff_t step = (ptrdiff_t)(transpose ? m : k) + 1;
+    const real *a = numbers(turn_kind(turn), (transpose ? k : m) * (size_t)step);
+    const real *b = numbers(turn / 6 % 3 ? ORDINARY : WIDE, k * (n + 2));
+    real *c = numbers(ORDINARY, m * (n + 1));
+    epilogue end;
+    const epilogue *given = turn_epilogue(turn, m, n, &end);
+    TYPED(dc_kernels)()->gemm(m, n, k, a, transpose ? 1 : step, transpose ? step : 1, b,
+                              (ptrdiff_t)n + 2, turn / 2 % 3 == 0, given, c, (ptrdiff_t)n + 1);
+    add_reals(digest, m * (n + 1), c);
+}
+
+static void gemm_packed_case(uint64_t *digest, unsigned turn, size_t m, size_t n, size_t k) {
+    if (k == 0 || k > K_BLOCK) return;
+    start_case();
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    const size_t high = (size_t)kernel->tile_rows, wide = (size_t)kernel->tile_cols;
+    const real *a = numbers(turn_kind(turn), m * k);
+    const real *b = numbers(turn / 6 % 3 ? ORDINARY : WIDE, k * n);
+    real *c = numbers(ORDINARY, m * (n + 1));
+    epilogue end;
+    const epilogue *given = turn_epilogue(turn, m, n, &end);
+    real *packed_a = zeros((m + high) * k), *packed_b = zeros((n + wide) * k);
+    kernel->pack_a(m, k, a, (ptrdiff_t)k, 1, packed_a);
+    kernel->pack_b(k, n, b, (ptrdiff_t)n, packed_b);
+    kernel->gemm_packed(m, n, k, packed_a, packed_b, turn / 2 % 3 == 0, given, c, (ptrdiff_t)n + 1);
+    add_reals(digest, m * (n + 1), c);
+}
+
+static uint64_t over_products(void (*one)(uint64_t *, unsigned, size_t, size_t, size_t)) {
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(heights); i++)
+        for (size_t j = 0; j < COUNT(widths); j++)
+            for (size_t p = 0; p < COUNT(depths); p++)
+                one(&digest, turn++, heights[i], widths[j], depths[p]);
+    for (size_t i = 0; i < COUNT(deep); i++)
+        for (int times = 0; times < 12; times++)
+            one(&digest, turn++, deep[i][0], deep[i][1], deep[i][2]);
+    return digest;
+}
+
+static uint64_t run_gemm(void) { return over_products(gemm_case); }
+static uint64_t run_gemm_packed(void) { return over_products(gemm_packed_case); }
+
+/* m x n outputs from few columns; or, transposed, from few rows. An instruction set for which the
+ * product is out of gemm_few's reach computes it by gemm: the bits are to be the same. */
+static void gemm_few_case(uint64_t *digest, unsigned turn, size_t m, size_t n, size_t k) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    const int can = n <= (size_t)kernel->few_cols && k >= (size_t)kernel->few_depth;
+    const int transposed = turn / 3 % 2, accumulate = turn / 2 % 3 == 0;
+    const size_t rows = transposed ? n : m, cols = transposed ? m : n;
+    start_case();
+    const real *a = numbers(turn_kind(turn), m * k), *b = numbers(ORDINARY, k * n);
+    real *c = numbers(ORDINARY, rows * (cols + 1));
+    epilogue end;
+    const epilogue *given = turn_epilogue(turn, rows, cols, &end);
+    const ptrdiff_t width = (ptrdiff_t)n, depth = (ptrdiff_t)k, step = (ptrdiff_t)cols + 1;
+    if (can) {
+        kernel->gemm_few(m, n, k, a, depth, b, width, 1, accumulate, given, c,
+                         transposed ? 1 : step, transposed ? step : 1);
+    } else if (transposed) {
+        real *columns = zeros(m * k);
+        for (size_t i = 0; i < m * k; i++) columns[i % k * m + i / k] = a[i];
+        kernel->gemm(n, m, k, b, 1, width, columns, (ptrdiff_t)m, accumulate, given, c, step);
+    } else {
+        kernel->gemm(m, n, k, a, depth, 1, b, width, accumulate, given, c, step);
+    }
+    add_reals(digest, rows * (cols + 1), c);
+}
+
+static uint64_t run_gemm_few(void) {
+    static const size_t ks[] = {2, 4, 7, 8, 9, 15, 16, 33, 256, 257, 300, 530};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(heights); i++)
+        for (size_t n = 1; n <= 10; n++)
+            for (size_t p = 0; p < COUNT(ks); p++)
+                gemm_few_case(&digest, turn++, heights[i], n, ks[p]);
+    return digest;
+}
+
+/* Panels differ from one instruction set to the next, what they hold does not: `lines` lines of k
+ * elements, panels of `width` lines, zeros where a line is missing. */
+static void add_panels(uint64_t *digest, size_t lines, size_t width, size_t k, const real *packed) {
+    int filled = 1;
+    for (size_t i = 0; i < (lines + width - 1) / width * width; i++)
+        for (size_t p = 0; p < k; p++) {
+            const real *x = packed + i / width * width * k + p * width + i % width;
+            if (i < lines)
+                add_reals(digest, 1, x);
+            else
+                filled &= *x == 0;
+        }
+    *digest = digest_word(*digest, (uint64_t)filled, 1);
+}
+
+typedef enum packing { PACK_A, PACK_A_TRANSPOSED, PACK_B, PACK_B_TRANSPOSED } packing;
+
+static void over_panels(uint64_t *digest, packing how) {
+    static const size_t panel_depths[] = {1, 2, 3, 4, 7, 8, 9, 16, 17, 33, 64};
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    const size_t width = (size_t)(how < PACK_B ? kernel->tile_rows : kernel->tile_cols);
+    const int by_line = how == PACK_A || how == PACK_B_TRANSPOSED; /* a line is contiguous */
+    for (size_t i = 0; i < COUNT(lengths) && lengths[i] <= 128; i++)
+        for (size_t j = 0; j < COUNT(panel_depths); j++) {
+            const size_t n = lengths[i], k = panel_depths[j];
+            const ptrdiff_t step = (ptrdiff_t)(by_line ? k : n) + 1;
+            start_case();
+            const real *x = numbers(SPECIAL, (by_line ? n : k) * (size_t)step);
+            real *packed = zeros((n + width) * k);
+            memset(packed, 0xff, (n + width) * k * sizeof *packed);
+            switch (how) {
+            case PACK_A: kernel->pack_a(n, k, x, step, 1, packed); break;
+            case PACK_A_TRANSPOSED: kernel->pack_a(n, k, x, 1, step, packed); break;
+            case PACK_B: kernel->pack_b(k, n, x, step, packed); break;
+            case PACK_B_TRANSPOSED: kernel->pack_b_transposed(k, n, x, step, packed); break;
+            }
+            add_panels(digest, n, width, k, packed);
+        }
+}
+
+static uint64_t run_pack_a(void) {
+    uint64_t digest = DIGEST_START;
+    over_panels(&digest, PACK_A);
+    over_panels(&digest, PACK_A_TRANSPOSED);
+    return digest;
+}
+static uint64_t run_pack_b(void) {
+    uint64_t digest = DIGEST_START;
+    over_panels(&digest, PACK_B);
+    return digest;
+}
+static uint64_t run_pack_b_transposed(void) {
+    uint64_t digest = DIGEST_START;
+    over_panels(&digest, PACK_B_TRANSPOSED);
+    return digest;
+}
+
+static uint64_t over_vectors(int transposed) {
+    static const size_t ks[] = {0, 1, 2, 3, 5, 8, 17, 33, 255, 256, 257, 600, 1030};
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(lengths) && lengths[i] <= 257; i++)
+        for (size_t j = 0; j < COUNT(ks); j++, turn++) {
+            const size_t n = lengths[i], k = ks[j];
+            const ptrdiff_t step = (ptrdiff_t)(transposed ? k : n) + 1;
+            start_case();
+            const real *x = numbers(turn_kind(turn), k);
+            const real *w =
+                numbers(turn / 6 % 3 ? ORDINARY : WIDE, (transposed ? n : k) * (size_t)step);
+            real *y = numbers(ORDINARY, n + 1);
+            epilogue end;
+            const epilogue *given = turn_epilogue(turn, 1, n, &end);
+            (transposed ? kernel->gemv_transposed : kernel->gemv)(n, k, x, w, step, turn % 4 == 0,
+                                                                  given, y);
+            add_reals(&digest, n + 1, y);
+        }
+    return digest;
+}
+
+static uint64_t run_gemv(void) { return over_vectors(0); }
+static uint64_t run_gemv_transposed(void) { return over_vectors(1); }
+
+static uint64_t run_column_sum(void) {
+    static const size_t rows[] = {0, 1, 2, 3, 255, 256, 257, 600};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t j = 0; j < COUNT(lengths) && lengths[j] <= 257; j++, turn++) {
+            const size_t cols = lengths[j];
+            start_case();
+            const real *x = numbers(turn_kind(turn), rows[i] * (cols + 1));
+            real *y = numbers(ORDINARY, cols + 1);
+            TYPED(dc_kernels)()->column_sum(rows[i], cols, x, (ptrdiff_t)cols + 1, turn % 3 == 0,
+                                            y);
+            add_reals(&digest, cols + 1, y);
+        }
+    return digest;
+}
+
+/* ---- Elementwise functions ------------------------------------------------------------------- */
+
+/* y = f(x), or of x and x2, over numbers of every kind. */
+static uint64_t over_elements(void (*function)(size_t n, const real *x, const real *x2, real *y)) {
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++) {
+            const size_t n = lengths[i];
+            start_case();
+            const real *x = numbers((number_kind)kind, n), *x2 = numbers(SPECIAL, n);
+            real *y = numbers(ORDINARY, n + 1);
+            function(n, x, x2, y);
+            add_reals(&digest, n + 1, y);
+        }
+    return digest;
+}
+
+static void exponential_of(size_t n, const real *x, const real *x2, real *y) {
+    (void)x2;
+    TYPED(dc_kernels)()->exponential(n, x, y);
+}
+static uint64_t run_exponential(void) { return over_elements(exponential_of); }
+
+static void logarithm_of(size_t n, const real *x, const real *x2, real *y) {
+    (void)x2;
+    TYPED(dc_kernels)()->logarithm(n, x, y);
+}
+static uint64_t run_logarithm(void) { return over_elements(logarithm_of); }
+
+static void scale_of(size_t n, const real *x, const real *x2, real *y) {
+    TYPED(dc_kernels)()->scale(n ? x2[0] : 1, n, x, y);
+}
+static uint64_t run_scale(void) { return over_elements(scale_of); }
+
+static int activation_in_turn;
+
+static void forward_of(size_t n, const real *x, const real *x2, real *y) {
+    (void)x2;
+    TYPED(dc_kernels)()->activation_forward(activation_in_turn, n, x, y);
+}
+static void backward_of(size_t n, const real *x, const real *x2, real *y) {
+    TYPED(dc_kernels)()->activation_backward(activation_in_turn, n, x, x2, y);
+}
+static uint64_t over_activations(void (*function)(size_t n, const real *x, const real *x2,
+                                                  real *y)) {
+    uint64_t digest = DIGEST_START;
+    for (activation_in_turn = DC_IDENTITY; activation_in_turn <= DC_RELU; activation_in_turn++)
+        digest = digest_word(digest, over_elements(function), 8);
+    return digest;
+}
+static uint64_t run_activation_forward(void) { return over_activations(forward_of); }
+static uint64_t run_activation_backward(void) { return over_activations(backward_of); }
+
+static uint64_t run_dropout(void) {
+    static const uint64_t firsts[] = {0, 1, 2, 3, 4, 37, ((uint64_t)1 << 34) - 5};
+    static const uint64_t thresholds[] = {0, 1, 0x40000000u, 0xfffffff0u, (uint64_t)1 << 32};
+    uint64_t digest = DIGEST_START;
+    for (size_t i = 0; i < COUNT(lengths); i++)
+        for (size_t f = 0; f < COUNT(firsts); f++)
+            for (size_t t = 0; t < COUNT(thresholds); t++) {
+                const size_t n = lengths[i];
+                start_case();
+                const real *x = numbers(SPECIAL, n);
+                real *y = numbers(ORDINARY, n + 1);
+                const uint64_t key = random_word(), counter = random_word();
+                TYPED(dc_kernels)()->dropout(key, counter, firsts[f], thresholds[t], n, x, y);
+                add_reals(&digest, n + 1, y);
+            }
+    return digest;
+}
+
+/* ---- Reductions, softmax, losses ------------------------------------------------------------- */
+
+static uint64_t run_sum(void) {
+    static const size_t more[] = {16384, 20000, 45000};
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths) + COUNT(more); i++) {
+            const size_t n = i < COUNT(lengths) ? lengths[i] : more[i - COUNT(lengths)];
+            start_case();
+            add_double(&digest, TYPED(dc_kernels)()->sum(n, numbers((number_kind)kind, n)));
+        }
+    return digest;
+}
+
+static uint64_t run_softmax(void) {
+    enum { ROWS = 4 };
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++) {
+            const size_t n = ROWS * lengths[i];
+            start_case();
+            const real *x = numbers((number_kind)kind, n);
+            real *y = numbers(ORDINARY, n + 1);
+            TYPED(dc_kernels)()->softmax(ROWS, lengths[i], x, y);
+            add_reals(&digest, n + 1, y);
+        }
+    return digest;
+}
+
+static uint64_t run_softmax_backward(void) {
+    enum { ROWS = 4 };
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++) {
+            const size_t n = ROWS * lengths[i];
+            start_case();
+            const real *y = numbers((number_kind)kind, n), *d_y = numbers(ORDINARY, n);
+            real *d_x = numbers(ORDINARY, n + 1);
+            TYPED(dc_kernels)()->softmax_backward(ROWS, lengths[i], y, d_y, d_x);
+            add_reals(&digest, n + 1, d_x);
+        }
+    return digest;
+}
+
+static uint64_t run_squared_error(void) {
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++)
+            for (int with_gradient = 0; with_gradient < 2; with_gradient++) {
+                const size_t n = lengths[i];
+                start_case();
+                const real *x = numbers((number_kind)kind, n), *targets = numbers(ORDINARY, n);
+                real *d = numbers(ORDINARY, n + 1);
+                const real scale = random_real(ORDINARY);
+                add_double(&digest, TYPED(dc_kernels)()->squared_error(n, x, targets, scale,
+                                                                       with_gradient ? d : NULL));
+                add_reals(&digest, n + 1, d);
+            }
+    return digest;
+}
+
+/* `form`: with or without gradient, with targets, with one-hot targets, or with labels. */
+static void cross_entropy_case(uint64_t *digest, int form, number_kind kind, size_t rows,
+                               size_t cols) {
+    int64_t labels[600];
+    start_case();
+    const real *x = numbers(kind, rows * cols);
+    real *targets = form / 2 == 1 ? zeros(rows * cols) : numbers(ORDINARY, rows * cols);
+    for (size_t i = 0; i < rows; i++) {
+        labels[i] = (int64_t)(random_word() % cols);
+        if (form / 2 == 1) targets[i * cols + (size_t)labels[i]] = 1;
+    }
+    real *d = numbers(ORDINARY, rows * cols + 1);
+    const real scale = random_real(ORDINARY);
+    const double loss = TYPED(dc_kernels)()->cross_entropy(
+        rows, cols, x, form / 2 == 2 ? NULL : targets, form / 2 == 2 ? labels : NULL, scale,
+        form % 2 ? d : NULL);
+    add_double(digest, loss);
+    add_reals(digest, rows * cols + 1, d);
+}
+
+static uint64_t run_cross_entropy(void) {
+    static const size_t shapes[][2] = {{0, 3},  {2, 3},  {15, 5},  {16, 10}, {17, 3},
+                                       {33, 1}, {37, 2}, {256, 4}, {257, 7}, {600, 10}};
+    enum { FORMS = 6 };
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (int form = 0; form < FORMS; form++) {
+            for (size_t i = 0; i < COUNT(lengths); i++)
+                if (lengths[i] > 0)
+                    cross_entropy_case(&digest, form, (number_kind)kind, 1, lengths[i]);
+            for (size_t i = 0; i < COUNT(shapes); i++)
+                cross_entropy_case(&digest, form, (number_kind)kind, shapes[i][0], shapes[i][1]);
+        }
+    return digest;
+}
+
+/* ---- Updates --------------------------------------------------------------------------------- */
+
+/* Two steps of a rule over rows x cols elements; the gradient flat, or as an outer product. */
+static void update_case(uint64_t *digest, const dc_optimizer *rule, number_kind kind, int outer,
+                        size_t rows, size_t cols) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    const size_t n = rows * cols;
+    start_case();
+    const real *x = numbers(ORDINARY, rows), *g = numbers(kind, outer ? cols : n);
+    real *p = numbers(ORDINARY, n + 1), *first = zeros(n + 1), *second = zeros(n + 1);
+    dc_optimizer o = *rule;
+    for (o.steps = 1; o.steps <= 2; o.steps++) {
+        const update_step step = TYPED(dc_update_step)(&o);
+        if (outer)
+            kernel->update_outer(&step, rows, cols, x, g, p, first, second);
+        else
+            kernel->update(&step, n, g, p, first, second);
+    }
+    add_reals(digest, n + 1, p);
+    add_reals(digest, n + 1, first);
+    add_reals(digest, n + 1, second);
+}
+
+static uint64_t run_update(void) {
+    uint64_t digest = DIGEST_START;
+    for (size_t r = 0; r < COUNT(rules); r++)
+        for (int kind = 0; kind < NUMBER_KINDS; kind++)
+            for (size_t i = 0; i < COUNT(lengths) && lengths[i] <= 1000; i++)
+                update_case(&digest, &rules[r], (number_kind)kind, 0, 1, lengths[i]);
+    return digest;
+}
+
+static uint64_t run_update_outer(void) {
+    static const size_t rows[] = {1, 2, 3, 17};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t r = 0; r < COUNT(rules); r++)
+        for (size_t i = 0; i < COUNT(rows); i++)
+            for (size_t j = 0; j < COUNT(lengths) && lengths[j] <= 128; j++)
+                update_case(&digest, &rules[r], turn_kind(turn++), 1, rows[i], lengths[j]);
+    return digest;
+}
+
+/* ---- The list -------------------------------------------------------------------------------- */
+
+#define DIGEST_OF(result, name, arguments)                                                         \
+    static uint64_t digest_##name(void) {                                                          \
+        start_workload();                                                                          \
+        return run_##name();                                                                       \
+    }
+KERNELS(DIGEST_OF)
+
+#define ENTRY(result, name, arguments) {#name, digest_##name},
+const workload TYPED(kernel_workloads)[] = {KERNELS(ENTRY){NULL, NULL}};
