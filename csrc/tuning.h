@@ -24,11 +24,13 @@
 /* ---- Matrix products (typed/gemm.c)
  * --------------------------------------------------------------- */
 
-/* A block of packed a: GEMM_ROWS x K_BLOCK floats are 224 KiB, a quarter of a second-level cache of
- * 1 MiB and less than half of 512 KiB, so that the panels of b pass through beside it. */
-#define GEMM_ROWS ((size_t)224)
-/* A block of packed b: K_BLOCK x GEMM_COLS floats are 1 MiB, for the third level. */
-#define GEMM_COLS ((size_t)1024)
+/* Numbers of k in a round of packed panels, about: each round reads and writes c once. */
+#define GEMM_DEPTH ((size_t)512)
+/* Elements of a block of packed a: 224 KiB of floats, a quarter of a second-level cache of 1 MiB and less than half of
+ * 512 KiB, so that the panels of b pass through beside it. */
+#define GEMM_A ((size_t)57344)
+/* Elements of a block of packed b: 2 MiB of floats, for the third level. */
+#define GEMM_B ((size_t)1 << 19)
 /* Packing reads and writes each operand once more. Where b's rows are contiguous the tile reads both operands in place
  * as fast as from panels, until b's rows are a page or more apart (they then compete for the same places of the caches,
  * and each needs a translation of its own) and the product passes over them often enough for the panels to pay. */

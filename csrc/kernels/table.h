@@ -37,7 +37,7 @@ typedef struct update_step {
  * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL). Element
  *                    (i, p) of a is a[i a_row + p a_col]; of b, b[p b_row + j]; any k, blocks of
  *                    K_BLOCK in order.
- * gemm_packed        the same for k <= K_BLOCK and panels made by pack_a and pack_b.
+ * gemm_packed        the same for panels made by pack_a and pack_b.
  * pack_a             m x k of a into panels of TILE_ROWS rows, k-major, the last filled with zeros.
  * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
  *                    columns, k-major, the last filled with zeros.

@@ -13,6 +13,12 @@
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
+/* n in parts of equal size, about `most`. */
+static size_t even_part(size_t n, size_t most) {
+    const size_t parts = n < 2 * most ? (n + most / 2) / most : n / most;
+    return parts > 1 ? (n + parts - 1) / parts : n;
+}
+
 /* The part of a product that makes rows i .. i + m - 1 and columns j .. j + n - 1 of c. */
 static product part(const product *p, size_t i, size_t m, size_t j, size_t n) {
     product q = *p;
@@ -79,10 +85,12 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
 
 /* Products whose operands are copied into panels in the order in which the tile reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
-    const size_t high = (size_t)kernel->tile_rows, wide = (size_t)kernel->tile_cols;
-    const size_t rows = smaller(GEMM_ROWS / high * high, round_up(p->m, high));
-    const size_t cols = smaller(GEMM_COLS / wide * wide, round_up(p->n, wide));
-    const size_t depth = smaller(p->k, K_BLOCK);
+    /* Whole blocks of k, as many in each round; the last of c's rounds trips to memory would be the dearest. */
+    const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
+    const size_t depth = smaller(p->k, even_part(blocks, GEMM_DEPTH / K_BLOCK) * K_BLOCK);
+    const size_t tile_rows = (size_t)kernel->tile_rows, tile_cols = (size_t)kernel->tile_cols;
+    const size_t rows = round_up(even_part(p->m, GEMM_A / depth), tile_rows);
+    const size_t cols = round_up(even_part(p->n, GEMM_B / depth), tile_cols);
     /* One line more than needed keeps the panels of a and b from the same sets of the cache. */
     real *packed_b = dc_thread_scratch((rows * depth + cols * depth) * sizeof(real) + 64);
     if (!packed_b) return DC_NO_MEMORY;
@@ -91,8 +99,8 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
 
     for (size_t j = 0; j < p->n; j += cols) {
         const size_t n = smaller(cols, p->n - j);
-        for (size_t q = 0; q < p->k; q += K_BLOCK) {
-            const size_t k = smaller(K_BLOCK, p->k - q);
+        for (size_t q = 0; q < p->k; q += depth) {
+            const size_t k = smaller(depth, p->k - q);
             const int final = q + k == p->k;
             epilogue end = p->end;
             if (end.bias) end.bias += j;
