@@ -19,18 +19,18 @@ static real squared_error_block(size_t n, const real *predicted, const real *tar
                                 real twice_scale, real *d) {
     const vec factor = v_set(twice_scale);
     vec acc[SUM_VECS];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
     size_t i = 0;
     for (; i + SUM_LANES <= n; i += SUM_LANES)
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int v = 0; v < SUM_VECS; v++) {
             const size_t at = i + (size_t)v * VL;
             const vec e = v_sub(v_load(predicted + at), v_load(targets + at));
             acc[v] = v_fma(e, e, acc[v]);
             if (d) v_store(d + at, v_mul(factor, e));
         }
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int v = 0; v < SUM_VECS; v++) {
         const size_t at = i + (size_t)v * VL;
         if (at >= n) break;
@@ -127,10 +127,10 @@ static void target_sums(size_t n, const real *x, real largest, const real *targe
     for (size_t i = 0; i < n;) {
         const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
         vec weight[SUM_VECS], dot[SUM_VECS];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int v = 0; v < SUM_VECS; v++) weight[v] = dot[v] = v_zero();
         for (; i < end; i += SUM_LANES)
-#pragma GCC unroll 16
+#pragma GCC unroll 8
             for (int v = 0; v < SUM_VECS; v++) {
                 const size_t at = i + (size_t)v * VL;
                 if (at >= end) break;
@@ -227,9 +227,11 @@ static double cross_entropy_group(row_function *row, size_t rows, size_t cols, c
  * labels (rows); d = scale (softmax(predicted) - target), or NULL. */
 static double cross_entropy(size_t rows, size_t cols, const real *predicted, const real *targets,
                             const int64_t *labels, real scale, real *d) {
+    /* In double, which classifiers rarely compute in, functions for the shortest rows are enough. */
+    enum { ALL_SHORT = MANY_VARIANTS && DEEPC_REAL_BITS == 32 };
     static row_function *const by_vecs[ROW_VECS] = {
         MANY_VARIANTS ? row_1 : row_long, MANY_VARIANTS ? row_2 : row_long,
-        MANY_VARIANTS ? row_3 : row_long, MANY_VARIANTS ? row_4 : row_long};
+        ALL_SHORT ? row_3 : row_long, ALL_SHORT ? row_4 : row_long};
     double total = 0;
     if (cols == 0) return total;
     const size_t vecs = (cols - 1) / VL;

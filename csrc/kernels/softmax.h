@@ -175,14 +175,14 @@ static real dot(size_t n, const real *a, const real *b) {
     for (size_t i = 0; i < n;) {
         const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
         vec acc[SUM_VECS];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
         for (; i + SUM_LANES <= end; i += SUM_LANES)
-#pragma GCC unroll 16
+#pragma GCC unroll 8
             for (int v = 0; v < SUM_VECS; v++)
                 acc[v] = v_fma(v_load(a + i + v * VL), v_load(b + i + v * VL), acc[v]);
         const size_t left = end - i;
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int v = 0; v < SUM_VECS; v++) {
             const size_t at = (size_t)v * VL;
             if (at < left)

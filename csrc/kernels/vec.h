@@ -95,7 +95,7 @@ enum { SUM_VECS = SUM_LANES / VL };
 ALWAYS_INLINE vec lanes_sum(int count, const vec acc[]) {
     vec part[SUM_VECS];
     if (count > SUM_VECS) count = SUM_VECS;
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int i = 0; i < count; i++) part[i] = acc[i];
 #pragma GCC unroll 4
     for (int half = SUM_VECS / 2; half > 0; half /= 2) {
