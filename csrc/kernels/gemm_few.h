@@ -8,7 +8,6 @@
 
 #include "gemm_pack.h"
 
-enum { FEW_COLS = 10 };
 /* With fewer lanes the tile uses them as well. */
 enum { FEW_PAYS = VL >= 8 };
 
