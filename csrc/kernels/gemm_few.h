@@ -92,9 +92,9 @@ FEW(4)
 FEW(10)
 #undef FEW
 
-/* n columns of `rows` <= VL outputs so far as vectors, row r in lane row_lane(rows, r). */
-static void few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptrdiff_t c_col,
-                      vec *total) {
+/* Seldom needed, so short rather than fast: n columns of `rows` <= VL outputs so far as vectors, row r in lane row_lane(rows, r). */
+static __attribute__((cold, noinline)) void
+few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptrdiff_t c_col, vec *total) {
     for (size_t j = 0; j < n; j++) {
         real lanes[VL] = {0};
         for (size_t r = 0; r < rows; r++)
@@ -103,9 +103,8 @@ static void few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptr
     }
 }
 
-/* Row r to lane r. */
-static void few_order(size_t rows, size_t n, vec *total) {
-    if (rows < 4 || rows % 4 == 0) return;
+/* Row r to lane r, where the last rows are elsewhere. */
+static __attribute__((cold, noinline)) void few_order(size_t rows, size_t n, vec *total) {
     for (size_t j = 0; j < n; j++) {
         real lanes[VL];
         v_store(lanes, total[j]);
@@ -139,7 +138,7 @@ static void few_finish(size_t i, size_t rows, size_t n, vec *total, const epilog
                        ptrdiff_t c_row, ptrdiff_t c_col) {
     const real *bias = end ? end->bias : NULL;
     const int activation = end ? end->activation : 0;
-    few_order(rows, n, total);
+    if (rows > 4 && rows % 4 > 0) few_order(rows, n, total);
     if (c_col == 1) {
         few_store(rows, n, total, bias, c, c_row);
         for (size_t r = 0; activation && r < rows; r++)
