@@ -36,10 +36,11 @@
  * and each needs a translation of its own) and the product passes over them often enough for the panels to pay. */
 #define PACK_ROWS ((size_t)200)
 #define PACK_ROW_BYTES ((size_t)4096)
-/* With few columns the lanes are rows: transposing a row in registers costs about as much as so many more columns, and a
- * group of rows as much as so many multiply-adds, for the way from columns to the rows of c. */
-#define FEW_COLUMNS ((size_t)2)
-#define FEW_SETUP ((size_t)100)
+/* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds more, for the way from
+ * columns to the rows of c. */
+#define FEW_SETUP ((size_t)150)
+/* Packing a transposed b costs as much as so many more rows of a. */
+#define PACK_COLUMNS ((size_t)8)
 /* Multiply-adds below which the time to wake a thread is not worth it: some 15 us of one core at 60
  * per ns. */
 #define GEMM_THREAD_WORK 1.0e6

@@ -8,7 +8,6 @@
 
 #include "gemm_pack.h"
 
-enum { FEW_COLS = 10 };
 /* With fewer lanes the tile uses them as well. */
 enum { FEW_PAYS = VL >= 8 };
 
@@ -29,6 +28,17 @@ typedef struct few_operands {
 typedef struct few_pointers {
     const real *third[FEW_COLS / 3], *last;
 } few_pointers;
+
+/* The first column of third j: the last ones again where there are no others. */
+ALWAYS_INLINE size_t few_third(size_t n, size_t j) {
+    const size_t most = n < 3 ? 0 : n - 3;
+    return 3 * j < most ? 3 * j : most;
+}
+/* How many columns are computed for n, and where of them column j is, never before j. */
+ALWAYS_INLINE size_t few_width(size_t n) { return n <= 2 ? 2 : n <= 4 ? 4 : FEW_COLS; }
+ALWAYS_INLINE size_t few_place(size_t n, size_t j) {
+    return j == n - 1 ? few_width(n) - 1 : j + j / 3 * 3 - few_third(n, j / 3);
+}
 
 ALWAYS_INLINE void few_forward(const int n, few_pointers *b, ptrdiff_t by) {
 #pragma GCC unroll 3
@@ -60,7 +70,8 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
     vec_rows a = rows_of(t->rows, t->a, t->a_row);
     few_pointers b = {.last = t->b + (ptrdiff_t)(t->n - 1) * t->b_col};
 #pragma GCC unroll 3
-    for (int j = 0; j < (n + 1) / 3; j++) b.third[j] = t->b + 3 * j * t->b_col;
+    for (int j = 0; j < (n + 1) / 3; j++)
+        b.third[j] = t->b + (ptrdiff_t)few_third(t->n, (size_t)j) * t->b_col;
     int started = t->started;
     size_t left = t->k;
     do {
@@ -93,20 +104,19 @@ FEW(4)
 FEW(10)
 #undef FEW
 
-/* n columns of `rows` <= VL outputs so far as vectors, row r in lane row_lane(rows, r). */
-static void few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptrdiff_t c_col,
-                      vec *total) {
+/* Seldom needed, so short rather than fast: n columns of `rows` <= VL outputs so far as vectors, row r in lane row_lane(rows, r). */
+static __attribute__((cold, noinline)) void
+few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptrdiff_t c_col, vec *total) {
     for (size_t j = 0; j < n; j++) {
         real lanes[VL] = {0};
         for (size_t r = 0; r < rows; r++)
             lanes[row_lane(rows, r)] = c[(ptrdiff_t)r * c_row + (ptrdiff_t)j * c_col];
-        total[j] = v_load(lanes);
+        total[few_place(n, j)] = v_load(lanes);
     }
 }
 
-/* Row r to lane r. */
-static void few_order(size_t rows, size_t n, vec *total) {
-    if (rows < 4 || rows % 4 == 0) return;
+/* Row r to lane r, where the last rows are elsewhere. */
+static __attribute__((cold, noinline)) void few_order(size_t rows, size_t n, vec *total) {
     for (size_t j = 0; j < n; j++) {
         real lanes[VL];
         v_store(lanes, total[j]);
@@ -140,7 +150,7 @@ static void few_finish(size_t i, size_t rows, size_t n, vec *total, const epilog
                        ptrdiff_t c_row, ptrdiff_t c_col) {
     const real *bias = end ? end->bias : NULL;
     const int activation = end ? end->activation : 0;
-    few_order(rows, n, total);
+    if (rows > 4 && rows % 4 > 0) few_order(rows, n, total);
     if (c_col == 1) {
         few_store(rows, n, total, bias, c, c_row);
         for (size_t r = 0; activation && r < rows; r++)
@@ -157,7 +167,8 @@ static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_ro
                      ptrdiff_t b_row, ptrdiff_t b_col, int accumulate, const epilogue *end, real *c,
                      ptrdiff_t c_row, ptrdiff_t c_col) {
     if (!FEW_PAYS) return;
-    void (*const few)(few_operands *t) = n <= 2 ? few_2 : n <= 4 ? few_4 : few_10;
+    const size_t width = few_width(n);
+    void (*const few)(few_operands *t) = width == 2 ? few_2 : width == 4 ? few_4 : few_10;
     few_operands t =
         {.n = n, .k = k, .b = b, .b_row = b_row, .b_col = b_col, .started = accumulate};
     for (size_t i = 0; i < m; i += VL) {
@@ -167,6 +178,8 @@ static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_ro
         t.a_row = a_row;
         if (accumulate) few_start(t.rows, n, group, c_row, c_col, t.total);
         few(&t);
+        if (n < width)
+            for (size_t j = 0; j < n; j++) t.total[j] = t.total[few_place(n, j)];
         few_finish(i, t.rows, n, t.total, end, group, c_row, c_col);
     }
 }

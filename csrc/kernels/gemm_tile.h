@@ -188,44 +188,44 @@ ALWAYS_INLINE void prefetch_ahead(size_t rows, const tile_operands *t, const rea
 
 /* c = a b. A panel of b stays in the cache while the rows pass over it. The blocks of k follow each other tile by tile, and
  * the activation follows them, while the tile's part of c is in cache. */
-ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands t, ptrdiff_t a_panel,
-                              ptrdiff_t b_panel, const int packed, const epilogue *end) {
-    const real *a = t.a, *b = t.b, *bias = end ? end->bias : NULL;
-    const int accumulate = t.accumulate;
-    real *c = t.c;
+ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, ptrdiff_t a_panel,
+                              ptrdiff_t b_panel, int packed, const epilogue *end) {
+    const real *a = t->a, *b = t->b, *bias = end ? end->bias : NULL;
+    const int accumulate = t->accumulate;
+    real *c = t->c;
     for (size_t j = 0; j < n; j += TILE_COLS, b += b_panel) {
         const size_t cols = n - j < TILE_COLS ? n - j : TILE_COLS;
         const size_t vecs = (cols + VL - 1) / VL;
-        t.last = cols - (vecs - 1) * VL;
+        t->last = cols - (vecs - 1) * VL;
         size_t rows;
         for (size_t i = 0; i < m; i += rows) {
             if (packed) { /* no tile crosses the edge of a panel */
                 const size_t within = i % TILE_ROWS, room = TILE_ROWS - within;
                 rows = tile_height(m - i < room ? m - i : room);
-                t.a = a + (ptrdiff_t)(i / TILE_ROWS) * a_panel + (ptrdiff_t)within;
+                t->a = a + (ptrdiff_t)(i / TILE_ROWS) * a_panel + (ptrdiff_t)within;
             } else {
                 rows = tile_height(m - i);
-                t.a = a + (ptrdiff_t)i * t.a_row;
+                t->a = a + (ptrdiff_t)i * t->a_row;
             }
-            t.b = b;
-            t.c = c + (ptrdiff_t)i * t.c_row + (ptrdiff_t)j;
+            t->b = b;
+            t->c = c + (ptrdiff_t)i * t->c_row + (ptrdiff_t)j;
             if (packed)
-                prefetch_ahead(rows, &t, b + b_panel + (ptrdiff_t)(i * k / m) * TILE_COLS,
+                prefetch_ahead(rows, t, b + b_panel + (ptrdiff_t)(i * k / m) * TILE_COLS,
                                b + b_panel + (ptrdiff_t)((i + rows) * k / m) * TILE_COLS);
-            t.accumulate = accumulate;
+            t->accumulate = accumulate;
             size_t left = k;
             do {
-                t.k = left < K_BLOCK ? left : K_BLOCK;
-                left -= t.k;
-                t.bias = bias && left == 0 ? bias + j : NULL;
-                tiles[rows - 1][vecs - 1](&t);
-                t.a += (ptrdiff_t)t.k * t.a_col;
-                t.b += (ptrdiff_t)t.k * t.b_row;
-                t.accumulate = 1;
+                t->k = left < K_BLOCK ? left : K_BLOCK;
+                left -= t->k;
+                t->bias = bias && left == 0 ? bias + j : NULL;
+                tiles[rows - 1][vecs - 1](t);
+                t->a += (ptrdiff_t)t->k * t->a_col;
+                t->b += (ptrdiff_t)t->k * t->b_row;
+                t->accumulate = 1;
             } while (left > 0);
             if (end && end->activation)
                 for (size_t r = 0; r < rows; r++)
-                    finish_row(end, i + r, j, cols, t.c + (ptrdiff_t)r * t.c_row);
+                    finish_row(end, i + r, j, cols, t->c + (ptrdiff_t)r * t->c_row);
         }
     }
 }
@@ -233,28 +233,28 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands t, ptr
 static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                  const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,
                  ptrdiff_t c_row) {
-    const tile_operands t = {.a = a,
-                             .a_row = a_row,
-                             .a_col = a_col,
-                             .b = b,
-                             .b_row = b_row,
-                             .accumulate = accumulate,
-                             .c = c,
-                             .c_row = c_row};
-    gemm_tiles(m, n, k, t, 0, TILE_COLS, 0, end);
+    tile_operands t = {.a = a,
+                       .a_row = a_row,
+                       .a_col = a_col,
+                       .b = b,
+                       .b_row = b_row,
+                       .accumulate = accumulate,
+                       .c = c,
+                       .c_row = c_row};
+    gemm_tiles(m, n, k, &t, 0, TILE_COLS, 0, end);
 }
 
 static void gemm_packed(size_t m, size_t n, size_t k, const real *packed_a, const real *packed_b,
                         int accumulate, const epilogue *end, real *c, ptrdiff_t c_row) {
-    const tile_operands t = {.a = packed_a,
-                             .a_row = 1,
-                             .a_col = TILE_ROWS,
-                             .b = packed_b,
-                             .b_row = TILE_COLS,
-                             .accumulate = accumulate,
-                             .c = c,
-                             .c_row = c_row};
-    gemm_tiles(m, n, k, t, (ptrdiff_t)(k * TILE_ROWS), (ptrdiff_t)(k * TILE_COLS), 1, end);
+    tile_operands t = {.a = packed_a,
+                       .a_row = 1,
+                       .a_col = TILE_ROWS,
+                       .b = packed_b,
+                       .b_row = TILE_COLS,
+                       .accumulate = accumulate,
+                       .c = c,
+                       .c_row = c_row};
+    gemm_tiles(m, n, k, &t, (ptrdiff_t)(k * TILE_ROWS), (ptrdiff_t)(k * TILE_COLS), 1, end);
 }
 
 #endif

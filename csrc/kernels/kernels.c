@@ -41,6 +41,6 @@ const kernel_table TABLE_SYMBOL = {.isa = TABLE_NAME,
                                    .lanes = VL,
                                    .tile_rows = TILE_ROWS,
                                    .tile_cols = TILE_COLS,
-                                   .few_cols = FEW_PAYS ? FEW_COLS : 0,
                                    .few_depth = SQUARE,
+                                   .few_cost = FEW_PAYS ? FEW_COST : 0,
                                    KERNELS(KERNEL_ENTRY)};

@@ -42,7 +42,7 @@ typedef struct update_step {
  * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
  *                    columns, k-major, the last filled with zeros.
  * pack_b_transposed  the same where element (p, j) is at b[j b_row + p].
- * gemm_few           c (m x n) = a b, or c + a b, then the epilogue, for n <= few_cols and
+ * gemm_few           c (m x n) = a b, or c + a b, then the epilogue, for n <= FEW_COLS and
  *                    k >= few_depth. Element (i, p) of a is
  *                    a[i a_row + p]; (p, j) of b is b[p b_row + j b_col]; (i, j) of c is c[i c_row + j c_col], one
  *                    of whose steps is 1; where c_col is not, the epilogue is one of the transpose of c.
@@ -105,11 +105,15 @@ typedef struct update_step {
       (const update_step *step, size_t rows, size_t cols, const real *x, const real *g, real *p,   \
        real *first, real *second))
 
+/* The most columns of gemm_few. */
+enum { FEW_COLS = 10 };
+
 typedef struct kernel_table {
     const char *isa;
     int lanes;                /* of a vector */
     int tile_rows, tile_cols; /* the panels of pack_a and pack_b */
-    int few_cols, few_depth;  /* what gemm_few takes: at most, at least */
+    int few_depth;            /* the least k that gemm_few takes */
+    int few_cost; /* of transposing its rows, as columns more; 0: it is not for this one */
 #define KERNEL_POINTER(result, name, arguments) result(*name) arguments;
     KERNELS(KERNEL_POINTER)
 #undef KERNEL_POINTER

@@ -51,29 +51,47 @@ static int multiply_vector(const kernel_table *kernel, const product *p) {
     return 0;
 }
 
-/* Whether gemm_few is the faster way to rows x n outputs: it computes `lanes` rows at a time, the tile as many columns. In
- * multiply-adds of vectors. */
-static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k) {
+/* Vectors of n elements; lanes is a power of two. */
+static size_t vectors(const kernel_table *kernel, size_t n) {
     const size_t lanes = (size_t)kernel->lanes;
-    if (n > (size_t)kernel->few_cols || k < (size_t)kernel->few_depth) return 0;
-    const size_t width = n <= 2 ? 2 : n <= 4 ? 4 : (size_t)kernel->few_cols;
-    const size_t few = (rows + lanes - 1) / lanes * ((width + FEW_COLUMNS) * k + FEW_SETUP);
-    return few < rows * ((n + lanes - 1) / lanes) * k;
+    return (n + lanes - 1) >> __builtin_ctzll(lanes);
 }
 
-/* Products with few columns, whose lanes are the rows of a; where b is transposed also products with few rows, whose lanes
- * are the rows of b, as the transpose of c. Returns 0 where neither is so. */
+/* Whether gemm_few, in portions, is a faster way to rows x n outputs than so many multiply-adds of vectors for one k: it
+ * computes a vector of rows at a time, the tile one of columns. */
+static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k, size_t tiles) {
+    const size_t portions = (n + FEW_COLS - 1) / FEW_COLS, rest = n % FEW_COLS;
+    const size_t width = n - rest + (rest == 0 ? 0 : rest <= 2 ? 3 : rest <= 4 ? 4 : FEW_COLS);
+    const size_t few = (width + portions * (size_t)kernel->few_cost) * k + portions * FEW_SETUP;
+    return vectors(kernel, rows) * few < tiles * k;
+}
+
+/* Products with few columns, whose lanes are the rows of a; where b is transposed and would have to be packed also those
+ * with not too many rows, whose lanes are the rows of b, as the transpose of c. Returns 0 where neither is so. */
 static int multiply_few(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
-    if (!p->transpose_a && few_pays(kernel, p->m, p->n, p->k))
-        kernel->gemm_few(p->m, p->n, p->k, p->a, lda, p->b, p->transpose_b ? 1 : ldb,
-                         p->transpose_b ? ldb : 1, p->accumulate, &p->end, p->c, ldc, 1);
-    else if (p->transpose_b && few_pays(kernel, p->n, p->m, p->k))
-        kernel->gemm_few(p->n, p->m, p->k, p->b, ldb, p->a, p->transpose_a ? lda : 1,
-                         p->transpose_a ? 1 : lda, p->accumulate, &p->end, p->c, 1, ldc);
-    else
+    if (kernel->few_cost == 0 || p->k < (size_t)kernel->few_depth || (p->m < 4 && !p->transpose_b))
         return 0;
-    return 1;
+    const size_t across = vectors(kernel, p->n);
+    const size_t tiles = (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * across;
+    if (p->transpose_b && few_pays(kernel, p->n, p->m, p->k, tiles)) {
+        for (size_t i = 0; i < p->m; i += FEW_COLS) {
+            const product q = part(p, i, smaller(FEW_COLS, p->m - i), 0, p->n);
+            kernel->gemm_few(q.n, q.m, q.k, q.b, ldb, q.a, q.transpose_a ? lda : 1,
+                             q.transpose_a ? 1 : lda, q.accumulate, &q.end, q.c, 1, ldc);
+        }
+        return 1;
+    }
+    if (!p->transpose_a && (!p->transpose_b || p->n <= FEW_COLS) &&
+        few_pays(kernel, p->m, p->n, p->k, tiles)) {
+        for (size_t j = 0; j < p->n; j += FEW_COLS) {
+            const product q = part(p, 0, p->m, j, smaller(FEW_COLS, p->n - j));
+            kernel->gemm_few(q.m, q.n, q.k, q.a, lda, q.b, q.transpose_b ? 1 : ldb,
+                             q.transpose_b ? ldb : 1, q.accumulate, &q.end, q.c, ldc, 1);
+        }
+        return 1;
+    }
+    return 0;
 }
 
 /* Products whose operands are read where they are. */

@@ -79,8 +79,8 @@ static void check_product(int ta, int tb, size_t m, size_t n, size_t k, int accu
     free(start);
 }
 
-static const size_t ms[] = {1, 2, 3, 7, 13, 14, 15, 29, 64, 131};
-static const size_t ns[] = {1, 2, 3, 6, 9, 10, 16, 17, 31, 32, 33, 70, 130};
+static const size_t ms[] = {1, 2, 3, 5, 7, 13, 14, 15, 29, 64, 131};
+static const size_t ns[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 31, 32, 33, 70, 130};
 static const size_t ks[] = {0, 1, 5, 16, 33, 255, 256, 257, 784};
 #define COUNT(array) (sizeof array / sizeof *array)
 

@@ -8,6 +8,9 @@
 enum { TILE_ROWS = 14, TILE_VECS = 2 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
+/* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
+ * where registers are many. */
+enum { FEW_COST = 1 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 1 };
 

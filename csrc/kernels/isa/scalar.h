@@ -9,6 +9,9 @@
 enum { TILE_ROWS = 4, TILE_VECS = 4 };
 /* One lane needs no shapes of its own for small sizes: it is there to be right, and small. */
 enum { MANY_VARIANTS = 0 };
+/* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
+ * where registers are many. */
+enum { FEW_COST = 3 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 1 };
 
