@@ -84,7 +84,7 @@ static uint64_t run_gemm_packed(void) { return over_products(gemm_packed_case); 
  * product is out of gemm_few's reach computes it by gemm: the bits are to be the same. */
 static void gemm_few_case(uint64_t *digest, unsigned turn, size_t m, size_t n, size_t k) {
     const kernel_table *kernel = TYPED(dc_kernels)();
-    const int can = n <= (size_t)kernel->few_cols && k >= (size_t)kernel->few_depth;
+    const int can = kernel->few_cost > 0 && n <= FEW_COLS && k >= (size_t)kernel->few_depth;
     const int transposed = turn / 3 % 2, accumulate = turn / 2 % 3 == 0;
     const size_t rows = transposed ? n : m, cols = transposed ? m : n;
     start_case();
