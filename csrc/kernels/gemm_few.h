@@ -29,17 +29,6 @@ typedef struct few_pointers {
     const real *third[FEW_COLS / 3], *last;
 } few_pointers;
 
-/* The first column of third j: the last ones again where there are no others. */
-ALWAYS_INLINE size_t few_third(size_t n, size_t j) {
-    const size_t most = n < 3 ? 0 : n - 3;
-    return 3 * j < most ? 3 * j : most;
-}
-/* How many columns are computed for n, and where of them column j is, never before j. */
-ALWAYS_INLINE size_t few_width(size_t n) { return n <= 2 ? 2 : n <= 4 ? 4 : FEW_COLS; }
-ALWAYS_INLINE size_t few_place(size_t n, size_t j) {
-    return j == n - 1 ? few_width(n) - 1 : j + j / 3 * 3 - few_third(n, j / 3);
-}
-
 ALWAYS_INLINE void few_forward(const int n, few_pointers *b, ptrdiff_t by) {
 #pragma GCC unroll 3
     for (int j = 0; j < (n + 1) / 3; j++) b->third[j] += by;
@@ -70,8 +59,7 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
     vec_rows a = rows_of(t->rows, t->a, t->a_row);
     few_pointers b = {.last = t->b + (ptrdiff_t)(t->n - 1) * t->b_col};
 #pragma GCC unroll 3
-    for (int j = 0; j < (n + 1) / 3; j++)
-        b.third[j] = t->b + (ptrdiff_t)few_third(t->n, (size_t)j) * t->b_col;
+    for (int j = 0; j < (n + 1) / 3; j++) b.third[j] = t->b + 3 * j * t->b_col;
     int started = t->started;
     size_t left = t->k;
     do {
@@ -96,7 +84,7 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
     } while (left > 0);
 }
 
-/* Few functions: for other numbers of columns the last ones are the same. */
+/* Few functions: with one column less the last one is computed twice. */
 #define FEW(n)                                                                                     \
     static void few_##n(few_operands *t) { few_body(n, t); }
 FEW(2)
@@ -111,7 +99,7 @@ few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptrdiff_t c_col
         real lanes[VL] = {0};
         for (size_t r = 0; r < rows; r++)
             lanes[row_lane(rows, r)] = c[(ptrdiff_t)r * c_row + (ptrdiff_t)j * c_col];
-        total[few_place(n, j)] = v_load(lanes);
+        total[j] = v_load(lanes);
     }
 }
 
@@ -167,8 +155,7 @@ static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_ro
                      ptrdiff_t b_row, ptrdiff_t b_col, int accumulate, const epilogue *end, real *c,
                      ptrdiff_t c_row, ptrdiff_t c_col) {
     if (!FEW_PAYS) return;
-    const size_t width = few_width(n);
-    void (*const few)(few_operands *t) = width == 2 ? few_2 : width == 4 ? few_4 : few_10;
+    void (*const few)(few_operands *t) = n <= 2 ? few_2 : n <= 4 ? few_4 : few_10;
     few_operands t =
         {.n = n, .k = k, .b = b, .b_row = b_row, .b_col = b_col, .started = accumulate};
     for (size_t i = 0; i < m; i += VL) {
@@ -178,8 +165,6 @@ static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_ro
         t.a_row = a_row;
         if (accumulate) few_start(t.rows, n, group, c_row, c_col, t.total);
         few(&t);
-        if (n < width)
-            for (size_t j = 0; j < n; j++) t.total[j] = t.total[few_place(n, j)];
         few_finish(i, t.rows, n, t.total, end, group, c_row, c_col);
     }
 }

@@ -42,7 +42,7 @@ typedef struct update_step {
  * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
  *                    columns, k-major, the last filled with zeros.
  * pack_b_transposed  the same where element (p, j) is at b[j b_row + p].
- * gemm_few           c (m x n) = a b, or c + a b, then the epilogue, for n <= FEW_COLS and
+ * gemm_few           c (m x n) = a b, or c + a b, then the epilogue, for n = 1 to 4, 9, 10 and
  *                    k >= few_depth. Element (i, p) of a is
  *                    a[i a_row + p]; (p, j) of b is b[p b_row + j b_col]; (i, j) of c is c[i c_row + j c_col], one
  *                    of whose steps is 1; where c_col is not, the epilogue is one of the transpose of c.
@@ -105,8 +105,11 @@ typedef struct update_step {
       (const update_step *step, size_t rows, size_t cols, const real *x, const real *g, real *p,   \
        real *first, real *second))
 
-/* The most columns of gemm_few. */
+/* The most columns of gemm_few, and the portions in which it takes any number of them. */
 enum { FEW_COLS = 10 };
+static inline size_t few_portion(size_t left) {
+    return left >= FEW_COLS ? FEW_COLS : left == 9 || left <= 4 ? left : 4;
+}
 
 typedef struct kernel_table {
     const char *isa;

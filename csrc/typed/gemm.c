@@ -60,9 +60,9 @@ static size_t vectors(const kernel_table *kernel, size_t n) {
 /* Whether gemm_few, in portions, is a faster way to rows x n outputs than so many multiply-adds of vectors for one k: it
  * computes a vector of rows at a time, the tile one of columns. */
 static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k, size_t tiles) {
-    const size_t portions = (n + FEW_COLS - 1) / FEW_COLS, rest = n % FEW_COLS;
-    const size_t width = n - rest + (rest == 0 ? 0 : rest <= 2 ? 3 : rest <= 4 ? 4 : FEW_COLS);
-    const size_t few = (width + portions * (size_t)kernel->few_cost) * k + portions * FEW_SETUP;
+    const size_t rest = n % FEW_COLS;
+    const size_t portions = n / FEW_COLS + (rest > 0) + (rest > 4 && rest < 9);
+    const size_t few = (n + n % 2 + portions * (size_t)kernel->few_cost) * k + portions * FEW_SETUP;
     return vectors(kernel, rows) * few < tiles * k;
 }
 
@@ -75,8 +75,9 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
     const size_t across = vectors(kernel, p->n);
     const size_t tiles = (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * across;
     if (p->transpose_b && few_pays(kernel, p->n, p->m, p->k, tiles)) {
-        for (size_t i = 0; i < p->m; i += FEW_COLS) {
-            const product q = part(p, i, smaller(FEW_COLS, p->m - i), 0, p->n);
+        for (size_t i = 0, rows; i < p->m; i += rows) {
+            rows = few_portion(p->m - i);
+            const product q = part(p, i, rows, 0, p->n);
             kernel->gemm_few(q.n, q.m, q.k, q.b, ldb, q.a, q.transpose_a ? lda : 1,
                              q.transpose_a ? 1 : lda, q.accumulate, &q.end, q.c, 1, ldc);
         }
@@ -84,8 +85,9 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
     }
     if (!p->transpose_a && (!p->transpose_b || p->n <= FEW_COLS) &&
         few_pays(kernel, p->m, p->n, p->k, tiles)) {
-        for (size_t j = 0; j < p->n; j += FEW_COLS) {
-            const product q = part(p, 0, p->m, j, smaller(FEW_COLS, p->n - j));
+        for (size_t j = 0, cols; j < p->n; j += cols) {
+            cols = few_portion(p->n - j);
+            const product q = part(p, 0, p->m, j, cols);
             kernel->gemm_few(q.m, q.n, q.k, q.a, lda, q.b, q.transpose_b ? 1 : ldb,
                              q.transpose_b ? ldb : 1, q.accumulate, &q.end, q.c, ldc, 1);
         }
