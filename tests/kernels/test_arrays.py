@@ -45,7 +45,7 @@ def test_plain_arrays_are_taken(dtype):
     ):  # fmt: skip
         y = np.empty(given_x.shape, dtype)
         assert taken(given_x, y)
-        assert y.tobytes() == np.maximum(given_x, 0).tobytes()
+        assert y.tobytes() == np.maximum(given_x, 0, dtype=dtype).tobytes()
     read_only = x.copy()
     read_only.flags.writeable = False
     assert taken(read_only, np.empty_like(x))
