@@ -462,6 +462,8 @@ def test_ctrl_c_stops_in_time_and_leaves_a_usable_network(batch_size):
         signal.raise_signal(signal.SIGINT)
 
     before = digest(*net.params())
+    # A shell starts what it puts in the background with the signal ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     with deepc.num_threads(1):
         timer = threading.Timer(0.2, interrupt)
         timer.start()
@@ -475,6 +477,7 @@ def test_ctrl_c_stops_in_time_and_leaves_a_usable_network(batch_size):
         finally:
             timer.cancel()
             timer.join()
+            signal.signal(signal.SIGINT, handler)
     # Promised are 0.1 s; the rest is for a machine that does other things too.
     assert waited < 1.0
     assert digest(*net.params()) != before
