@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, SupportsIndex, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -176,9 +176,9 @@ def set_default_dtype(dtype: Any) -> None:
 
 def as_int(value: Any, name: str, least: int | None = None) -> int:
     """Return a whole number; refuse floats, booleans and what is less than `least`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: expected an int, got {describe(value)}")
-    number = value.__index__()
+    number: int = value.__index__()
     if least is not None and number < least:
         raise ValueError(f"{name}: expected at least {least}, got {number}")
     return number
@@ -495,12 +495,12 @@ def random_key(rng: Any) -> int:
         return rng.getrandbits(64)
     if hasattr(rng, "integers"):
         return int(rng.integers(0, 2**64, dtype=np.uint64))
-    if isinstance(rng, (bool, np.bool_)) or not isinstance(rng, SupportsIndex):
+    if isinstance(rng, (bool, np.bool_)) or not hasattr(rng, "__index__"):
         raise TypeError(
             "rng: expected None, an int, a random.Random or a numpy.random.Generator, "
             f"got {describe(rng)}"
         )
-    return rng.__index__() % 2**64
+    return int(rng.__index__()) % 2**64
 
 
 def random_generator(rng: Any) -> Any:

@@ -105,8 +105,9 @@ def fit(
     targets, labels = _targets(y, x, outputs, loss)
 
     tensors = None
-    if network and _is_own(loss, CompiledLoss) and _is_own(optimizer, CompiledOptimizer):
-        tensors = cast(CompiledOptimizer, optimizer).bind(model)
+    own_loss = _is_own(loss, CompiledLoss, ("loss", "gradient"))
+    if network and own_loss and _is_own(optimizer, CompiledOptimizer, ("step",)):
+        tensors = cast(CompiledOptimizer, optimizer).tensors(model)
     if network and tensors:
         epoch = _compiled_epoch(network, tensors, x, targets, labels, loss, optimizer, batch_size)
     else:
@@ -125,9 +126,8 @@ def fit(
     return history
 
 
-def _is_own(value: Any, base: type) -> bool:
+def _is_own(value: Any, base: type, methods: tuple[str, ...]) -> bool:
     """Whether an object computes with the library's methods, not with a subclass's own."""
-    methods = {"loss", "gradient", "step"} & set(dir(base))
     return isinstance(value, base) and all(
         getattr(type(value), name) is getattr(base, name) for name in methods
     )

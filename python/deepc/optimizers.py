@@ -126,14 +126,20 @@ class CompiledOptimizer(Optimizer):
         """
         bound_layer, version, tensors = self._bound
         if bound_layer is not layer or version != layers.structure_version:
-            tensors = self.bind(layer)
+            tensors = self._bind(layer)
         if tensors is None:
             self._step_anywhere(layer)
         elif status := tensors.step():
             _native.check(status, "step")
 
-    def bind(self, layer: Layer) -> _native.Tensors | None:
+    def tensors(self, layer: Layer) -> _native.Tensors | None:
         """Return the tensors of a model for as long as its layers stay; None if they may move."""
+        bound_layer, version, tensors = self._bound
+        if bound_layer is layer and version == layers.structure_version:
+            return cast(_native.Tensors, tensors)
+        return self._bind(layer)
+
+    def _bind(self, layer: Layer) -> _native.Tensors | None:
         if isinstance(layer, type) or not (hasattr(layer, "params") and hasattr(layer, "grads")):
             raise TypeError(f"layer: expected a layer, got {_native.describe(layer)}")
         version = layers.structure_version
