@@ -14,6 +14,8 @@
 #include "vec.h"
 
 enum { TILE_COLS = TILE_VECS * VL };
+/* Two rows alone have too few chains of their own: their tile is wider, which also reads b in longer pieces. */
+enum { PAIR = 2, MOST_VECS = 4 };
 
 /* Where a tile's operands are; steps count elements. `last` lanes of the last vector of a row are
  * in use. */
@@ -34,7 +36,7 @@ typedef struct tile_operands {
  * unroll and the accumulators live in registers. The pointers to every third row keep the addresses
  * within the registers of x86-64: a base plus 0, 1 or 2 times a_row. */
 ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
-                                 const tile_operands *t, vec acc[TILE_ROWS][TILE_VECS]) {
+                                 const tile_operands *t, vec acc[TILE_ROWS][MOST_VECS]) {
     const real *a[(TILE_ROWS + 2) / 3];
 #pragma GCC unroll 5
     for (int g = 0; g < (rows + 2) / 3; g++) a[g] = t->a + 3 * g * t->a_row;
@@ -42,7 +44,7 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
     const size_t last = t->last;
     for (size_t p = t->k; p > 0; p--) {
-        vec bp[TILE_VECS];
+        vec bp[MOST_VECS];
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++)
             bp[v] = part && v == vecs - 1 ? v_load_part(b + v * VL, last) : v_load(b + v * VL);
@@ -60,7 +62,7 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
 
 /* One tile: c = a b, or c + a b, plus the bias. */
 ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands *t) {
-    vec acc[TILE_ROWS][TILE_VECS];
+    vec acc[TILE_ROWS][MOST_VECS];
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -138,7 +140,7 @@ TILE(14, 2)
 /* Indexed by rows - 1 and vecs - 1; between 8 and 14 rows there are none, two lower tiles do as well.
  * Shapes beyond this instruction set's tile are never called. */
 #define FITS(rows, vecs)                                                                           \
-    ((rows) <= TILE_ROWS && (vecs) <= TILE_VECS &&                                                 \
+    ((rows) <= TILE_ROWS && ((vecs) <= TILE_VECS || (MANY_VARIANTS && (rows) == PAIR)) &&          \
              (MANY_VARIANTS || (rows) == 1 || (rows) == TILE_ROWS)                                 \
          ? tile_##rows##x##vecs                                                                    \
          : NULL)
@@ -192,9 +194,10 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
                               ptrdiff_t b_panel, int packed, const epilogue *end) {
     const real *a = t->a, *b = t->b, *bias = end ? end->bias : NULL;
     const int accumulate = t->accumulate;
+    const size_t width = !packed && m == PAIR && MANY_VARIANTS ? MOST_VECS * VL : TILE_COLS;
     real *c = t->c;
-    for (size_t j = 0; j < n; j += TILE_COLS, b += b_panel) {
-        const size_t cols = n - j < TILE_COLS ? n - j : TILE_COLS;
+    for (size_t j = 0; j < n; j += width, b += packed ? b_panel : (ptrdiff_t)width) {
+        const size_t cols = n - j < width ? n - j : width;
         const size_t vecs = (cols + VL - 1) / VL;
         t->last = cols - (vecs - 1) * VL;
         size_t rows;
@@ -241,7 +244,7 @@ static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, p
                        .accumulate = accumulate,
                        .c = c,
                        .c_row = c_row};
-    gemm_tiles(m, n, k, &t, 0, TILE_COLS, 0, end);
+    gemm_tiles(m, n, k, &t, 0, 0, 0, end);
 }
 
 static void gemm_packed(size_t m, size_t n, size_t k, const real *packed_a, const real *packed_b,
