@@ -1,6 +1,6 @@
 # The Python module deepc._deepc: cffi's wrapper of csrc/deepc_api.h and csrc/python/arrays_api.h, with the whole
 # library inside. The component is the stable ABI's, or the plain module's where Python has none (free-threaded
-# builds). Of NumPy only macros are used, so the module runs with any version of it.
+# builds). Built with NumPy 2, it runs with NumPy 1 too.
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module NumPy ${SKBUILD_SABI_COMPONENT})
 
 # cffi wants the declarations in one file.

@@ -1,4 +1,4 @@
-/* From NumPy arrays to the library's pointers and sizes. */
+/* The library as functions of the Python module over NumPy arrays: see arrays_api.h. */
 #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
 #define NPY_TARGET_VERSION NPY_1_22_API_VERSION
 /* Before all other headers, as Python asks; then one that NumPy's needs and does not include. */
@@ -7,22 +7,16 @@
 #include <stdio.h>
 
 #include <math.h>
-#include <numpy/ndarraytypes.h>
+#include <numpy/arrayobject.h>
 
 #include "../deepc.h"
 #include "arrays_api.h"
 
+/* ---- Looking at an array ---------------------------------------------------------------------- */
+
 typedef enum dtype { OTHER, FLOAT32, FLOAT64, INT64 } dtype;
 
-static uintptr_t type_ndarray;
-
-void dc_arrays_initialize(uintptr_t ndarray) { type_ndarray = ndarray; }
-
-/* ---- Looking at an array ----------------------------------------------------------------------
- *
- * By the macros that read the fields of the object, not by functions of NumPy's C API, which would
- * need its table of pointers and the interpreter's lock. */
-
+/* Valid as long as the interpreter's lock is held. */
 typedef struct array {
     dtype dtype;
     int flags;
@@ -31,11 +25,10 @@ typedef struct array {
     char *data;
 } array;
 
-static array look(uintptr_t id) {
-    PyObject *object = (PyObject *)id; /* NOLINT: the address of an object is what id() means */
+static array look(PyObject *object) {
     array x = {.dtype = OTHER};
-    if ((uintptr_t)Py_TYPE(object) != type_ndarray) return x;
-    const PyArrayObject *o = (const PyArrayObject *)object;
+    if (Py_TYPE(object) != &PyArray_Type) return x;
+    PyArrayObject *o = (PyArrayObject *)object;
     const int number = PyArray_TYPE(o);
     if (PyArray_ISNOTSWAPPED(o))
         x.dtype = number == NPY_FLOAT                             ? FLOAT32
@@ -44,9 +37,9 @@ static array look(uintptr_t id) {
                                                                   : OTHER;
     x.flags = PyArray_FLAGS(o);
     x.ndim = PyArray_NDIM(o);
-    x.shape = PyArray_DIMS((PyArrayObject *)object);
-    x.strides = PyArray_STRIDES((PyArrayObject *)object);
-    x.data = PyArray_DATA((PyArrayObject *)object);
+    x.shape = PyArray_DIMS(o);
+    x.strides = PyArray_STRIDES(o);
+    x.data = PyArray_DATA(o);
     return x;
 }
 
@@ -54,20 +47,16 @@ static int is_real(const array *x) { return x->dtype == FLOAT32 || x->dtype == F
 
 static int is_contiguous(const array *x) { return (x->flags & NPY_ARRAY_C_CONTIGUOUS) != 0; }
 
-static int is_output(const array *x, dtype dtype) {
-    return x->dtype == dtype && is_contiguous(x) && (x->flags & NPY_ARRAY_WRITEABLE);
-}
-
 static size_t size_of(const array *x) {
     size_t size = 1;
     for (int i = 0; i < x->ndim; i++) size *= (size_t)x->shape[i];
     return size;
 }
 
-static int same_shape(const array *x, const array *y) {
-    if (x->ndim != y->ndim) return 0;
-    for (int i = 0; i < x->ndim; i++)
-        if (x->shape[i] != y->shape[i]) return 0;
+static int same_shape(const array *x, int ndim, const npy_intp *shape) {
+    if (x->ndim != ndim) return 0;
+    for (int i = 0; i < ndim; i++)
+        if (x->shape[i] != shape[i]) return 0;
     return 1;
 }
 
@@ -83,29 +72,87 @@ static int overlap(const array *x, const array *y) {
     return x->data < y_end && y->data < x_end;
 }
 
+/* ---- Arguments and results -------------------------------------------------------------------- */
+
+static PyObject *of_status(int status) { return PyLong_FromLong(status); }
+
+/* The result if all went well, else the status and no result. */
+static PyObject *result_or_status(PyObject *result, int status) {
+    if (!status) return result;
+    Py_DECREF(result);
+    return of_status(status);
+}
+
+/* A new array, or another reference to `out` unless that is None; *y is what it looks like. With an
+ * `out` that cannot take the result, y->dtype is OTHER. NULL with an exception without memory. */
+static PyObject *output(PyObject *out, dtype dtype, int ndim, const npy_intp *shape, array *y) {
+    PyObject *result;
+    if (out == Py_None)
+        result = PyArray_SimpleNew(ndim, shape, dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    else
+        result = Py_NewRef(out);
+    if (!result) return NULL;
+    *y = look(result);
+    if (y->dtype != dtype || !is_contiguous(y) || !(y->flags & NPY_ARRAY_WRITEABLE) ||
+        !same_shape(y, ndim, shape))
+        y->dtype = OTHER;
+    return result;
+}
+
+static int is_count(Py_ssize_t count, Py_ssize_t expected) {
+    if (count == expected) return 1;
+    PyErr_Format(PyExc_TypeError, "expected %zd arguments, got %zd", expected, count);
+    return 0;
+}
+
+/* A whole number that is not negative, as all that comes from the Python side is. */
+static int as_number(PyObject *object, size_t *out) {
+    *out = PyLong_AsSize_t(object);
+    return *out != (size_t)-1 || !PyErr_Occurred();
+}
+
+/* Computes without the interpreter's lock. What `look` found is not looked at meanwhile. */
+#define UNLOCKED(statement)                                                                        \
+    do {                                                                                           \
+        PyThreadState *const interpreter = PyEval_SaveThread();                                    \
+        statement;                                                                                 \
+        PyEval_RestoreThread(interpreter);                                                         \
+    } while (0)
+
 /* ---- Elementwise functions -------------------------------------------------------------------- */
 
 #define MAP(suffix, type)                                                                          \
-    static int map_##suffix(int function, const array *array_x, const array *array_y) {            \
-        const size_t n = size_of(array_x);                                                         \
-        const type *x = (const type *)(const void *)array_x->data;                                 \
-        type *y = (type *)(void *)array_y->data;                                                   \
-        if (function == DC_FUNCTION_EXP) return dc_exp_##suffix(n, x, y);                          \
-        if (function == DC_FUNCTION_LOG) return dc_log_##suffix(n, x, y);                          \
-        if (function != DC_FUNCTION_SOFTMAX)                                                       \
-            return dc_activation_forward_##suffix(function, n, x, y);                              \
-        const size_t cols = array_x->ndim ? (size_t)array_x->shape[array_x->ndim - 1] : 1;         \
-        return dc_softmax_##suffix(cols ? n / cols : 0, cols, x, y);                               \
+    static int map_##suffix(int function, size_t rows, size_t cols, const char *x, char *y) {      \
+        const type *from = (const type *)(const void *)x;                                          \
+        type *to = (type *)(void *)y;                                                              \
+        if (function == DC_FUNCTION_EXP) return dc_exp_##suffix(rows * cols, from, to);            \
+        if (function == DC_FUNCTION_LOG) return dc_log_##suffix(rows * cols, from, to);            \
+        if (function == DC_FUNCTION_SOFTMAX) return dc_softmax_##suffix(rows, cols, from, to);     \
+        return dc_activation_forward_##suffix(function, rows * cols, from, to);                    \
     }
 MAP(f32, float)
 MAP(f64, double)
 
-int dc_arrays_map(int function, uintptr_t id_x, uintptr_t id_y) {
-    const array x = look(id_x), y = look(id_y);
-    if (!is_real(&x) || !is_contiguous(&x) || !is_output(&y, x.dtype) || !same_shape(&x, &y) ||
-        (x.data != y.data && overlap(&x, &y)))
-        return DC_OTHER_ARRAYS;
-    return x.dtype == FLOAT32 ? map_f32(function, &x, &y) : map_f64(function, &x, &y);
+/* map(function, x, out) */
+static PyObject *map(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    size_t function;
+    if (!is_count(count, 3) || !as_number(arguments[0], &function)) return NULL;
+    const array x = look(arguments[1]);
+    if (!is_real(&x) || !is_contiguous(&x)) return of_status(DC_OTHER_ARRAYS);
+    array y;
+    PyObject *result = output(arguments[2], x.dtype, x.ndim, x.shape, &y);
+    if (!result) return NULL;
+    int status = DC_OTHER_ARRAYS;
+    if (y.dtype != OTHER && (x.data == y.data || !overlap(&x, &y))) {
+        const size_t size = size_of(&x), cols = x.ndim ? (size_t)x.shape[x.ndim - 1] : 1;
+        const size_t rows = cols ? size / cols : 0;
+        if (x.dtype == FLOAT32)
+            UNLOCKED(status = map_f32((int)function, rows, cols, x.data, y.data));
+        else
+            UNLOCKED(status = map_f64((int)function, rows, cols, x.data, y.data));
+    }
+    return result_or_status(result, status);
 }
 
 /* ---- Matrix multiply -------------------------------------------------------------------------- */
@@ -132,7 +179,7 @@ static int as_matrix(const array *x, int transpose, int vector_is_column, matrix
         const npy_intp step = rows > 1 ? x->strides[turned] : cols * item;
         const npy_intp inner = cols > 1 ? x->strides[!turned] : item;
         if (inner != item || step < cols * item || step % item) continue;
-        const int back = turned != (transpose != 0);
+        const int back = turned != transpose;
         *out = (matrix){(size_t)(back ? cols : rows), (size_t)(back ? rows : cols), back,
                         (size_t)(step / item)};
         return 1;
@@ -140,112 +187,196 @@ static int as_matrix(const array *x, int transpose, int vector_is_column, matrix
     return 0;
 }
 
-int dc_arrays_matmul(int transpose_a, int transpose_b, uintptr_t id_a, uintptr_t id_b,
-                     uintptr_t id_c) {
-    const array a = look(id_a), b = look(id_b), c = look(id_c);
+/* matmul(a, b, out, transpose_a, transpose_b) */
+static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (!is_count(count, 5)) return NULL;
+    const int transpose_a = PyObject_IsTrue(arguments[3]);
+    const int transpose_b = PyObject_IsTrue(arguments[4]);
+    if (transpose_a < 0 || transpose_b < 0) return NULL;
+    const array a = look(arguments[0]), b = look(arguments[1]);
     matrix op_a, op_b;
     if (!as_matrix(&a, transpose_a, 0, &op_a) || !as_matrix(&b, transpose_b, 1, &op_b) ||
-        a.dtype != b.dtype || op_a.cols != op_b.rows || !is_output(&c, a.dtype) ||
-        c.ndim != (a.ndim == 2) + (b.ndim == 2))
-        return DC_OTHER_ARRAYS;
+        a.dtype != b.dtype || op_a.cols != op_b.rows)
+        return of_status(DC_OTHER_ARRAYS);
     const size_t m = op_a.rows, n = op_b.cols, k = op_a.cols;
-    if ((a.ndim == 2 && (size_t)c.shape[0] != m) ||
-        (b.ndim == 2 && (size_t)c.shape[c.ndim - 1] != n) || overlap(&a, &c) || overlap(&b, &c))
-        return DC_OTHER_ARRAYS;
+    int ndim = 0;
+    npy_intp shape[2];
+    if (a.ndim == 2) shape[ndim++] = (npy_intp)m;
+    if (b.ndim == 2) shape[ndim++] = (npy_intp)n;
+    array c;
+    PyObject *result = output(arguments[2], a.dtype, ndim, shape, &c);
+    if (!result) return NULL;
+    int status = DC_OTHER_ARRAYS;
 #define MATMUL(suffix, type)                                                                       \
-    dc_matmul_##suffix(op_a.transposed, op_b.transposed, m, n, k, (const type *)(void *)a.data,    \
-                       op_a.leading, (const type *)(void *)b.data, op_b.leading, 0, NULL,          \
-                       DC_IDENTITY, (type *)(void *)c.data, n)
-    return a.dtype == FLOAT32 ? MATMUL(f32, float) : MATMUL(f64, double);
+    UNLOCKED(status = dc_matmul_##suffix(op_a.transposed, op_b.transposed, m, n, k,                \
+                                         (const type *)(void *)a.data, op_a.leading,               \
+                                         (const type *)(void *)b.data, op_b.leading, 0, NULL,      \
+                                         DC_IDENTITY, (type *)(void *)c.data, n))
+    if (c.dtype == OTHER || overlap(&a, &c) || overlap(&b, &c))
+        status = DC_OTHER_ARRAYS;
+    else if (a.dtype == FLOAT32)
+        MATMUL(f32, float);
+    else
+        MATMUL(f64, double);
+#undef MATMUL
+    return result_or_status(result, status);
 }
 
 /* ---- Losses ----------------------------------------------------------------------------------- */
 
 typedef struct loss_arguments {
-    size_t rows, cols;
+    size_t kind, rows, cols;
     double scale;
-    const void *predicted, *targets;
+    array predicted;
+    const void *targets;
     const int64_t *labels;
 } loss_arguments;
 
-static int take_loss(int mean, const array *predicted, const array *actual, loss_arguments *out) {
-    if (!is_real(predicted) || !is_contiguous(predicted) || !is_contiguous(actual) ||
-        predicted->ndim < 1 || predicted->ndim > 2)
+/* From (kind, mean, predicted, actual). -1 with an exception, 0 for arrays of another form. */
+static int take_loss(PyObject *const *arguments, Py_ssize_t count, loss_arguments *out) {
+    if (!is_count(count, 4) || !as_number(arguments[0], &out->kind)) return -1;
+    const int mean = PyObject_IsTrue(arguments[1]);
+    if (mean < 0) return -1;
+    const array predicted = look(arguments[2]), actual = look(arguments[3]);
+    if (!is_real(&predicted) || !is_contiguous(&predicted) || !is_contiguous(&actual) ||
+        predicted.ndim < 1 || predicted.ndim > 2)
         return 0;
-    const int batch = predicted->ndim == 2;
-    out->rows = batch ? (size_t)predicted->shape[0] : 1;
-    out->cols = (size_t)predicted->shape[batch];
+    const int batch = predicted.ndim == 2;
+    out->predicted = predicted;
+    out->rows = batch ? (size_t)predicted.shape[0] : 1;
+    out->cols = (size_t)predicted.shape[batch];
     out->scale = mean ? 1.0 / (double)out->rows : 1.0;
-    out->predicted = predicted->data;
-    out->targets = actual->dtype == predicted->dtype ? actual->data : NULL;
-    out->labels = actual->dtype == INT64 ? (const int64_t *)(void *)actual->data : NULL;
+    out->targets = actual.dtype == predicted.dtype ? actual.data : NULL;
+    out->labels = actual.dtype == INT64 ? (const int64_t *)(void *)actual.data : NULL;
     if (out->rows == 0 || out->cols == 0) return 0;
-    if (out->targets) return same_shape(predicted, actual);
-    return out->labels && batch && actual->ndim == 1 && actual->shape[0] == predicted->shape[0];
+    if (out->targets) return same_shape(&actual, predicted.ndim, predicted.shape);
+    return out->labels && batch && actual.ndim == 1 && actual.shape[0] == predicted.shape[0];
 }
 
-double dc_arrays_loss(int loss_kind, int mean, uintptr_t id_predicted, uintptr_t id_actual) {
-    const array predicted = look(id_predicted), actual = look(id_actual);
+/* loss(kind, mean, predicted, actual) */
+static PyObject *loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
     loss_arguments l;
-    if (!take_loss(mean, &predicted, &actual, &l)) return NAN;
-    const double sum =
-        predicted.dtype == FLOAT32
-            ? dc_loss_value_f32(loss_kind, l.rows, l.cols, l.predicted, l.targets, l.labels)
-            : dc_loss_value_f64(loss_kind, l.rows, l.cols, l.predicted, l.targets, l.labels);
-    return sum * l.scale;
+    const int taken = take_loss(arguments, count, &l);
+    if (taken < 0) return NULL;
+    double sum = NAN;
+#define LOSS(suffix)                                                                               \
+    UNLOCKED(sum = dc_loss_value_##suffix((int)l.kind, l.rows, l.cols,                             \
+                                          (const void *)l.predicted.data, l.targets, l.labels))
+    if (taken && l.predicted.dtype == FLOAT32)
+        LOSS(f32);
+    else if (taken)
+        LOSS(f64);
+#undef LOSS
+    return PyFloat_FromDouble(taken ? sum * l.scale : NAN);
 }
 
-int dc_arrays_loss_gradient(int loss_kind, int mean, uintptr_t id_predicted, uintptr_t id_actual,
-                            uintptr_t id_d_predicted) {
-    const array predicted = look(id_predicted), actual = look(id_actual);
-    const array d_predicted = look(id_d_predicted);
+/* loss_gradient(kind, mean, predicted, actual) */
+static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
     loss_arguments l;
-    if (!take_loss(mean, &predicted, &actual, &l) || !is_output(&d_predicted, predicted.dtype) ||
-        !same_shape(&predicted, &d_predicted))
-        return DC_OTHER_ARRAYS;
-    return predicted.dtype == FLOAT32
-               ? dc_loss_f32(loss_kind, l.rows, l.cols, l.predicted, l.targets, l.labels, l.scale,
-                             NULL, (float *)(void *)d_predicted.data)
-               : dc_loss_f64(loss_kind, l.rows, l.cols, l.predicted, l.targets, l.labels, l.scale,
-                             NULL, (double *)(void *)d_predicted.data);
+    const int taken = take_loss(arguments, count, &l);
+    if (taken < 0) return NULL;
+    if (!taken) return of_status(DC_OTHER_ARRAYS);
+    array y;
+    PyObject *result = output(Py_None, l.predicted.dtype, l.predicted.ndim, l.predicted.shape, &y);
+    if (!result) return NULL;
+    int status;
+#define GRADIENT(suffix)                                                                           \
+    UNLOCKED(status =                                                                              \
+                 dc_loss_##suffix((int)l.kind, l.rows, l.cols, (const void *)l.predicted.data,     \
+                                  l.targets, l.labels, l.scale, NULL, (void *)y.data))
+    if (y.dtype == FLOAT32)
+        GRADIENT(f32);
+    else
+        GRADIENT(f64);
+#undef GRADIENT
+    return result_or_status(result, status);
 }
 
 /* ---- Networks --------------------------------------------------------------------------------- */
 
-/* Whether both are samples or both batches of as many. */
-static int same_rows(const array *x, const array *y) {
-    return x->ndim == y->ndim && (x->ndim == 1 || (x->ndim == 2 && x->shape[0] == y->shape[0]));
+/* A network and its width, 0 for "as wide as the input". */
+static int take_network(PyObject *const *arguments, void **network, size_t *outputs) {
+    *network = PyLong_AsVoidPtr(arguments[0]);
+    return *network && as_number(arguments[1], outputs);
 }
 
-int dc_arrays_forward(void *network, uintptr_t id_x, uintptr_t id_y) {
-    const array x = look(id_x), y = look(id_y);
-    if (!is_real(&y) || !is_output(&y, x.dtype) || !is_contiguous(&x) || !same_rows(&x, &y))
-        return DC_OTHER_ARRAYS;
-    const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1, cols = (size_t)x.shape[x.ndim - 1];
-    return x.dtype == FLOAT32
-               ? dc_network_forward_f32(network, rows, cols, (const float *)(void *)x.data,
-                                        (float *)(void *)y.data)
-               : dc_network_forward_f64(network, rows, cols, (const double *)(void *)x.data,
-                                        (double *)(void *)y.data);
+/* Whether it is one sample or a batch of a dtype. */
+static int is_input(const array *x, dtype dtype) {
+    return x->dtype == dtype && is_contiguous(x) && (x->ndim == 1 || x->ndim == 2);
 }
 
-int dc_arrays_backward(void *network, size_t outputs, uintptr_t id_x, uintptr_t id_d_y,
-                       uintptr_t id_d_x) {
-    const array x = look(id_x), d_y = look(id_d_y);
-    if (!is_real(&x) || !is_contiguous(&x) || d_y.dtype != x.dtype || !is_contiguous(&d_y) ||
-        !same_rows(&x, &d_y))
-        return DC_OTHER_ARRAYS;
-    const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1, cols = (size_t)x.shape[x.ndim - 1];
-    if ((size_t)d_y.shape[d_y.ndim - 1] != (outputs ? outputs : cols)) return DC_OTHER_ARRAYS;
-    void *d_x = NULL;
-    if (id_d_x) {
-        const array result = look(id_d_x);
-        if (!is_output(&result, x.dtype) || !same_shape(&result, &x)) return DC_OTHER_ARRAYS;
-        d_x = result.data;
+#define NETWORK(suffix, type, dtype)                                                               \
+    /* forward(network, outputs, x) */                                                             \
+    static PyObject *forward_##suffix(PyObject *module, PyObject *const *arguments,                \
+                                      Py_ssize_t count) {                                          \
+        (void)module;                                                                              \
+        void *network;                                                                             \
+        size_t outputs;                                                                            \
+        if (!is_count(count, 3) || !take_network(arguments, &network, &outputs)) return NULL;      \
+        const array x = look(arguments[2]);                                                        \
+        if (!is_input(&x, dtype)) return of_status(DC_OTHER_ARRAYS);                               \
+        const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
+        const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
+        npy_intp shape[2] = {(npy_intp)rows};                                                      \
+        shape[x.ndim - 1] = (npy_intp)(outputs ? outputs : cols);                                  \
+        array y;                                                                                   \
+        PyObject *result = output(Py_None, dtype, x.ndim, shape, &y);                              \
+        if (!result) return NULL;                                                                  \
+        int status;                                                                                \
+        UNLOCKED(status = dc_network_forward_##suffix(                                             \
+                     network, rows, cols, (const type *)(void *)x.data, (type *)(void *)y.data));  \
+        return result_or_status(result, status);                                                   \
+    }                                                                                              \
+                                                                                                   \
+    /* backward(network, outputs, x, d_y, wanted) */                                               \
+    static PyObject *backward_##suffix(PyObject *module, PyObject *const *arguments,               \
+                                       Py_ssize_t count) {                                         \
+        (void)module;                                                                              \
+        void *network;                                                                             \
+        size_t outputs;                                                                            \
+        if (!is_count(count, 5) || !take_network(arguments, &network, &outputs)) return NULL;      \
+        const int wanted = PyObject_IsTrue(arguments[4]);                                          \
+        if (wanted < 0) return NULL;                                                               \
+        const array x = look(arguments[2]), d_y = look(arguments[3]);                              \
+        if (!is_input(&x, dtype) || !is_input(&d_y, dtype) || x.ndim != d_y.ndim)                  \
+            return of_status(DC_OTHER_ARRAYS);                                                     \
+        const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
+        const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
+        npy_intp shape[2] = {(npy_intp)rows};                                                      \
+        shape[x.ndim - 1] = (npy_intp)(outputs ? outputs : cols);                                  \
+        if (!same_shape(&d_y, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);                   \
+        array d_x = {.data = NULL};                                                                \
+        PyObject *result =                                                                         \
+            wanted ? output(Py_None, dtype, x.ndim, x.shape, &d_x) : Py_NewRef(Py_None);           \
+        if (!result) return NULL;                                                                  \
+        int status;                                                                                \
+        UNLOCKED(status = dc_network_backward_##suffix(                                            \
+                     network, rows, cols, (const type *)(void *)x.data,                            \
+                     (const type *)(void *)d_y.data, (type *)(void *)d_x.data));                   \
+        return result_or_status(result, status);                                                   \
     }
-    return x.dtype == FLOAT32
-               ? dc_network_backward_f32(network, rows, cols, (const float *)(void *)x.data,
-                                         (const float *)(void *)d_y.data, d_x)
-               : dc_network_backward_f64(network, rows, cols, (const double *)(void *)x.data,
-                                         (const double *)(void *)d_y.data, d_x);
+NETWORK(f32, float, FLOAT32)
+NETWORK(f64, double, FLOAT64)
+
+/* ---- The module ------------------------------------------------------------------------------- */
+
+/* The detour keeps compilers quiet: Python casts it back. */
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
+
+static PyMethodDef methods[] = {
+    METHOD(map),           METHOD(matmul),       METHOD(loss),
+    METHOD(loss_gradient), METHOD(forward_f32),  METHOD(forward_f64),
+    METHOD(backward_f32),  METHOD(backward_f64), {NULL, NULL, 0, NULL},
+};
+
+int dc_arrays_initialize(uintptr_t module) {
+    const PyGILState_STATE lock = PyGILState_Ensure();
+    /* An exception stays set: Python raises it when the call returns. */
+    const int failed = PyArray_ImportNumPyAPI() < 0 ||
+                       PyModule_AddFunctions((PyObject *)module, methods) < 0; /* NOLINT */
+    PyGILState_Release(lock);
+    return failed ? DC_BAD_STATE : DC_OK;
 }

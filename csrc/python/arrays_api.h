@@ -1,42 +1,38 @@
 /* The library over NumPy arrays, for the Python module alone; declarations only, like deepc_api.h.
  *
- * An array is handed over as the address of its object, which is what id() gives. Its type, shape,
- * strides and memory are read here: in Python each of them costs as much as a small layer.
+ * For a small network, asking Python for an array's type, shape and address and making the array of
+ * the result takes longer than the network itself. These functions do it in C. They are functions
+ * of the module, not of cffi's `lib`, which would have to be told everything in numbers:
  *
- * Arrays must be plain: numpy.ndarray itself, of float32 or float64 (labels: int64) in the
- * machine's byte order, C-contiguous, and writable where they are written. Where one is not, where shapes do not fit each
- * other, or where what is written overlaps what is read, a function returns DC_OTHER_ARRAYS and has
- * done nothing: the caller converts, or says what is wrong. Otherwise it returns what the function
- * of deepc_api.h returned.
+ *   map(function, x, out)                      function: an activation of dc_activation or one below
+ *   matmul(a, b, out, transpose_a, transpose_b)    a and b: rows of elements side by side, or
+ *                                              columns, may lie apart; a vector is one row of op(a),
+ *                                              one column of op(b), and the result lacks it
+ *   loss(kind, mean, predicted, actual)        a float; actual: targets, or a label for each row
+ *   loss_gradient(kind, mean, predicted, actual)
+ *   forward_f32(network, outputs, x)           network: its address; outputs: its width, 0: as the
+ *   forward_f64                                input; x: one sample or a batch
+ *   backward_f32(network, outputs, x, d_y, wanted)    the gradient of x if wanted, else None
+ *   backward_f64
  *
- * The caller holds the arrays meanwhile. No function needs the interpreter's lock. */
+ * `out` is None or an array that takes the result. A function returns its result, a new array
+ * mostly, or a status: what the function of deepc_api.h returned, or DC_OTHER_ARRAYS if it cannot
+ * take the arrays as they are and has done nothing; loss returns NaN then. The caller converts them, or
+ * says what is wrong. As they are means: numpy.ndarray itself, of float32 or float64 (labels:
+ * int64) in the machine's byte order, C-contiguous, of shapes that fit each other, and what is
+ * written is writable and overlaps nothing that is read (in map it may be x itself).
+ *
+ * The interpreter's lock is free while they compute. */
 
 enum { DC_OTHER_ARRAYS = 64 };
 
-/* Tells numpy.ndarray itself, before any other call. */
-void dc_arrays_initialize(uintptr_t ndarray);
-
-/* y = function(x), of one shape; y may be x. */
+/* Functions of map, beside the activations. */
 typedef enum dc_function {
-    DC_FUNCTION_EXP = 16, /* below it: the activations of dc_activation */
+    DC_FUNCTION_EXP = 16,
     DC_FUNCTION_LOG = 17,
     DC_FUNCTION_SOFTMAX = 18 /* along the last dimension */
 } dc_function;
-int dc_arrays_map(int function, uintptr_t x, uintptr_t y);
 
-/* c = op(a) op(b). A vector is one row of op(a), one column of op(b), and c lacks that dimension.
- * a and b need not be C-contiguous: rows of elements side by side, or columns, may lie apart. */
-int dc_arrays_matmul(int transpose_a, int transpose_b, uintptr_t a, uintptr_t b, uintptr_t c);
-
-/* The loss of one sample (1-D) or a batch (2-D), its sum or its mean over the rows; actual holds
- * targets of the shape of predicted, or a label for each row of a batch. NaN for what the library
- * refuses and for other arrays. */
-double dc_arrays_loss(int loss_kind, int mean, uintptr_t predicted, uintptr_t actual);
-/* Its gradient, of the shape of predicted. */
-int dc_arrays_loss_gradient(int loss_kind, int mean, uintptr_t predicted, uintptr_t actual,
-                            uintptr_t d_predicted);
-
-/* A network of the dtype of y over one sample or a batch; y is as wide as its output. */
-int dc_arrays_forward(void *network, uintptr_t x, uintptr_t y);
-/* Back from d_y, which must be `outputs` wide (0: as wide as x). d_x: 0 where it is not wanted. */
-int dc_arrays_backward(void *network, size_t outputs, uintptr_t x, uintptr_t d_y, uintptr_t d_x);
+/* Adds the functions to a module, given by the address of the object. The caller need not hold the
+ * interpreter's lock. DC_BAD_STATE with an exception set if NumPy cannot be used. */
+int dc_arrays_initialize(uintptr_t module);

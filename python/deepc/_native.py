@@ -1,10 +1,10 @@
 """The one module that crosses into C.
 
-Everything above it hands over Python values. An array goes down as it is, by its address (``id``),
-and the C side reads its dtype, shape and memory and refuses what does not fit (see
-``csrc/python/arrays_api.h``): asking Python for them would take longer than a small network does.
+Everything above it hands over Python values. An array goes down as it is: functions in C read its
+dtype, shape and memory, make the result and refuse what does not fit (see
+``csrc/python/arrays_api.h``), because doing that in Python would take longer than a small network.
 What was refused is converted here and goes down again, or gets an error that names the argument.
-Nothing else imports ``_deepc``.
+All else goes through cffi. Nothing else imports ``_deepc``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from typing import Any, cast
 
 import numpy as np
 
+import deepc._deepc as _deepc
 from deepc._deepc import ffi, lib
+
+if sys.implementation.name != "cpython":  # pragma: no cover
+    raise ImportError("deepc: needs CPython, whose id() is the address of an object")
+lib.dc_arrays_initialize(id(_deepc))
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,14 +34,12 @@ INT64 = np.dtype(np.int64)
 
 _from_buffer = ffi.from_buffer
 _ndarray = np.ndarray
-_empty = np.empty
 
 # Names of this module are found faster than those of another.
 _OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
 _TANH, _SIGMOID, _RELU = lib.DC_TANH, lib.DC_SIGMOID, lib.DC_RELU
 _EXP, _LOG, _SOFTMAX = lib.DC_FUNCTION_EXP, lib.DC_FUNCTION_LOG, lib.DC_FUNCTION_SOFTMAX
-_map_array, _matmul = lib.dc_arrays_map, lib.dc_arrays_matmul
-_forward, _backward = lib.dc_arrays_forward, lib.dc_arrays_backward
+_map_array, _matmul = _deepc.map, _deepc.matmul
 
 
 # ---- Status, version, machine --------------------------------------------------------------------
@@ -300,19 +303,19 @@ TYPED = {FLOAT32: _Typed("f32", "float"), FLOAT64: _Typed("f64", "double")}
 # ---- Kernels over arrays -------------------------------------------------------------------------
 
 
-def _output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return a new array, or `out` if it can take the result."""
+def _check_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse an `out` that cannot take the result; None stands for a new array."""
     if out is None:
-        return _empty(shape, dtype)
-    if not isinstance(out, _ndarray):
-        raise TypeError(f"out: expected an array, got {describe(out)}")
+        return
+    if type(out) is not _ndarray:
+        came = type(out).__name__ if isinstance(out, _ndarray) else describe(out)
+        raise TypeError(f"out: expected a numpy.ndarray, got {came}")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
             f"out: expected an array of shape {shape} and dtype {dtype}, got {describe(out)}"
         )
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out: expected a writable C-contiguous array")
-    return out
 
 
 def matmul(
@@ -349,11 +352,9 @@ def matmul(
     >>> kernels.matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
-    if out is None and type(a) is _ndarray and type(b) is _ndarray and a.ndim == b.ndim == 2:
-        m, n = a.shape[1] if transpose_a else len(a), len(b) if transpose_b else b.shape[1]
-        c = _empty((m, n), a.dtype)
-        if not _matmul(transpose_a, transpose_b, id(a), id(b), id(c)):
-            return c
+    c = _matmul(a, b, out, transpose_a, transpose_b)
+    if type(c) is _ndarray:
+        return c
     a, b = any_array(a, "a"), any_array(b, "b")
     for name, array in (("a", a), ("b", b)):
         if array.ndim not in (1, 2):
@@ -366,27 +367,30 @@ def matmul(
             f"times {b.shape}{' transposed' if transpose_b else ''}"
         )
     dtype = FLOAT32 if a.dtype == b.dtype == FLOAT32 else FLOAT64
-    c = _output(out, (m,) * (a.ndim == 2) + (n,) * (b.ndim == 2), dtype)
+    _check_output(out, (m,) * (a.ndim == 2) + (n,) * (b.ndim == 2), dtype)
     if out is not None and (np.may_share_memory(out, a) or np.may_share_memory(out, b)):
         raise ValueError("out: overlaps a or b")
-    transpose_a, transpose_b = bool(transpose_a), bool(transpose_b)
-    if _matmul(transpose_a, transpose_b, id(a), id(b), id(c)) == _OTHER_ARRAYS:
-        a, b = as_array(a, "a", dtype), as_array(b, "b", dtype)
-        check(_matmul(transpose_a, transpose_b, id(a), id(b), id(c)), "matmul")
-    return c
+    a, b = as_array(a, "a", dtype), as_array(b, "b", dtype)
+    return _checked(_matmul(a, b, out, transpose_a, transpose_b), "matmul")
+
+
+def _checked(result: Any, what: str) -> Array:
+    """Return a result that is an array; raise what a status means."""
+    if type(result) is not _ndarray:
+        check(result, what)
+    return cast(Array, result)
 
 
 def _map(function: int, x: Any, out: Array | None) -> Array:
     """Compute a function from arrays to arrays of the same shape."""
-    if type(x) is _ndarray:
-        y = _empty(x.shape, x.dtype) if out is None else out
-        if not _map_array(function, id(x), id(y)):
-            return y
-    x = as_array(x, "x")
-    y = _output(out, x.shape, x.dtype)
-    if _map_array(function, id(x), id(y)):
-        raise ValueError("out: overlaps x, but does not start where x starts")
-    return y
+    y = _map_array(function, x, out)
+    if type(y) is not _ndarray:
+        x = as_array(x, "x")
+        _check_output(out, x.shape, x.dtype)
+        y = _map_array(function, x, out)
+        if type(y) is not _ndarray:
+            raise ValueError("out: overlaps x, but does not start where x starts")
+    return cast(Array, y)
 
 
 def exp(x: Any, out: Array | None = None) -> Array:
@@ -512,7 +516,7 @@ def random_generator(rng: Any) -> Any:
 
 def random_uniform(shape: Sequence[int], dtype: np.dtype[Any], rng: Any = None) -> Array:
     """Return numbers from the uniform distribution on [0, 1)."""
-    y = _empty(tuple(shape), dtype)
+    y = np.empty(tuple(shape), dtype)
     check(
         TYPED[dtype].random_uniform(random_key(rng), 0, y.size, _pointer(y, True)), "random_uniform"
     )
@@ -527,7 +531,7 @@ def random_normal(
     deviation: float = 1.0,
 ) -> Array:
     """Return numbers from the normal distribution of that mean and standard deviation."""
-    y = _empty(tuple(shape), dtype)
+    y = np.empty(tuple(shape), dtype)
     status = TYPED[dtype].random_normal(
         random_key(rng), 0, y.size, mean, deviation, _pointer(y, True)
     )
@@ -537,7 +541,7 @@ def random_normal(
 
 def random_permutation(n: int, rng: Any = None) -> Array:
     """Return the numbers from 0 to n - 1 in random order."""
-    order = _empty(n, np.int64)
+    order = np.empty(n, np.int64)
     check(lib.dc_random_permutation(random_key(rng), 0, n, _from_buffer("int64_t[]", order, True)))
     return order
 
@@ -555,8 +559,8 @@ def dropout_mask(key: int, counter: int, rate: float, shape: Sequence[int]) -> A
 LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX_CROSS_ENTROPY}
 
 
-# These take addresses of arrays, after kind and mean: see arrays_api.h.
-loss_of_arrays, loss_gradient_of_arrays = lib.dc_arrays_loss, lib.dc_arrays_loss_gradient
+# These take kind, mean, predicted and actual: see arrays_api.h.
+loss_of_arrays, loss_gradient_of_arrays = _deepc.loss, _deepc.loss_gradient
 
 
 # ---- Optimizers ----------------------------------------------------------------------------------
@@ -648,7 +652,10 @@ class Network:
     `inputs` and `outputs` are its widths, None where any width goes.
     """
 
-    __slots__ = ("_handle", "_last", "_layers", "_train", "_width", "dtype", "inputs", "outputs")
+    __slots__ = (
+        "_address", "_backward", "_forward", "_handle", "_last", "_layers", "_train", "_width",
+        "dtype", "inputs", "outputs",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -668,27 +675,25 @@ class Network:
         check(typed.network_create(len(structures), structures, handle), "layers")
         self._handle = ffi.gc(handle[0], typed.network_free)
         self.dtype, self.inputs, self.outputs = dtype, inputs, outputs
-        self._width = outputs or 0
+        # What the functions over arrays take.
+        self._address, self._width = int(ffi.cast("uintptr_t", handle[0])), outputs or 0
+        self._forward = getattr(_deepc, f"forward_{typed.suffix}")
+        self._backward = getattr(_deepc, f"backward_{typed.suffix}")
         self._train = typed.network_train
         self._last: Array | None = None
 
     def forward(self, x: Any) -> Any:
         """Return the output for one sample or for a batch: a list for a list, else an array."""
-        if type(x) is _ndarray:
-            ndim = x.ndim
-            if ndim == 1:
-                y = _empty(self.outputs or len(x), self.dtype)
-            elif ndim == 2:
-                y = _empty((len(x), self.outputs or x.shape[1]), self.dtype)
-            else:
-                raise ValueError(f"input: expected 1 or 2 dimensions, got shape {x.shape}")
-            status = _forward(self._handle, id(x), id(y))
-            if not status:
-                self._last = x
-                return y
-            if status != _OTHER_ARRAYS:
-                self._refuse_input(status, x)
-        result = self.forward(as_array(x, "input", self.dtype))
+        y = self._forward(self._address, self._width, x)
+        if type(y) is _ndarray:
+            self._last = x
+            return y
+        if y != _OTHER_ARRAYS:
+            self._refuse_input(y, x)
+        array = as_array(x, "input", self.dtype)
+        if array.ndim not in (1, 2):
+            raise ValueError(f"input: expected 1 or 2 dimensions, got shape {array.shape}")
+        result = self.forward(array)
         return result.tolist() if isinstance(x, list) else result
 
     def _refuse_input(self, status: int, x: Array) -> None:
@@ -706,17 +711,12 @@ class Network:
         x = self._last
         if x is None:
             raise RuntimeError("backward: call forward first")
-        if input_gradient:
-            result = _empty(x.shape, self.dtype)
-            status = _backward(self._handle, self._width, id(x), id(gradient), id(result))
-        else:
-            result = None
-            status = _backward(self._handle, self._width, id(x), id(gradient), 0)
-        if not status:
+        result = self._backward(self._address, self._width, x, gradient, input_gradient)
+        if type(result) is not int:
             return result
         array = as_array(gradient, "gradient", self.dtype)
-        if array is gradient or status != _OTHER_ARRAYS:
-            self._refuse_gradient(status, x, array)
+        if array is gradient or result != _OTHER_ARRAYS:
+            self._refuse_gradient(result, x, array)
         result = self.backward(array, input_gradient)
         return result.tolist() if input_gradient and isinstance(gradient, list) else result
 
@@ -784,6 +784,3 @@ class Samples:
 
 
 check(lib.dc_initialize(), "DEEPC_ISA")
-if sys.implementation.name != "cpython":  # pragma: no cover
-    raise ImportError("deepc: needs CPython, where id() is the address of an object")
-lib.dc_arrays_initialize(id(_ndarray))

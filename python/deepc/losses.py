@@ -13,7 +13,7 @@ from deepc.tensor import Tensor
 __all__ = ["SSE", "Loss", "SoftmaxCrossEntropy"]
 
 _loss, _gradient = _native.loss_of_arrays, _native.loss_gradient_of_arrays
-_ndarray, _empty = np.ndarray, np.empty
+_ndarray = np.ndarray
 
 
 class Loss:
@@ -100,10 +100,10 @@ class CompiledLoss(Loss):
         ValueError
             If the shapes do not fit.
         """
-        value = _loss(self._kind, self._mean, id(predicted), id(actual))
+        value = _loss(self._kind, self._mean, predicted, actual)
         if value != value:  # NaN, which may mean arrays that do not fit
             converted, fitting = self._convert(predicted, actual)
-            value = _loss(self._kind, self._mean, id(converted), id(fitting))
+            value = _loss(self._kind, self._mean, converted, fitting)
             if value != value and fitting.dtype == _native.INT64:
                 check_labels(actual, converted.shape[-1], "actual")
         return cast(float, value)
@@ -113,16 +113,14 @@ class CompiledLoss(Loss):
 
         Parameters and errors as for `loss`.
         """
-        if type(predicted) is _ndarray:
-            result = _empty(predicted.shape, predicted.dtype)
-            if not _gradient(self._kind, self._mean, id(predicted), id(actual), id(result)):
-                return result
+        result = _gradient(self._kind, self._mean, predicted, actual)
+        if type(result) is _ndarray:
+            return result
         converted, fitting = self._convert(predicted, actual)
-        result = _empty(converted.shape, converted.dtype)
-        status = _gradient(self._kind, self._mean, id(converted), id(fitting), id(result))
-        if status:
+        result = _gradient(self._kind, self._mean, converted, fitting)
+        if type(result) is not _ndarray:
             check_labels(actual, converted.shape[-1], "actual")
-            _native.check(status, "gradient")
+            _native.check(result, "gradient")
         shaped = result.reshape(np.shape(predicted))
         return cast(Tensor, shaped.tolist()) if isinstance(predicted, list) else shaped
 

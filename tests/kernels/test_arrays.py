@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import hypothesis.extra.numpy as hypothesis_numpy
 import numpy as np
 import pytest
-from deepc import Linear, SoftmaxCrossEntropy, kernels
-from deepc._deepc import lib
+from deepc import Linear, SoftmaxCrossEntropy, _deepc, kernels
 from hypothesis import given
 from hypothesis import strategies as st
 
+lib = _deepc.lib
 OTHER = lib.DC_OTHER_ARRAYS
 
 
 def taken(x, y):
     """Whether a function from x to y is computed without a word from Python."""
     before = y.tobytes()
-    status = lib.dc_arrays_map(lib.DC_RELU, id(x), id(y))
-    assert status in (0, OTHER)
-    if status:
+    result = _deepc.map(lib.DC_RELU, x, y)
+    if result is not y:
+        assert result == OTHER
         assert y.tobytes() == before
-    return not status
+    return result is y
 
 
 class Subclass(np.ndarray):
@@ -111,11 +112,11 @@ def test_rows_that_lie_apart_are_not_copied():
     c = np.empty((7, 7))
     for a, b in [(x[:, 2:5], x[:, 1:4].T), (x, x.T), (x[::2].T, x[::2]), (x[:1], x.T[:, ::3])]:
         c = np.empty((len(a), b.shape[1]))
-        assert lib.dc_arrays_matmul(0, 0, id(a), id(b), id(c)) == 0
+        assert _deepc.matmul(a, b, c, False, False) is c
         np.testing.assert_array_equal(c, a @ b)
     for a in (x[:, ::2], x[::-1], x[:, ::-1], np.broadcast_to(x[0], (7, 8))):
         c = np.empty((len(a), len(a)))
-        assert lib.dc_arrays_matmul(0, 1, id(a), id(a), id(c)) == OTHER
+        assert _deepc.matmul(a, a, c, False, True) == OTHER
         np.testing.assert_array_equal(kernels.matmul(a, a, transpose_b=True), a @ a.T)
 
 
@@ -123,10 +124,10 @@ def test_output_that_overlaps_an_operand_is_refused():
     memory = np.zeros(100)
     a, b = memory[:20].reshape(4, 5), memory[40:60].reshape(5, 4)
     c = memory[20:36].reshape(4, 4)
-    assert lib.dc_arrays_matmul(0, 0, id(a), id(b), id(c)) == 0
+    assert _deepc.matmul(a, b, c, False, False) is c
     for start in (4, 19, 25, 40, 59):
         c = memory[start : start + 16].reshape(4, 4)
-        assert lib.dc_arrays_matmul(0, 0, id(a), id(b), id(c)) == OTHER
+        assert _deepc.matmul(a, b, c, False, False) == OTHER
         with pytest.raises(ValueError, match="out: overlaps"):
             kernels.matmul(a, b, out=c)
 
@@ -159,7 +160,48 @@ def test_layer_takes_any_view(dtype):
             assert np.array_equal(layer.w_grad, w_grad)
 
 
-def test_the_probe_is_not_fooled_by_python_objects():
-    assert np.isnan(lib.dc_arrays_loss(0, 0, id("a"), id("b")))
-    assert lib.dc_arrays_matmul(0, 0, id(1), id(None), id(())) == OTHER
-    assert lib.dc_arrays_loss_gradient(0, 0, id("a"), id("b"), id("c")) == OTHER
+def test_python_objects_are_refused():
+    assert np.isnan(_deepc.loss(0, False, "a", "b"))
+    assert _deepc.matmul(1, None, (), False, False) == OTHER
+    assert _deepc.loss_gradient(0, False, "a", "b") == OTHER
+    assert _deepc.map(lib.DC_RELU, object(), None) == OTHER
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("map", (0, np.ones(2))),
+        ("map", ("relu", np.ones(2), None)),
+        ("map", (-1, np.ones(2), None)),
+        ("matmul", (np.ones(2), np.ones(2), None)),
+        ("loss", (0, False, np.ones(2))),
+        ("loss_gradient", (None, False, np.ones(2), np.ones(2))),
+        ("forward_f32", ()),
+        ("backward_f64", (1, 2, 3)),
+        ("forward_f64", ("network", 0, np.ones(2))),
+    ],
+)
+def test_wrong_calls_raise(name, arguments):
+    with pytest.raises((TypeError, OverflowError)):
+        getattr(_deepc, name)(*arguments)
+
+
+def test_results_do_not_leak():
+    """What a call makes or refuses is let go of."""
+    x, bad = np.ones((3, 4), np.float32), np.ones((3, 4), np.float32)[:, ::2]
+    out = np.empty_like(x)
+    layer = Linear(4, 2, rng=1)
+    layer.forward(x)
+    held = [x, bad, out, None, OTHER]
+    before = [sys.getrefcount(value) for value in held]
+    for _ in range(100):
+        kernels.exp(x)
+        kernels.exp(x, out=out)
+        _deepc.map(lib.DC_RELU, bad, out)
+        _deepc.map(lib.DC_RELU, x, bad)
+        kernels.matmul(x, x, transpose_b=True)
+        _deepc.matmul(x, x, out, False, True)
+        layer.forward(x)
+        layer.backward(x[:, :2].copy())
+    after = [sys.getrefcount(value) for value in held]
+    assert all(b - a < 50 for a, b in zip(before, after, strict=True))

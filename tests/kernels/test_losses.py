@@ -134,10 +134,7 @@ def test_nan_is_not_hidden(isa, dtype):
 @pytest.mark.parametrize("label", [-1, 3, 2**62, -(2**62)])
 def test_library_refuses_labels_out_of_range(isa, dtype, label):
     x = np.zeros((2, 3), dtype)
-    labels, gradient = np.array([0, label]), np.full_like(x, 7)
-    arguments = id(x), id(labels)
-    status = _native.loss_gradient_of_arrays(CROSS, False, *arguments, id(gradient))
+    labels = np.array([0, label])
     with pytest.raises(ValueError, match="label"):
-        _native.check(status)
-    assert (gradient == 7).all()
-    assert np.isnan(_native.loss_of_arrays(CROSS, False, *arguments))
+        _native.check(_native.loss_gradient_of_arrays(CROSS, False, x, labels))
+    assert np.isnan(_native.loss_of_arrays(CROSS, False, x, labels))
