@@ -122,7 +122,7 @@ static void few_store(size_t rows, size_t n, const vec *total, const real *bias,
         const size_t lanes = n - j < VL ? n - j : VL;
         for (size_t v = 0; v < lanes; v++)
             v_store(column + v * VL, bias ? v_add(total[j + v], v_set(bias[j + v])) : total[j + v]);
-        if (n > 4) pack_square(column, VL, VL, row);
+        if (n > 4) transpose_square(column, VL, row, VL);
         for (size_t r = 0; r < rows; r++) {
             real *to = c + (ptrdiff_t)r * c_row + (ptrdiff_t)j;
             if (n > 4)

@@ -4,27 +4,16 @@
 #define DEEPC_GEMM_PACK_H
 
 #include "gemm_tile.h"
+#include "square.h"
 
-/* A square of x, transposed: VL vectors `width` apart, vector q from column q of x. A function of its own,
- * because inlined into its loop the square would not fit the registers. */
-static __attribute__((noinline)) void pack_square(const real *x, ptrdiff_t x_row, size_t width,
-                                                  real *packed) {
-    vec column[VL];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < VL; r++) column[r] = v_load(x + (ptrdiff_t)r * x_row);
-    v_transpose(column);
-#pragma GCC unroll 16
-    for (size_t q = 0; q < VL; q++) v_store(packed + q * width, column[q]);
-}
-
-/* A part of one: `rows` x `cols` of x, the other lanes zero; only `room` elements may be written. */
+/* `rows` x `cols` of a square of x, transposed; the other lanes are zero. Only `room` elements may be written. */
 static __attribute__((noinline)) void pack_part(size_t rows, size_t cols, const real *x,
                                                 ptrdiff_t x_row, size_t width, size_t room,
                                                 real *packed) {
     real square[VL * VL], columns[VL * VL];
     for (size_t r = 0; r < VL; r++)
         v_store(square + r * VL, r < rows ? v_load_part(x + (ptrdiff_t)r * x_row, cols) : v_zero());
-    pack_square(square, VL, VL, columns);
+    transpose_square(square, VL, columns, VL);
     for (size_t q = 0; q < cols; q++)
         v_store_part(packed + q * width, v_load(columns + q * VL), room - q * width);
 }
@@ -44,7 +33,7 @@ static void pack_panel_transposed(size_t used, size_t there, size_t width, size_
             const real *from = x + (ptrdiff_t)i * x_row + (ptrdiff_t)p;
             if (fills && there >= i + VL && cols == VL &&
                 (p + VL) * width + i + VL <= depth * width)
-                pack_square(from, x_row, width, packed + at);
+                transpose_square(from, x_row, packed + at, width);
             else
                 pack_part(rows, cols, from, x_row, width, depth * width - at, packed + at);
         }

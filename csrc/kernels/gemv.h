@@ -113,22 +113,31 @@ static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_r
     if (end && end->activation) finish_row(end, 0, 0, n, y);
 }
 
-/* Goes on with the chains of VL outputs, the products of VL rows of w with x, for `cols` <= VL steps:
- * the square of w is transposed in registers, and its columns are what the chains take.
+/* Goes on with the chains of VL outputs, the products of VL rows of w with x, for `cols` <= VL steps: the square of w is
+ * transposed on its way, and its columns are what the chains take. Each line of w is read once, into a copy, because
+ * rows that lie a power of two apart push each other out of the first-level cache.
  * Rows that are not there are the last one again. */
 ALWAYS_INLINE vec transposed_step(vec acc, const int full, size_t rows, size_t cols, const real *x,
                                   const real *w, ptrdiff_t w_row) {
-    vec column[VL];
+    real square[VL * VL];
+    const real *row = w;
 #pragma GCC unroll 16
     for (size_t r = 0; r < VL; r++) {
-        const real *row = w + (ptrdiff_t)(full || r < rows ? r : rows - 1) * w_row;
-        column[r] = full ? v_load(row) : v_load_part(row, cols);
+        v_store(square + r * VL, full ? v_load(row) : v_load_part(row, cols));
+        if (full || r + 1 < rows) row += w_row;
     }
-    v_transpose(column);
+    vec_rows from = rows_of(VL, square, VL);
+#pragma GCC unroll 2
+    for (size_t j = 0; j < VL; j += SQUARE) {
+        if (!full && j >= cols) break;
+        vec column[SQUARE];
+        v_columns(&from, column);
+        rows_forward(&from, SQUARE);
 #pragma GCC unroll 16
-    for (size_t q = 0; q < VL; q++) {
-        if (!full && q == cols) break;
-        acc = v_fma(v_set(x[q]), column[q], acc);
+        for (size_t q = 0; q < SQUARE; q++) {
+            if (!full && j + q == cols) break;
+            acc = v_fma(v_set(x[j + q]), column[q], acc);
+        }
     }
     return acc;
 }

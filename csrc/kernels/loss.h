@@ -191,6 +191,42 @@ static double add_losses(size_t rows, const real total[], const real weight[], c
     return sum;
 }
 
+/* Up to VL rows of up to ACROSS_COLS elements side by side; adds their losses to the sum. */
+static double cross_entropy_across(size_t rows, size_t cols, const real *x, const real *targets,
+                                   const int64_t *labels, real scale, real *d, double sum) {
+    real columns[SUM_LANES * VL], s[SUM_LANES * VL], target[SUM_LANES * VL], label[VL];
+    for (size_t r = 0; labels && r < VL; r++) label[r] = r < rows ? (real)labels[r] : 0;
+    rows_to_columns(rows, cols, x, columns);
+    const vec total = exp_across(cols, columns, s);
+    vec weight = v_set(1), dot = v_zero();
+    if (targets) {
+        rows_to_columns(rows, cols, targets, target);
+        weight = columns_sum(cols, target);
+        for (size_t j = 0; j < cols; j++)
+            v_store(s + j * VL, add_target(v_load(target + j * VL), v_load(s + j * VL), v_zero()));
+        dot = columns_sum(cols, s);
+    } else {
+        for (size_t j = 0; j < cols; j++) {
+            const vmask here = v_eq(v_load(label), v_set((real)j));
+            v_store(target + j * VL, v_select(here, v_set(1), v_zero()));
+            dot = v_select(here, v_load(s + j * VL), dot);
+        }
+    }
+    if (d) {
+        const vec factor = v_set(scale);
+        for (size_t j = 0; j < cols; j++) {
+            const vec y = v_div(v_load(columns + j * VL), total);
+            v_store(columns + j * VL, v_mul(factor, v_sub(y, v_load(target + j * VL))));
+        }
+        columns_to_rows(rows, cols, columns, s, d);
+    }
+    real totals[VL], weights[VL], dots[VL];
+    v_store(totals, total);
+    v_store(weights, weight);
+    v_store(dots, dot);
+    return add_losses(rows, totals, weights, dots, sum);
+}
+
 /* Rows by their number of vectors; a function each, so that the loop over the rows exists once. */
 typedef row_parts row_function(size_t cols, const real *x, const real *targets,
                                const int64_t *label, real scale, real *d);
@@ -210,11 +246,17 @@ ROW(4)
 static double cross_entropy_group(row_function *row, size_t rows, size_t cols, const real *x,
                                   const real *targets, const int64_t *labels, real scale, real *d) {
     double sum = 0;
+    size_t first = 0;
+    for (; MANY_VARIANTS && cols <= ACROSS_COLS && first + ACROSS_ROWS <= rows; first += VL)
+        sum = cross_entropy_across(rows - first < VL ? rows - first : VL, cols, x + first * cols,
+                                   targets ? targets + first * cols : NULL,
+                                   labels ? labels + first : NULL, scale,
+                                   d ? d + first * cols : NULL, sum);
     real total[SUM_LANES] = {0}, weight[SUM_LANES] = {0}, dot[SUM_LANES] = {0};
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = first; i < rows; i++) {
         const row_parts parts = row(cols, x + i * cols, targets ? targets + i * cols : NULL,
                                     labels ? labels + i : NULL, scale, d ? d + i * cols : NULL);
-        const size_t at = i % SUM_LANES;
+        const size_t at = (i - first) % SUM_LANES;
         total[at] = parts.total;
         weight[at] = parts.weight;
         dot[at] = parts.dot;
@@ -227,11 +269,9 @@ static double cross_entropy_group(row_function *row, size_t rows, size_t cols, c
  * labels (rows); d = scale (softmax(predicted) - target), or NULL. */
 static double cross_entropy(size_t rows, size_t cols, const real *predicted, const real *targets,
                             const int64_t *labels, real scale, real *d) {
-    /* In double, which classifiers rarely compute in, functions for the shortest rows are enough. */
-    enum { ALL_SHORT = MANY_VARIANTS && DEEPC_REAL_BITS == 32 };
     static row_function *const by_vecs[ROW_VECS] = {
-        MANY_VARIANTS ? row_1 : row_long, MANY_VARIANTS ? row_2 : row_long,
-        ALL_SHORT ? row_3 : row_long, ALL_SHORT ? row_4 : row_long};
+        ROWS_IN_REGISTERS ? row_1 : row_long, ROWS_IN_REGISTERS ? row_2 : row_long,
+        ROWS_IN_REGISTERS ? row_3 : row_long, ROWS_IN_REGISTERS ? row_4 : row_long};
     double total = 0;
     if (cols == 0) return total;
     const size_t vecs = (cols - 1) / VL;

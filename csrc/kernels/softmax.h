@@ -10,11 +10,13 @@
 #ifndef DEEPC_SOFTMAX_H
 #define DEEPC_SOFTMAX_H
 
+#include "square.h"
 #include "vec.h"
 #include "vecmath.h"
 
-/* A row of up to this many vectors is kept in registers. */
-enum { ROW_VECS = 4 };
+/* A row of up to this many vectors is kept in registers, in float: in double, which classifiers rarely compute in, the
+ * code for that is left out. */
+enum { ROW_VECS = 4, ROWS_IN_REGISTERS = MANY_VARIANTS && DEEPC_REAL_BITS == 32 };
 
 /* 0 in the first n lanes, -inf in the others. */
 ALWAYS_INLINE vec padding(size_t n) {
@@ -94,6 +96,51 @@ ALWAYS_INLINE void softmax_short(const int vecs, size_t rows, size_t cols, const
     }
 }
 
+/* ---- Rows of a few elements, VL of them side by side ----------------------------------------- */
+
+/* The longest such rows, with which the sums need no shuffles and a row no whole vector. */
+enum { ACROSS_COLS = SUM_LANES };
+/* The fewest rows for which it pays. */
+enum { ACROSS_ROWS = (VL + 1) / 2 };
+
+/* The sum of `cols` columns in the order of the virtual lanes; what is absent would add +0. */
+static vec columns_sum(size_t cols, const real *columns) {
+    real part[SUM_LANES / 2 * VL];
+    size_t count = cols < SUM_LANES / 2 ? cols : SUM_LANES / 2;
+    for (size_t j = 0; j < count; j++) {
+        vec a = v_load(columns + j * VL);
+        if (j + SUM_LANES / 2 < cols) a = v_add(a, v_load(columns + (j + SUM_LANES / 2) * VL));
+        v_store(part + j * VL, a);
+    }
+    for (size_t half = SUM_LANES / 4; half > 0; half /= 2) {
+        for (size_t j = 0; j + half < count; j++)
+            v_store(part + j * VL, v_add(v_load(part + j * VL), v_load(part + (j + half) * VL)));
+        if (count > half) count = half;
+    }
+    return v_load(part);
+}
+
+/* From columns of x to s = x - max and, in the same place, exp(s); returns the sum of that. */
+static vec exp_across(size_t cols, real *columns, real *s) {
+    vec largest = v_load(columns);
+    for (size_t j = 1; j < cols; j++) largest = v_max(largest, v_load(columns + j * VL));
+    for (size_t j = 0; j < cols; j++) {
+        const vec below = v_sub(v_load(columns + j * VL), largest);
+        v_store(s + j * VL, below);
+        v_store(columns + j * VL, v_exp(below));
+    }
+    return columns_sum(cols, columns);
+}
+
+static void softmax_across(size_t rows, size_t cols, const real *x, real *y) {
+    real columns[SUM_LANES * VL], s[SUM_LANES * VL];
+    rows_to_columns(rows, cols, x, columns);
+    const vec total = exp_across(cols, columns, s);
+    for (size_t j = 0; j < cols; j++)
+        v_store(columns + j * VL, v_div(v_load(columns + j * VL), total));
+    columns_to_rows(rows, cols, columns, s, y);
+}
+
 /* ---- Rows in memory -------------------------------------------------------------------------- */
 
 /* The largest of n >= 1 elements; not NaN's, see the head. */
@@ -159,7 +206,13 @@ static void softmax_long(size_t rows, size_t cols, const real *x, real *y) {
 /* Each row of y = softmax of the row of x; rows x cols, in place or not. */
 static void softmax(size_t rows, size_t cols, const real *x, real *y) {
     if (cols == 0) return;
-    switch (MANY_VARIANTS ? (cols - 1) / VL : ROW_VECS) {
+    for (; MANY_VARIANTS && cols <= ACROSS_COLS && rows >= ACROSS_ROWS;
+         x += VL * cols, y += VL * cols) {
+        const size_t n = rows < VL ? rows : VL;
+        softmax_across(n, cols, x, y);
+        rows -= n;
+    }
+    switch (ROWS_IN_REGISTERS ? (cols - 1) / VL : ROW_VECS) {
     case 0: softmax_short(1, rows, cols, x, y); break;
     case 1: softmax_short(2, rows, cols, x, y); break;
     case 2: softmax_short(3, rows, cols, x, y); break;

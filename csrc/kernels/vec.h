@@ -22,7 +22,6 @@
  *   v_first(a)                    the first lane
  *   v_across(a, half)             lane i becomes lane i ^ half; half: a constant power of 2 below VL
  *   v_permute(a, lanes)           lane i becomes the lane of a whose number lanes[i] holds, as bits
- *   v_transpose(rows)             VL vectors as a VL x VL matrix, transposed in place
  *   v_columns(rows, column)       SQUARE vectors (a divisor of VL): lane r of column[q] is
  *                                 element q of row r of a vec_rows
  *   v_words_above(p, x)           a vmask: whether the VL 32-bit words at p are above x

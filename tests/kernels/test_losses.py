@@ -77,20 +77,31 @@ def test_cross_entropy_from_targets_and_from_labels(isa, dtype, cols, rng):
         assert by_label[1].tobytes() == by_target[1].tobytes()
 
 
-@pytest.mark.parametrize("rows", [1, 15, 16, 17, 255, 256, 257, 600])
-def test_loss_of_many_rows_is_that_of_each_added_in_groups(isa, dtype, rows, rng):
-    x = rng.normal(0, 3, (rows, 10)).astype(dtype)
-    labels = rng.integers(0, 10, rows)
-    value, gradient = loss_and_gradient(CROSS, x, None, labels)
-    each = [loss_and_gradient(CROSS, x[i : i + 1], None, labels[i : i + 1]) for i in range(rows)]
-    total = 0.0
-    for start in range(0, rows, 256):
-        group = 0.0
-        for one, _ in each[start : start + 256]:
-            group += one
-        total += group
-    assert value == total
-    assert np.concatenate([g for _, g in each]).tobytes() == gradient.tobytes()
+@pytest.mark.parametrize(
+    ("rows", "cols"),
+    [(rows, 10) for rows in (1, 15, 16, 17, 255, 256, 257, 600)]
+    + [(rows, cols) for rows in (2, 3, 5, 8, 13, 29) for cols in (1, 2, 4, 7, 9, 15, 16, 17)],
+)
+def test_loss_of_many_rows_is_that_of_each_added_in_groups(isa, dtype, rows, cols, rng):
+    x = rng.normal(0, 3, (rows, cols)).astype(dtype)
+    labels = rng.integers(0, cols, rows)
+    for targets in (None, rng.dirichlet(np.ones(cols), rows).astype(dtype)):
+        given = (None, labels) if targets is None else (targets, None)
+        value, gradient = loss_and_gradient(CROSS, x, *given)
+        each = [
+            loss_and_gradient(
+                CROSS, x[i : i + 1], *(a if a is None else a[i : i + 1] for a in given)
+            )
+            for i in range(rows)
+        ]
+        total = 0.0
+        for start in range(0, rows, 256):
+            group = 0.0
+            for one, _ in each[start : start + 256]:
+                group += one
+            total += group
+        assert value == total
+        assert np.concatenate([g for _, g in each]).tobytes() == gradient.tobytes()
 
 
 @pytest.mark.parametrize("cols", [2, 10, 17, 70, 5000])
@@ -120,15 +131,17 @@ def test_cross_entropy_is_never_negative(isa, dtype, rng):
             assert loss_and_gradient(CROSS, x[i : i + 1], None, best)[0] >= 0
 
 
-def test_nan_is_not_hidden(isa, dtype):
+@pytest.mark.parametrize("rows", [1, 21])
+def test_nan_is_not_hidden(isa, dtype, rows):
     for kind in (SQUARED, CROSS):
-        for cols in (3, 40, 100):
-            x = np.ones((1, cols), dtype)
-            x[0, -1] = np.nan
-            t = np.full((1, cols), 1 / cols, dtype)
+        for cols in (3, 16, 40, 100):
+            x = np.ones((rows, cols), dtype)
+            x[-1, -1] = np.nan
+            t = np.full((rows, cols), 1 / cols, dtype)
             value, gradient = loss_and_gradient(kind, x, t)
             assert np.isnan(value)
-            assert np.isnan(gradient[0, -1])
+            assert np.isnan(gradient[-1, -1])
+            assert not np.isnan(gradient[:-1]).any()
 
 
 @pytest.mark.parametrize("label", [-1, 3, 2**62, -(2**62)])

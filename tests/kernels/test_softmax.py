@@ -56,8 +56,9 @@ def test_rows_do_not_see_each_other_and_add_up_to_1(isa, dtype, rows, cols, scal
     assert x.tobytes() == y.tobytes()
 
 
+@pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("cols", [2, 10, 17, 40, 100, 5000])
-def test_what_is_not_ordinary(isa, dtype, cols):
+def test_what_is_not_ordinary(isa, dtype, cols, times):
     huge = np.finfo(dtype).max
     x = np.zeros((6, cols), dtype)
     x[0, 1] = 1e4
@@ -66,14 +67,14 @@ def test_what_is_not_ordinary(isa, dtype, cols):
     x[3, 0] = -np.inf
     x[4, 1] = np.nan
     x[5, 0] = np.inf
-    y = softmax(x)
-    assert np.array_equal(y[0], np.eye(cols)[1])
-    np.testing.assert_allclose(y[1], 1 / cols, rtol=1e-5)
-    assert np.array_equal(y[2], np.eye(cols)[1])
-    assert y[3, 0] == 0
-    np.testing.assert_allclose(y[3, 1:], 1 / (cols - 1), rtol=1e-5)
-    assert np.isnan(y[4]).all()
-    assert np.isnan(y[5]).all()
+    for y in softmax(np.tile(x, (times, 1))).reshape(times, 6, cols):
+        assert np.array_equal(y[0], np.eye(cols)[1])
+        np.testing.assert_allclose(y[1], 1 / cols, rtol=1e-5)
+        assert np.array_equal(y[2], np.eye(cols)[1])
+        assert y[3, 0] == 0
+        np.testing.assert_allclose(y[3, 1:], 1 / (cols - 1), rtol=1e-5)
+        assert np.isnan(y[4]).all()
+        assert np.isnan(y[5]).all()
 
 
 def test_one_column_is_certain(isa, dtype):

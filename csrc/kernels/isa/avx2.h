@@ -127,36 +127,6 @@ ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
 }
 #endif
 
-#if DEEPC_REAL_BITS == 32
-ALWAYS_INLINE void v_transpose(vec r[VL]) {
-    vec t[VL];
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-        const vec a = _mm256_unpacklo_ps(r[i], r[i + 1]), b = _mm256_unpackhi_ps(r[i], r[i + 1]);
-        const vec c = _mm256_unpacklo_ps(r[i + 2], r[i + 3]),
-                  e = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
-        t[i] = _mm256_shuffle_ps(a, c, 0x44);
-        t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
-        t[i + 2] = _mm256_shuffle_ps(b, e, 0x44);
-        t[i + 3] = _mm256_shuffle_ps(b, e, 0xee);
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        r[j] = _mm256_permute2f128_ps(t[j], t[4 + j], 0x20);
-        r[4 + j] = _mm256_permute2f128_ps(t[j], t[4 + j], 0x31);
-    }
-}
-#else
-ALWAYS_INLINE void v_transpose(vec r[VL]) {
-    const vec a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
-    const vec c = _mm256_unpacklo_pd(r[2], r[3]), e = _mm256_unpackhi_pd(r[2], r[3]);
-    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
-    r[1] = _mm256_permute2f128_pd(b, e, 0x20);
-    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
-    r[3] = _mm256_permute2f128_pd(b, e, 0x31);
-}
-#endif
-
 /* Half a row a load: putting the halves of two rows into one register costs no shuffle. */
 enum { SQUARE = VL / 2 };
 #if DEEPC_REAL_BITS == 32

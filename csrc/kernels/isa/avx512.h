@@ -121,62 +121,6 @@ ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
 }
 #endif
 
-#if DEEPC_REAL_BITS == 32
-ALWAYS_INLINE void v_transpose(vec r[VL]) {
-    vec t[VL];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    /* Now r[4 q + j] holds column j of each 128-bit lane for the rows 4 q .. 4 q + 3. */
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        const __m512d a = _mm512_castps_pd(t[i]), b = _mm512_castps_pd(t[i + 2]);
-        const __m512d c = _mm512_castps_pd(t[i + 1]), e = _mm512_castps_pd(t[i + 3]);
-        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(c, e));
-        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(c, e));
-    }
-    /* What is left is to transpose 4 x 4 lanes: pairs, then pairs of pairs. */
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        const vec lo = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88);
-        const vec hi = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
-        const vec lo2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
-        const vec hi2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
-        t[j] = _mm512_shuffle_f32x4(lo, lo2, 0x88);
-        t[4 + j] = _mm512_shuffle_f32x4(hi, hi2, 0x88);
-        t[8 + j] = _mm512_shuffle_f32x4(lo, lo2, 0xdd);
-        t[12 + j] = _mm512_shuffle_f32x4(hi, hi2, 0xdd);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++) r[i] = t[i];
-}
-#else
-ALWAYS_INLINE void v_transpose(vec r[VL]) {
-    vec t[VL];
-#pragma GCC unroll 4
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
-    }
-    /* Now t[2 q + j] holds column j of each 128-bit lane for the rows 2 q, 2 q + 1. */
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; j++) {
-        const vec lo = _mm512_shuffle_f64x2(t[j], t[2 + j], 0x88);
-        const vec hi = _mm512_shuffle_f64x2(t[j], t[2 + j], 0xdd);
-        const vec lo2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0x88);
-        const vec hi2 = _mm512_shuffle_f64x2(t[4 + j], t[6 + j], 0xdd);
-        r[j] = _mm512_shuffle_f64x2(lo, lo2, 0x88);
-        r[2 + j] = _mm512_shuffle_f64x2(hi, hi2, 0x88);
-        r[4 + j] = _mm512_shuffle_f64x2(lo, lo2, 0xdd);
-        r[6 + j] = _mm512_shuffle_f64x2(hi, hi2, 0xdd);
-    }
-}
-#endif
-
 /* Half a row a load: putting the halves of two rows into one register costs no shuffle, and the registers of a whole
  * square would leave none for what the columns are for. */
 enum { SQUARE = VL / 2 };

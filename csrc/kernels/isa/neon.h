@@ -142,28 +142,23 @@ ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
 }
 #endif
 
+enum { SQUARE = VL };
 #if DEEPC_REAL_BITS == 32
-ALWAYS_INLINE void v_transpose(vec r[VL]) {
-    const float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
-    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
-    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
-    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
-    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    const float32x4x2_t a = vtrnq_f32(v_load(vec_row(rows, 0)), v_load(vec_row(rows, 1)));
+    const float32x4x2_t b = vtrnq_f32(v_load(vec_row(rows, 2)), v_load(vec_row(rows, 3)));
+    column[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    column[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    column[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    column[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }
 #else
-ALWAYS_INLINE void v_transpose(vec r[VL]) {
-    const vec a = vzip1q_f64(r[0], r[1]);
-    r[1] = vzip2q_f64(r[0], r[1]);
-    r[0] = a;
+ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
+    const vec a = v_load(vec_row(rows, 0)), b = v_load(vec_row(rows, 1));
+    column[0] = vzip1q_f64(a, b);
+    column[1] = vzip2q_f64(a, b);
 }
 #endif
-
-enum { SQUARE = VL };
-ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
-#pragma GCC unroll 4
-    for (int r = 0; r < VL; r++) column[r] = v_load(vec_row(rows, r));
-    v_transpose(column);
-}
 
 /* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {

@@ -94,7 +94,6 @@ ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
     (void)lanes;
     return a;
 }
-ALWAYS_INLINE void v_transpose(vec r[VL]) { (void)r; }
 enum { SQUARE = VL };
 ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
     column[0] = *(vec_row(rows, 0));
