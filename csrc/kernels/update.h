@@ -174,7 +174,6 @@ ALWAYS_INLINE void update_by(const update_rule rule, const update_step *step, si
     }
     const update_numbers c = spread(step);
     size_t j = 0;
-#pragma GCC unroll 2
     for (; j + VL <= n; j += VL)
         update_at(rule, &c, v_load(g + j), 0, p + j, keeps_first(rule) ? first + j : NULL,
                   keeps_second(rule) ? second + j : NULL);
