@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from peers.race import FULL, QUICK, Contestant, Result, race
+from peers.worker import aligned
 
 SIZES = (10, 1_000, 4_096, 65_536, 16_777_216)
 QUICK_SIZES = (10, 4_096, 65_536)
@@ -24,7 +25,7 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
     for size in QUICK_SIZES if options.quick else SIZES:
         for name, contestants in works.items():
             rng = np.random.default_rng(0)
-            x = rng.uniform(0.01, 8, size).astype(np.float32)
+            x = aligned(rng.uniform(0.01, 8, size).astype(np.float32))
             if name != "log":
                 x -= 4
             case = f"{name}, {size:,} elements"
@@ -39,7 +40,7 @@ def _simple(
     peers: Any, x: Any, name: str, *, numpy: Any, torch: str, jax: str
 ) -> Iterator[Contestant]:
     """Yield the ways to a function of each element, into an array that is there where one can."""
-    y = np.empty_like(x)
+    y = aligned(np.empty_like(x))
     yield Contestant("deepc", "f(x, y)", {"f": getattr(peers.deepc.kernels, name), "x": x, "y": y})
     if numpy:
         yield Contestant("NumPy", "f(x, y)", {"f": numpy, "x": x, "y": y})
@@ -73,7 +74,7 @@ def _tanh(peers: Any, x: Any) -> Iterator[Contestant]:
 
 def _relu(peers: Any, x: Any) -> Iterator[Contestant]:
     yield from _simple(peers, x, "relu", numpy=None, torch="relu", jax="nn.relu")
-    names = {"f": np.maximum, "x": x, "y": np.empty_like(x)}
+    names = {"f": np.maximum, "x": x, "y": aligned(np.empty_like(x))}
     yield Contestant("NumPy", "f(x, 0, y)", names)
 
 
@@ -86,7 +87,7 @@ np.reciprocal(y, y)"""
 
 def _sigmoid(peers: Any, x: Any) -> Iterator[Contestant]:
     yield from _simple(peers, x, "sigmoid", numpy=None, torch="sigmoid", jax="nn.sigmoid")
-    y = np.empty_like(x)
+    y = aligned(np.empty_like(x))
     yield Contestant("NumPy", NUMPY_SIGMOID, {"np": np, "x": x, "y": y})
     if peers.scipy:
         yield Contestant("SciPy", "f(x, y)", {"f": peers.scipy.expit, "x": x, "y": y})
@@ -104,7 +105,7 @@ np.divide(y, y.sum(1, keepdims=True), y)"""
 
 def _softmax(peers: Any, x: Any) -> Iterator[Contestant]:
     x = _rows(x)
-    y = np.empty_like(x)
+    y = aligned(np.empty_like(x))
     yield Contestant("deepc", "f(x, y)", {"f": peers.deepc.kernels.softmax, "x": x, "y": y})
     yield Contestant("NumPy", NUMPY_SOFTMAX, {"np": np, "x": x, "y": y})
     if peers.scipy:
@@ -130,7 +131,7 @@ def _tanh_backward(peers: Any, x: Any) -> Iterator[Contestant]:
     layer = peers.deepc.Tanh()
     y, g = layer.forward(x), np.cos(x)
     yield Contestant("deepc", "layer.backward(g)", {"layer": layer, "g": g})
-    names = {"np": np, "y": y, "g": g, "out": np.empty_like(x)}
+    names = {"np": np, "y": y, "g": g, "out": aligned(np.empty_like(x))}
     yield Contestant("NumPy", NUMPY_TANH_BACKWARD, names)
     if torch := peers.torch:
         names = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from peers.available import has_avx512
 from peers.race import FULL, QUICK, Contestant, Result, race
-from peers.worker import RemoteContestant, Worker
+from peers.worker import RemoteContestant, Worker, aligned
 
 ROWS = (1, 2, 7, 16, 32, 64, 128, 256)
 WIDTHS = (2, 4, 10, 25, 30, 64, 128, 512, 784)
@@ -49,8 +49,8 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
             worker = stack.enter_context(Worker({"OPENBLAS_CORETYPE": "SkylakeX"}))
             workers.append(("NumPy, OPENBLAS_CORETYPE=SkylakeX", worker))
         for group, dtype, m, k, n in _shapes(options.quick):
-            a = rng.uniform(-1, 1, (m, k)).astype(dtype)
-            b = rng.uniform(-1, 1, (k, n)).astype(dtype)
+            a = aligned(rng.uniform(-1, 1, (m, k)).astype(dtype))
+            b = aligned(rng.uniform(-1, 1, (k, n)).astype(dtype))
             case = f"{m} x {k} x {n} {np.dtype(dtype).name}"
             yield race(
                 group, case, list(contestants(peers, workers, a, b)), pace,

@@ -12,6 +12,20 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+
+
+def aligned(array: Any) -> Any:
+    """Return a copy that starts on a cache line, as the arrays of most peers do.
+
+    NumPy's start on 16 bytes, so that the same work is now faster, now slower.
+    """
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
 
 class Worker:
     """A NumPy in another process, with some variables of its environment set."""
@@ -69,8 +83,6 @@ def serve() -> None:
     """Answer requests until the input ends."""
     import timeit
 
-    import numpy as np
-
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     timers: dict[str, timeit.Timer] = {}
     while True:
@@ -82,7 +94,8 @@ def serve() -> None:
         if kind == "value":
             answer = np.asarray(eval(code, dict(argument)), np.float64)
         elif kind == "define":
-            timers = {code: timeit.Timer(code, globals=dict(argument))}
+            names = {k: aligned(v) if isinstance(v, np.ndarray) else v for k, v in argument.items()}
+            timers = {code: timeit.Timer(code, globals=names)}
         else:
             answer = timers[code].timeit(argument)
         pickle.dump(answer, answers)

@@ -233,18 +233,28 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
     }
 }
 
+/* Where k is this short, what takes time is to write c. */
+enum { SHALLOW = 16 };
+
 static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                  const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,
                  ptrdiff_t c_row) {
-    tile_operands t = {.a = a,
-                       .a_row = a_row,
-                       .a_col = a_col,
-                       .b = b,
-                       .b_row = b_row,
-                       .accumulate = accumulate,
-                       .c = c,
-                       .c_row = c_row};
-    gemm_tiles(m, n, k, &t, 0, 0, 0, end);
+    /* A few rows of c at a time are written from end to end, not columns of tiles from top to bottom. */
+    const size_t step = k <= SHALLOW ? 2 * TILE_ROWS : m;
+    for (size_t i = 0; i < m; i += step) {
+        tile_operands t = {.a = a + (ptrdiff_t)i * a_row,
+                           .a_row = a_row,
+                           .a_col = a_col,
+                           .b = b,
+                           .b_row = b_row,
+                           .accumulate = accumulate,
+                           .c = c + (ptrdiff_t)i * c_row,
+                           .c_row = c_row};
+        epilogue rest = {0};
+        if (end) rest = *end;
+        if (rest.outputs) rest.outputs += (ptrdiff_t)i * rest.outputs_row;
+        gemm_tiles(m - i < step ? m - i : step, n, k, &t, 0, 0, 0, &rest);
+    }
 }
 
 static void gemm_packed(size_t m, size_t n, size_t k, const real *packed_a, const real *packed_b,
