@@ -12,6 +12,9 @@ foreach(file IN ITEMS csrc/deepc_api.h csrc/python/arrays_api.h)
     file(READ ${file} part)
     string(APPEND text "${part}")
 endforeach()
+# What arrays.c calls for Python needs no wrapper of cffi's as well, and the wheel is to stay small.
+set(served "exp|log|softmax|activation_forward|loss_value|network_forward|network_backward")
+string(REGEX REPLACE "(int|double) dc_(${served})_f(32|64)\\([^)]*\\);" "" text "${text}")
 file(CONFIGURE OUTPUT "${declarations}" CONTENT "${text}" @ONLY)   # touched only where it changes
 
 set(wrapper "${CMAKE_CURRENT_BINARY_DIR}/_deepc.c")

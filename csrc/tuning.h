@@ -13,6 +13,11 @@
 /* Elements of one task: a multiple of SUM_BLOCK; small enough that unequal threads end together. */
 #define TASK_ELEMENTS ((size_t)1 << 15)
 
+/* Results of so many bytes and more are written past the caches: no second-level and few third-level caches hold them,
+ * and a smaller one may be read again from there. */
+#define STREAM_BYTES ((size_t)1 << 25)
+#define CACHE_LINE 64
+
 /* Block sums that wait to be added in order, between two rounds of threads. */
 #define SUMS_AT_ONCE 256
 

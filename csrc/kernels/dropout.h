@@ -47,7 +47,7 @@ ALWAYS_INLINE void philox(const int vecs, uint64_t key, uint64_t counter, uint64
 static void dropout(uint64_t key, uint64_t counter, uint64_t first, uint64_t threshold, size_t n,
                     const real *x, real *y) {
     if (threshold == 0) {
-        scale(1, n, x, y);
+        scale(1, n, x, y, 0);
         return;
     }
     const uint32_t most_dropped = (uint32_t)(threshold - 1);

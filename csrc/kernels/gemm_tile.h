@@ -163,9 +163,9 @@ static void (*const tiles[14][4])(const tile_operands *t) = {
 ALWAYS_INLINE void finish_row(const epilogue *end, size_t i, size_t j, size_t cols, real *row) {
     if (end->outputs)
         activation_backward(end->activation, cols,
-                            end->outputs + (ptrdiff_t)i * end->outputs_row + j, row, row);
+                            end->outputs + (ptrdiff_t)i * end->outputs_row + j, row, row, 0);
     else
-        activation_forward(end->activation, cols, row, row);
+        activation_forward(end->activation, cols, row, row, 0);
 }
 
 /* How many of `left` rows the next tile takes: a full tile while there are many, then tiles of equal

@@ -49,6 +49,8 @@ typedef struct update_step {
  * gemv               y (n) = x (k) w (k x n, rows w_row apart), or y + x w; then the epilogue.
  * gemv_transposed    y (n) = w (n x k, rows w_row apart) x (k), or y + w x; then the epilogue.
  * column_sum         y (cols) = the sum of the rows of x, or y + that; order as a product with ones.
+ * exponential ... activation_backward
+ *                    where `stream`, the result, on a cache line, is written past the caches.
  * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
  * squared_error, cross_entropy
  *                    the loss of the rows, and where d is not NULL the scaled gradient.
@@ -81,12 +83,12 @@ typedef struct update_step {
        const epilogue *end, real *y))                                                              \
     K(void, column_sum,                                                                            \
       (size_t rows, size_t cols, const real *x, ptrdiff_t x_row, int accumulate, real *y))         \
-    K(void, exponential, (size_t n, const real *x, real *y))                                       \
-    K(void, logarithm, (size_t n, const real *x, real *y))                                         \
-    K(void, scale, (real factor, size_t n, const real *x, real *y))                                \
-    K(void, activation_forward, (int activation, size_t n, const real *x, real *y))                \
+    K(void, exponential, (size_t n, const real *x, real *y, int stream))                           \
+    K(void, logarithm, (size_t n, const real *x, real *y, int stream))                             \
+    K(void, scale, (real factor, size_t n, const real *x, real *y, int stream))                    \
+    K(void, activation_forward, (int activation, size_t n, const real *x, real *y, int stream))    \
     K(void, activation_backward,                                                                   \
-      (int activation, size_t n, const real *y, const real *d_y, real *d_x))                       \
+      (int activation, size_t n, const real *y, const real *d_y, real *d_x, int stream))           \
     K(double, sum, (size_t n, const real *x))                                                      \
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
     K(void, softmax_backward,                                                                      \

@@ -6,6 +6,8 @@
  *   v_load v_store                VL elements, any alignment
  *   v_load_part v_store_part      the first n elements (n clipped to VL); nothing beyond them is
  *                                 touched, missing lanes load as +0
+ *   v_stream                      v_store past the caches, where the processor can; p on a boundary
+ *                                 of a vector. Other threads see it after v_stream_end
  *   v_zero v_set                  all lanes +0, all lanes x
  *   v_add v_sub v_mul v_div v_sqrt
  *                                 IEEE operations

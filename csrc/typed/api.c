@@ -20,7 +20,8 @@ typedef struct job {
     void (*run)(const struct job *job, size_t start, size_t n); /* n items from `start` on */
     size_t items, items_each; /* all of them; in one task */
     const kernel_table *kernel;
-    int kind; /* dc_activation or dc_loss */
+    int stream; /* y goes past the caches; of a job that is given: where it is large */
+    int kind;   /* dc_activation or dc_loss */
     size_t cols;
     const real *x, *x2;
     const int64_t *labels;
@@ -60,33 +61,45 @@ static int elementwise(job *j) {
     if (!j->x || !j->y) return DC_BAD_POINTER;
     if (too_large(j->items, 1)) return DC_BAD_SIZE;
     j->kernel = TYPED(dc_kernels)();
+    if (j->stream) {
+        const size_t offset = (uintptr_t)j->y % CACHE_LINE;
+        const size_t head = offset ? (CACHE_LINE - offset) / sizeof(real) : 0;
+        j->stream = 0;
+        if (j->items >= STREAM_BYTES / sizeof(real) && offset % sizeof(real) == 0 && j->y != j->x &&
+            j->y != j->x2) {
+            j->run(j, 0, head);
+            j->items -= head, j->x += head, j->y += head;
+            if (j->x2) j->x2 += head;
+            j->stream = 1;
+        }
+    }
     return run(j, 1);
 }
 
 static void run_exp(const job *j, size_t start, size_t n) {
-    j->kernel->exponential(n, j->x + start, j->y + start);
+    j->kernel->exponential(n, j->x + start, j->y + start, j->stream);
 }
 
 int TYPED(dc_exp)(size_t n, const real *x, real *y) {
-    job j = {.run = run_exp, .items = n, .x = x, .y = y};
+    job j = {.run = run_exp, .stream = 1, .items = n, .x = x, .y = y};
     return elementwise(&j);
 }
 
 static void run_log(const job *j, size_t start, size_t n) {
-    j->kernel->logarithm(n, j->x + start, j->y + start);
+    j->kernel->logarithm(n, j->x + start, j->y + start, j->stream);
 }
 
 int TYPED(dc_log)(size_t n, const real *x, real *y) {
-    job j = {.run = run_log, .items = n, .x = x, .y = y};
+    job j = {.run = run_log, .stream = 1, .items = n, .x = x, .y = y};
     return elementwise(&j);
 }
 
 static void run_scale(const job *j, size_t start, size_t n) {
-    j->kernel->scale(j->factor, n, j->x + start, j->y + start);
+    j->kernel->scale(j->factor, n, j->x + start, j->y + start, j->stream);
 }
 
 int TYPED(dc_scale)(double factor, size_t n, const real *x, real *y) {
-    job j = {.run = run_scale, .items = n, .factor = (real)factor, .x = x, .y = y};
+    job j = {.run = run_scale, .stream = 1, .items = n, .factor = (real)factor, .x = x, .y = y};
     return elementwise(&j);
 }
 
@@ -95,24 +108,31 @@ static int is_activation(int activation) {
 }
 
 static void run_forward(const job *j, size_t start, size_t n) {
-    j->kernel->activation_forward(j->kind, n, j->x + start, j->y + start);
+    j->kernel->activation_forward(j->kind, n, j->x + start, j->y + start, j->stream);
 }
 
 int TYPED(dc_activation_forward)(int activation, size_t n, const real *x, real *y) {
     if (!is_activation(activation)) return DC_BAD_NAME;
-    job j = {.run = run_forward, .items = n, .kind = activation, .x = x, .y = y};
+    job j = {.run = run_forward, .stream = 1, .items = n, .kind = activation, .x = x, .y = y};
     return elementwise(&j);
 }
 
 static void run_backward(const job *j, size_t start, size_t n) {
-    j->kernel->activation_backward(j->kind, n, j->x + start, j->x2 + start, j->y + start);
+    j->kernel->activation_backward(j->kind, n, j->x + start, j->x2 + start, j->y + start,
+                                   j->stream);
 }
 
 int TYPED(dc_activation_backward)(int activation, size_t n, const real *y, const real *d_y,
                                   real *d_x) {
     if (!is_activation(activation)) return DC_BAD_NAME;
     if (n > 0 && !d_y) return DC_BAD_POINTER;
-    job j = {.run = run_backward, .items = n, .kind = activation, .x = y, .x2 = d_y, .y = d_x};
+    job j = {.run = run_backward,
+             .stream = 1,
+             .items = n,
+             .kind = activation,
+             .x = y,
+             .x2 = d_y,
+             .y = d_x};
     return elementwise(&j);
 }
 

@@ -210,7 +210,7 @@ static int linear_forward(const layer *l, size_t rows, const real *x, int activa
                        .ldc = l->outputs};
     const int status = TYPED(dc_multiply)(&p);
     if (!status && after)
-        TYPED(dc_kernels)()->activation_forward(activation, rows * l->outputs, y, y);
+        TYPED(dc_kernels)()->activation_forward(activation, rows * l->outputs, y, y, 0);
     return status;
 }
 
@@ -220,7 +220,7 @@ static void dropout_forward(place *p, size_t rows, const real *x, real *y) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     p->trained = l->training;
     if (!l->training) {
-        kernel->scale((real)(1 - l->rate), n, x, y);
+        kernel->scale((real)(1 - l->rate), n, x, y, 0);
         return;
     }
     p->counter = l->counter++;
@@ -245,7 +245,7 @@ static int run_forward(network *net, size_t rows, const real *x) {
         } else if (p->layer->kind == DC_LAYER_DROPOUT) {
             dropout_forward(p, rows, input, p->output);
         } else {
-            TYPED(dc_kernels)()->activation_forward(p->layer->kind, n, input, p->output);
+            TYPED(dc_kernels)()->activation_forward(p->layer->kind, n, input, p->output, 0);
         }
         input = p->output;
     }
@@ -300,7 +300,8 @@ static int linear_input_gradient(const layer *l, size_t rows, const real *d_y, i
                        .ldc = l->inputs};
     const int status = TYPED(dc_multiply)(&p);
     if (!status && after)
-        TYPED(dc_kernels)()->activation_backward(activation, rows * l->inputs, outputs, d_x, d_x);
+        TYPED(dc_kernels)()->activation_backward(activation, rows * l->inputs, outputs, d_x, d_x,
+                                                 0);
     return status;
 }
 
@@ -361,7 +362,7 @@ static int run_backward(network *net, const real *x, const real *d_y, real *d_x,
             if (next != gradient) memcpy(next, gradient, rows * p->width * sizeof(real));
             derived = 0;
         } else {
-            kernel->activation_backward(l->kind, rows * p->width, p->output, gradient, next);
+            kernel->activation_backward(l->kind, rows * p->width, p->output, gradient, next, 0);
         }
         gradient = next;
     }

@@ -236,18 +236,18 @@ static uint64_t over_elements(void (*function)(size_t n, const real *x, const re
 
 static void exponential_of(size_t n, const real *x, const real *x2, real *y) {
     (void)x2;
-    TYPED(dc_kernels)()->exponential(n, x, y);
+    TYPED(dc_kernels)()->exponential(n, x, y, 0);
 }
 static uint64_t run_exponential(void) { return over_elements(exponential_of); }
 
 static void logarithm_of(size_t n, const real *x, const real *x2, real *y) {
     (void)x2;
-    TYPED(dc_kernels)()->logarithm(n, x, y);
+    TYPED(dc_kernels)()->logarithm(n, x, y, 0);
 }
 static uint64_t run_logarithm(void) { return over_elements(logarithm_of); }
 
 static void scale_of(size_t n, const real *x, const real *x2, real *y) {
-    TYPED(dc_kernels)()->scale(n ? x2[0] : 1, n, x, y);
+    TYPED(dc_kernels)()->scale(n ? x2[0] : 1, n, x, y, 0);
 }
 static uint64_t run_scale(void) { return over_elements(scale_of); }
 
@@ -255,10 +255,10 @@ static int activation_in_turn;
 
 static void forward_of(size_t n, const real *x, const real *x2, real *y) {
     (void)x2;
-    TYPED(dc_kernels)()->activation_forward(activation_in_turn, n, x, y);
+    TYPED(dc_kernels)()->activation_forward(activation_in_turn, n, x, y, 0);
 }
 static void backward_of(size_t n, const real *x, const real *x2, real *y) {
-    TYPED(dc_kernels)()->activation_backward(activation_in_turn, n, x, x2, y);
+    TYPED(dc_kernels)()->activation_backward(activation_in_turn, n, x, x2, y, 0);
 }
 static uint64_t over_activations(void (*function)(size_t n, const real *x, const real *x2,
                                                   real *y)) {

@@ -1,6 +1,7 @@
 /* exp, log, scale, the activations and dropout: right to a few ulps of the C library in long
  * double, the same bits on every instruction set, alone, in place and at any length, and nothing
  * written beside the output. (How many ulps exactly is the matter of the accuracy tests.) */
+#include "../../csrc/tuning.h"
 #include "arrays.h"
 
 typedef struct function {
@@ -252,6 +253,36 @@ static void test_threads(void) {
     array_free(three);
 }
 
+/* Results so large that they are written past the caches: the bits of the same in pieces, wherever
+ * they start, with any number of threads, and nothing beside them. */
+static void test_large(void) {
+    const size_t n = STREAM_BYTES / sizeof(real) + 77, piece = n / 16 + 1;
+    real *x = array_make(n), *x2 = array_make(n), *pieces = array_make(n), *y = array_make(n + 16);
+    for (size_t i = 0; use_isa(i); i++)
+        for (size_t j = 0; j < COUNT(functions); j++) {
+            const function *f = &functions[j];
+            fill(n, f->low, f->high, x);
+            fill(n, -1, 1, x2);
+            for (size_t at = 0; at < n; at += piece)
+                CHECK(f->call(n - at < piece ? n - at : piece, x + at, x2 + at, pieces + at) ==
+                      DC_OK);
+            const size_t start = (3 * j) % 16; /* from the beginning of a line, and from within */
+            fill(n + 16, 5, 6, y);
+            dc_set_num_threads(j % 2 ? 3 : 1);
+            CHECK(f->call(n, x, x2, y + start) == DC_OK);
+            CHECK(same_bits(n, y + start, pieces) && guards_hold(y, n + 16));
+            for (size_t k = 0; k < 16; k++) {
+                const real beside = y[k < start ? k : n + k];
+                CHECK(beside >= 5 && beside <= 6);
+            }
+        }
+    dc_set_num_threads(1);
+    array_free(x);
+    array_free(x2);
+    array_free(pieces);
+    array_free(y);
+}
+
 static void test_arguments(void) {
     real x[4] = {1, 2, 3, 4}, y[4] = {0};
     const size_t too_many = (size_t)-1;
@@ -278,6 +309,7 @@ int main(void) {
     test_special();
     test_dropout();
     test_threads();
+    test_large();
     test_arguments();
     return check_result();
 }

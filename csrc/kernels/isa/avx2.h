@@ -37,6 +37,8 @@ ALWAYS_INLINE __m256i first_lanes(size_t n) {
 
 ALWAYS_INLINE vec v_load(const real *p) { return M256(loadu)(p); }
 ALWAYS_INLINE void v_store(real *p, vec a) { M256(storeu)(p, a); }
+ALWAYS_INLINE void v_stream(real *p, vec a) { M256(stream)(p, a); }
+ALWAYS_INLINE void v_stream_end(void) { _mm_sfence(); }
 ALWAYS_INLINE vec v_load_part(const real *p, size_t n) { return M256(maskload)(p, first_lanes(n)); }
 ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) { M256(maskstore)(p, first_lanes(n), a); }
 ALWAYS_INLINE vec v_zero(void) { return M256(setzero)(); }

@@ -34,6 +34,8 @@ ALWAYS_INLINE vmask first_lanes(size_t n) {
 
 ALWAYS_INLINE vec v_load(const real *p) { return M512(loadu)(p); }
 ALWAYS_INLINE void v_store(real *p, vec a) { M512(storeu)(p, a); }
+ALWAYS_INLINE void v_stream(real *p, vec a) { M512(stream)(p, a); }
+ALWAYS_INLINE void v_stream_end(void) { _mm_sfence(); }
 ALWAYS_INLINE vec v_load_part(const real *p, size_t n) {
     return M512(maskz_loadu)(first_lanes(n), p);
 }

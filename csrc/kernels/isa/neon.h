@@ -31,6 +31,8 @@ enum { VL = 2 };
 
 ALWAYS_INLINE vec v_load(const real *p) { return NEON(ld1)(p); }
 ALWAYS_INLINE void v_store(real *p, vec a) { NEON(st1)(p, a); }
+ALWAYS_INLINE void v_stream(real *p, vec a) { v_store(p, a); }
+ALWAYS_INLINE void v_stream_end(void) {}
 /* Branches that a loop always takes the same way cost it next to nothing. A detour through memory, or
  * a call, which may overwrite the accumulators, would cost it more than the arithmetic. */
 #if DEEPC_REAL_BITS == 32

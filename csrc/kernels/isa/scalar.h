@@ -42,6 +42,8 @@ ALWAYS_INLINE real_bits to_bits(real x) {
 
 ALWAYS_INLINE vec v_load(const real *p) { return *p; }
 ALWAYS_INLINE void v_store(real *p, vec a) { *p = a; }
+ALWAYS_INLINE void v_stream(real *p, vec a) { v_store(p, a); }
+ALWAYS_INLINE void v_stream_end(void) {}
 ALWAYS_INLINE vec v_load_part(const real *p, size_t n) { return n ? *p : 0; }
 ALWAYS_INLINE void v_store_part(real *p, vec a, size_t n) {
     if (n) *p = a;
