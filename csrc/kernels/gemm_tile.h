@@ -14,8 +14,9 @@
 #include "vec.h"
 
 enum { TILE_COLS = TILE_VECS * VL };
-/* Two rows alone have too few chains of their own: their tile is wider, which also reads b in longer pieces. */
-enum { PAIR = 2, MOST_VECS = 4 };
+/* Two rows alone have too few chains of their own: their tile is wider, which also reads b in longer pieces. Where
+ * PAIR_VECS are not left, it has up to PAIR_REST. */
+enum { PAIR = 2, PAIR_REST = 4, MOST_VECS = 8 };
 
 /* Where a tile's operands are; steps count elements. `last` lanes of the last vector of a row are
  * in use. */
@@ -45,13 +46,13 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
     const size_t last = t->last;
     for (size_t p = t->k; p > 0; p--) {
         vec bp[MOST_VECS];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < vecs; v++)
             bp[v] = part && v == vecs - 1 ? v_load_part(b + v * VL, last) : v_load(b + v * VL);
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++) {
             const vec ap = v_set(a[r / 3][(r % 3) * a_row]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(ap, bp[v], acc[r][v]);
         }
 #pragma GCC unroll 5
@@ -65,7 +66,7 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands
     vec acc[TILE_ROWS][MOST_VECS];
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) acc[r][v] = v_zero();
     if (PART_LOADS_ARE_FREE || t->last < VL)
         tile_multiply(rows, vecs, 1, t, acc);
@@ -76,14 +77,14 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands
     if (t->accumulate) {
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < vecs; v++) {
                 const real *c = t->c + r * t->c_row + v * VL;
                 acc[r][v] = v_add(v == vecs - 1 ? v_load_part(c, last) : v_load(c), acc[r][v]);
             }
     }
     if (t->bias) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
             const real *bias = t->bias + v * VL;
             const vec add = v == vecs - 1 ? v_load_part(bias, last) : v_load(bias);
@@ -93,7 +94,7 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands
     }
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
             real *c = t->c + r * t->c_row + v * VL;
             if (v < vecs - 1 || last == VL)
@@ -115,6 +116,7 @@ TILE(2, 1)
 TILE(2, 2)
 TILE(2, 3)
 TILE(2, 4)
+TILE(2, 8)
 TILE(3, 1)
 TILE(3, 2)
 TILE(3, 3)
@@ -137,16 +139,17 @@ TILE(8, 2)
 TILE(14, 1)
 TILE(14, 2)
 
-/* Indexed by rows - 1 and vecs - 1; between 8 and 14 rows there are none, two lower tiles do as well.
+/* Indexed by rows - 1 and vecs - 1, or 4 for 8 of them; between 8 and 14 rows there are none, two lower tiles do as well.
  * Shapes beyond this instruction set's tile are never called. */
 #define FITS(rows, vecs)                                                                           \
-    ((rows) <= TILE_ROWS && ((vecs) <= TILE_VECS || (MANY_VARIANTS && (rows) == PAIR)) &&          \
+    ((rows) <= TILE_ROWS &&                                                                        \
+             ((vecs) <= TILE_VECS || (MANY_VARIANTS && (rows) == PAIR && (vecs) <= PAIR_VECS)) &&  \
              (MANY_VARIANTS || (rows) == 1 || (rows) == TILE_ROWS)                                 \
          ? tile_##rows##x##vecs                                                                    \
          : NULL)
-static void (*const tiles[14][4])(const tile_operands *t) = {
+static void (*const tiles[14][5])(const tile_operands *t) = {
     {FITS(1, 1), FITS(1, 2), FITS(1, 3), FITS(1, 4)},
-    {FITS(2, 1), FITS(2, 2), FITS(2, 3), FITS(2, 4)},
+    {FITS(2, 1), FITS(2, 2), FITS(2, 3), FITS(2, 4), FITS(2, 8)},
     {FITS(3, 1), FITS(3, 2), FITS(3, 3), FITS(3, 4)},
     {FITS(4, 1), FITS(4, 2), FITS(4, 3), FITS(4, 4)},
     {FITS(5, 1), FITS(5, 2), FITS(5, 3)},
@@ -194,9 +197,11 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
                               ptrdiff_t b_panel, int packed, const epilogue *end) {
     const real *a = t->a, *b = t->b, *bias = end ? end->bias : NULL;
     const int accumulate = t->accumulate;
-    const size_t width = !packed && m == PAIR && MANY_VARIANTS ? MOST_VECS * VL : TILE_COLS;
+    size_t width = TILE_COLS;
     real *c = t->c;
     for (size_t j = 0; j < n; j += width, b += packed ? b_panel : (ptrdiff_t)width) {
+        if (!packed && m == PAIR && MANY_VARIANTS)
+            width = VL * (n - j < PAIR_VECS * VL ? PAIR_REST : PAIR_VECS);
         const size_t cols = n - j < width ? n - j : width;
         const size_t vecs = (cols + VL - 1) / VL;
         t->last = cols - (vecs - 1) * VL;
@@ -221,7 +226,7 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
                 t->k = left < K_BLOCK ? left : K_BLOCK;
                 left -= t->k;
                 t->bias = bias && left == 0 ? bias + j : NULL;
-                tiles[rows - 1][vecs - 1](t);
+                tiles[rows - 1][vecs > 4 ? 4 : vecs - 1](t);
                 t->a += (ptrdiff_t)t->k * t->a_col;
                 t->b += (ptrdiff_t)t->k * t->b_row;
                 t->accumulate = 1;

@@ -5,6 +5,8 @@
 /* Register tile of the matrix multiply: 6 x 2 accumulators, 2 vectors of b and one broadcast of a
  * in 15 of 16 registers. */
 enum { TILE_ROWS = 6, TILE_VECS = 2 };
+/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and memory. */
+enum { PAIR_VECS = 4 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
 /* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds

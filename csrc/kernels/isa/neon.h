@@ -5,6 +5,8 @@
 /* Register tile of the matrix multiply: 7 x 3 accumulators, 3 vectors of b and one of a in 25 of 32
  * registers; at 8 x 3 gcc 12 spills. */
 enum { TILE_ROWS = 7, TILE_VECS = 3 };
+/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and memory. */
+enum { PAIR_VECS = 4 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
 /* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds

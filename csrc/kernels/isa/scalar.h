@@ -7,6 +7,7 @@
 #define VEC_ISA scalar
 /* Register tile of the matrix multiply; both gcc and clang pack the 4 columns into SSE or NEON. */
 enum { TILE_ROWS = 4, TILE_VECS = 4 };
+enum { PAIR_VECS = 4 };
 /* One lane needs no shapes of its own for small sizes: it is there to be right, and small. */
 enum { MANY_VARIANTS = 0 };
 /* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
