@@ -51,3 +51,23 @@ if(DEEPC_BUILD_EXAMPLES)
         deepc_add_program(examples "${source}")
     endforeach()
 endif()
+
+# The examples are tests: each exits with 0 only if what it trained is right.
+if(DEEPC_BUILD_TESTS AND DEEPC_BUILD_EXAMPLES)
+    add_test(NAME example_xor COMMAND xor)
+    # It reads the package's digits unpacked, for want of zlib.
+    find_program(DEEPC_GZIP NAMES gzip gunzip)
+    if(DEEPC_GZIP)
+        set(data "${CMAKE_CURRENT_BINARY_DIR}/examples/data")
+        add_test(NAME example_digits_unpack COMMAND "${CMAKE_COMMAND}" "-DGZIP=${DEEPC_GZIP}"
+            "-DFROM=${here}/python/deepc/data" "-DTO=${data}" -P "${here}/cmake/unpack.cmake")
+        add_test(NAME example_digits
+            COMMAND digits "${data}/digits-images-idx3-ubyte" "${data}/digits-labels-idx1-ubyte")
+        set_tests_properties(example_digits_unpack PROPERTIES FIXTURES_SETUP digits TIMEOUT 60)
+        set_tests_properties(example_digits PROPERTIES FIXTURES_REQUIRED digits)
+    else()
+        add_test(NAME example_digits COMMAND "${CMAKE_COMMAND}" -E echo "skipped: needs gzip to unpack the digits")
+        set_tests_properties(example_digits PROPERTIES SKIP_REGULAR_EXPRESSION "^skipped: ")
+    endif()
+    set_tests_properties(example_xor example_digits PROPERTIES TIMEOUT 60)
+endif()
