@@ -35,6 +35,14 @@ if(DEEPC_BUILD_TESTS)
         add_test(NAME same_bits COMMAND digest --check "${here}/tests/c/digest.expected")
         set_tests_properties(same_bits PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
     endif()
+    # What is installed serves a project that has nothing else. Windows is left out because a program there finds a
+    # DLL by PATH only; builds for another machine or with sanitizers, because they install the same files.
+    if(NOT WIN32 AND NOT CMAKE_CROSSCOMPILING AND NOT DEEPC_SANITIZE)
+        add_test(NAME installed_library COMMAND "${CMAKE_COMMAND}" "-DBUILD=${CMAKE_CURRENT_BINARY_DIR}"
+            -DCONFIG=$<CONFIG> "-DCOMPILER=${CMAKE_C_COMPILER}" "-DGENERATOR=${CMAKE_GENERATOR}"
+            -P "${here}/tests/install/run.cmake")
+        set_tests_properties(installed_library PROPERTIES TIMEOUT 300)
+    endif()
 endif()
 
 if(DEEPC_BUILD_BENCHMARKS)
