@@ -49,8 +49,9 @@ const char *dc_isa_available(size_t i);
 /* Choose another usable one. Not while other threads compute. */
 int dc_set_isa(const char *name);
 
-/* Threads that a call may use, 1 or more. At first DEEPC_NUM_THREADS, else the CPUs that this
- * process may run on (affinity mask and cgroup quota). */
+/* Threads that a call may use, 1 to DC_MOST_THREADS. At first DEEPC_NUM_THREADS if it is such a number, else the CPUs
+ * that this process may run on (affinity mask and cgroup quota). Any other count is DC_BAD_VALUE. */
+enum { DC_MOST_THREADS = 256 };
 int dc_num_threads(void);
 int dc_set_num_threads(int count);
 
@@ -146,7 +147,8 @@ double dc_loss_value_f64(int loss_kind, size_t rows, size_t cols, const double *
 /* Uniform in [0, 1): 24 random bits (f32), 53 (f64). */
 int dc_random_uniform_f32(uint64_t key, uint64_t counter, size_t n, float *y);
 int dc_random_uniform_f64(uint64_t key, uint64_t counter, size_t n, double *y);
-/* Normal, by the inverse of its distribution function (Wichura, algorithm AS 241, 1988). */
+/* Normal, by the inverse of its distribution function (Wichura, algorithm AS 241, 1988).
+ * DC_BAD_VALUE: mean or deviation is not finite, or deviation is below 0. */
 int dc_random_normal_f32(uint64_t key, uint64_t counter, size_t n, double mean, double deviation,
                          float *y);
 int dc_random_normal_f64(uint64_t key, uint64_t counter, size_t n, double mean, double deviation,
@@ -277,7 +279,8 @@ void dc_network_free_f32(dc_network_f32 *network);
 void dc_network_free_f64(dc_network_f64 *network);
 
 /* y (rows x outputs) = the network's output for x (rows x cols). Keeps what the layers computed for
- * backward. rows >= 1; DC_BAD_SIZE: cols is not the first width. */
+ * backward. DC_BAD_SIZE: no rows, or cols is not the first width; what was kept of the last forward
+ * stays then. */
 int dc_network_forward_f32(dc_network_f32 *network, size_t rows, size_t cols, const float *x,
                            float *y);
 int dc_network_forward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
@@ -323,7 +326,13 @@ typedef struct dc_samples_f64 {
  * ends later than `seconds` from now; *next is then where to go on. Adds the sum of the rows'
  * losses to *loss. tensors: every parameter of the network once, as for dc_optimizer_step. With
  * batches of one row the gradients go straight into the update and are not written to d_weights and
- * d_bias. The results have the bits of the single calls. */
+ * d_bias. The results have the bits of the single calls.
+ *
+ * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, or *next is no multiple of the
+ * batch size. DC_BAD_VALUE: order holds no row number. DC_BAD_LABEL: a label is not one of the
+ * outputs. DC_BAD_NAME: the loss or the rule. DC_BAD_POINTER: both or none of targets and labels, or
+ * labels for squared error. DC_BAD_STATE: a dropout layer is not training. What
+ * dc_optimizer_step refuses is refused before the first step. */
 int dc_network_train_f32(dc_network_f32 *network, dc_optimizer *optimizer, size_t count,
                          const dc_tensor_f32 *tensors, const dc_samples_f32 *samples,
                          double seconds, size_t *next, double *loss);

@@ -40,6 +40,7 @@ static _Thread_local struct {
 
 static void work(void);
 static void forget_workers(void);
+static void watch_forks(void);
 
 /* ---- What differs between operating systems -------------------------------------------------- */
 
@@ -49,7 +50,7 @@ typedef CONDITION_VARIABLE condition;
 #define CONDITION_READY CONDITION_VARIABLE_INIT
 
 void dc_lock_init(dc_lock *lock) { InitializeSRWLock((SRWLOCK *)lock); }
-void dc_lock_acquire(dc_lock *lock) { AcquireSRWLockExclusive((SRWLOCK *)lock); }
+int dc_lock_acquire(dc_lock *lock) { return AcquireSRWLockExclusive((SRWLOCK *)lock), 0; }
 void dc_lock_release(dc_lock *lock) { ReleaseSRWLockExclusive((SRWLOCK *)lock); }
 void dc_lock_destroy(dc_lock *lock) { (void)lock; }
 static void condition_init(condition *c) { InitializeConditionVariable(c); }
@@ -103,15 +104,42 @@ static int keep_until_exit(void *memory) {
 }
 #else
 typedef pthread_cond_t condition;
-#define LOCK_READY PTHREAD_MUTEX_INITIALIZER
+#define LOCK_READY {.mutex = PTHREAD_MUTEX_INITIALIZER}
 #define CONDITION_READY PTHREAD_COND_INITIALIZER
 
-void dc_lock_init(dc_lock *lock) { pthread_mutex_init(lock, NULL); }
-void dc_lock_acquire(dc_lock *lock) { pthread_mutex_lock(lock); }
-void dc_lock_release(dc_lock *lock) { pthread_mutex_unlock(lock); }
-void dc_lock_destroy(dc_lock *lock) { pthread_mutex_destroy(lock); }
+/* Forks so far, of this process and of those that it was forked from. A lock of before the last
+ * one may belong to a thread that does not exist here. */
+static atomic_uint forks;
+static pthread_mutex_t renewing = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_renew(dc_lock *lock) {
+    pthread_mutex_init(&lock->mutex, NULL);
+    atomic_store(&lock->forks, atomic_load(&forks));
+}
+void dc_lock_init(dc_lock *lock) {
+    watch_forks();
+    atomic_store(&lock->held, 0);
+    lock_renew(lock);
+}
+int dc_lock_acquire(dc_lock *lock) {
+    if (atomic_load_explicit(&lock->forks, memory_order_relaxed) !=
+        atomic_load_explicit(&forks, memory_order_relaxed)) {
+        pthread_mutex_lock(&renewing);
+        if (atomic_load(&lock->forks) != atomic_load(&forks)) lock_renew(lock);
+        pthread_mutex_unlock(&renewing);
+    }
+    pthread_mutex_lock(&lock->mutex);
+    const int lost = atomic_load_explicit(&lock->held, memory_order_relaxed);
+    atomic_store_explicit(&lock->held, 1, memory_order_relaxed);
+    return lost;
+}
+void dc_lock_release(dc_lock *lock) {
+    atomic_store_explicit(&lock->held, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&lock->mutex);
+}
+void dc_lock_destroy(dc_lock *lock) { pthread_mutex_destroy(&lock->mutex); }
 static void condition_init(condition *c) { pthread_cond_init(c, NULL); }
-static void condition_wait(condition *c, dc_lock *lock) { pthread_cond_wait(c, lock); }
+static void condition_wait(condition *c, dc_lock *lock) { pthread_cond_wait(c, &lock->mutex); }
 static void condition_wake_one(condition *c) { pthread_cond_signal(c); }
 static void condition_wake_all(condition *c) { pthread_cond_broadcast(c); }
 static void give_way(void) { sched_yield(); }
@@ -160,7 +188,17 @@ static int start_worker(void) {
     return !failed;
 }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_workers); }
+/* In the child, whose only thread runs this. */
+static void after_fork(void) {
+    atomic_fetch_add(&forks, 1);
+    pthread_mutex_init(&renewing, NULL);
+    forget_workers();
+}
+static void start_watch(void) { pthread_atfork(NULL, NULL, after_fork); }
+static void watch_forks(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, start_watch);
+}
 
 static pthread_key_t exit_key;
 static int exit_key_made;
@@ -195,14 +233,12 @@ static void relax(int turn) {
 
 /* ---- How many threads ------------------------------------------------------------------------ */
 
-enum { MOST_THREADS = 256 };
-
 int dc_cpus_of_quota(const char *text) {
     char *end;
     const long long quota = strtoll(text, &end, 10);
     if (end == text || quota <= 0) return 0;
     const long long period = strtoll(end, NULL, 10);
-    if (period <= 0 || quota / period >= MOST_THREADS) return 0;
+    if (period <= 0 || quota / period >= DC_MOST_THREADS) return 0;
     return (int)(quota / period) + (quota % period != 0);
 }
 
@@ -299,10 +335,10 @@ static int default_threads(void) {
     if (text) {
         char *end;
         const long count = strtol(text, &end, 10);
-        if (end != text && *end == 0 && count >= 1 && count <= MOST_THREADS) return (int)count;
+        if (end != text && *end == 0 && count >= 1 && count <= DC_MOST_THREADS) return (int)count;
     }
     const int cpus = usable_cpus();
-    return cpus < MOST_THREADS ? cpus : MOST_THREADS;
+    return cpus < DC_MOST_THREADS ? cpus : DC_MOST_THREADS;
 }
 
 static atomic_int num_threads; /* 0 until somebody asks */
@@ -318,7 +354,7 @@ int dc_num_threads(void) {
 }
 
 int dc_set_num_threads(int count) {
-    if (count < 1 || count > MOST_THREADS) return DC_BAD_VALUE;
+    if (count < 1 || count > DC_MOST_THREADS) return DC_BAD_VALUE;
     atomic_store(&num_threads, count);
     return DC_OK;
 }
@@ -420,7 +456,7 @@ static void work(void) {
     }
 }
 
-/* In a forked child, whose only thread runs this. */
+/* In a forked child: it has no threads but its caller. */
 static void forget_workers(void) {
     dc_lock_init(&pool.lock);
     condition_init(&pool.opened);
@@ -477,7 +513,7 @@ int dc_threads_available(void) {
 
 void dc_parallel_for(size_t tasks, int threads, void (*body)(void *context, size_t task),
                      void *context) {
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    if (threads > DC_MOST_THREADS) threads = DC_MOST_THREADS;
     if (threads > 1 && tasks < (size_t)threads) threads = (int)tasks;
     const int helped = threads > 1 && !self.inside && !atomic_exchange(&pool.busy, 1);
     if (!helped) {

@@ -25,11 +25,18 @@ typedef struct dc_lock {
 } dc_lock; /* an SRWLOCK */
 #else
 #include <pthread.h>
-typedef pthread_mutex_t dc_lock;
+#include <stdatomic.h>
+typedef struct dc_lock {
+    pthread_mutex_t mutex;
+    atomic_uint forks; /* how many there had been when the mutex was made */
+    atomic_int held;
+} dc_lock;
 #endif
 
 void dc_lock_init(dc_lock *lock);
-void dc_lock_acquire(dc_lock *lock);
+/* Returns whether this process was forked while another thread held the lock: it is the caller's
+ * now, but what it guards was left in the midst of a change. */
+int dc_lock_acquire(dc_lock *lock);
 void dc_lock_release(dc_lock *lock);
 void dc_lock_destroy(dc_lock *lock);
 

@@ -238,6 +238,40 @@ def test_subclasses_are_heard():
     assert slow.lr == pytest.approx(0.01 * 0.9 ** len(x))
 
 
+class LabelLoss(Loss):
+    """Takes labels, as a loss of one's own may."""
+
+    def _errors(self, predicted, actual):
+        return np.asarray(predicted, np.float64) - np.eye(4)[actual]
+
+    def loss(self, predicted, actual):
+        return float((self._errors(predicted, actual) ** 2).sum())
+
+    def gradient(self, predicted, actual):
+        return 2 * self._errors(predicted, actual)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_own_loss_gets_the_rows_of_any_targets(batch_size):
+    x, _, labels = data("float64")
+    mine, ours = network("float64", False), network("float64", False)
+    fit(mine, x, labels, loss=LabelLoss(), optimizer=Adam(), batch_size=batch_size)
+    fit(ours, x, np.eye(4)[labels], loss=SSE(), optimizer=Adam(), batch_size=batch_size)
+    for a, b in zip(mine.params(), ours.params(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="y: expected 23 rows"):
+        fit(mine, x, labels[:-1], loss=LabelLoss(), optimizer=Adam())
+
+
+def test_a_step_replaced_on_one_optimizer_is_called():
+    x, targets, _ = data("float64")
+    optimizer, rates = GradientDescent(0.01), []
+    step = optimizer.step
+    optimizer.step = lambda layer: (rates.append(optimizer.lr), step(layer))
+    fit(network("float64"), x, targets, loss=SSE(), optimizer=optimizer)
+    assert rates == [0.01] * len(x)
+
+
 # ---- What it takes and returns -------------------------------------------------------------------
 
 
@@ -373,6 +407,9 @@ def test_refused_arguments_change_nothing():
         ("optimizer", (net, x, labels), {"optimizer": "adam"}),
         ("model", (None, x, labels), {}), ("y", (net, x, 3), {}), ("y", (net, x, None), {}),
         ("loss", (net, x, labels), {"loss": SSE}), ("model", (Linear, x, labels), {}),
+        ("y", (Sequential([Wrapped(Tanh()), net]), x, wrong_label), {}),
+        ("shuffle", (net, x, labels), {"shuffle": "no"}),
+        ("progress", (net, x, labels), {"progress": "no"}),
     ]  # fmt: skip
     for name, args, kwargs in cases:
         with pytest.raises((ValueError, TypeError), match=rf"\b{name}\b"):

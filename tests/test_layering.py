@@ -122,7 +122,16 @@ def imported(path):
     """Yield (module of deepc or None, top-level module, whether it is late) for every import."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     late = {id(node) for f in ast.walk(tree) if is_late(f) for node in ast.walk(f)}
+    for_types = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
     for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -7,12 +7,14 @@ import os
 import random
 import signal
 import sys
+import threading
+import time
 
 import deepc
 import numpy as np
 import pytest
 import reference
-from deepc import Dropout, Layer, Linear, Relu, Sequential, Sigmoid, Tanh
+from deepc import Dropout, GradientDescent, Layer, Linear, Relu, Sequential, Sigmoid, Tanh
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -578,7 +580,8 @@ def test_refused_input_leaves_the_last_forward_in_place():
     net = Sequential([Linear(2, 2, rng=1), Tanh()])
     y = net.forward([1.0, 2.0])
     expected = net.backward(y)
-    for wrong in ([1.0, "a"], [[1.0, 2.0], [3.0]], np.ones((1, 1, 2)), None):
+    wrong_width, empty = np.ones((3, 5), np.float32), np.ones((0, 2), np.float32)
+    for wrong in ([1.0, "a"], [[1.0, 2.0], [3.0]], np.ones((1, 1, 2)), None, wrong_width, empty):
         with pytest.raises((TypeError, ValueError), match="input"):
             net.forward(wrong)
     assert net.backward(y) == expected
@@ -709,6 +712,78 @@ def test_subclass_of_sequential_inside_another(rng):
         == net.layers[1].forward(2 * Sequential(inner.layers).forward(x)).tobytes()
     )
     assert len(list(net.params())) == 4
+
+
+def test_the_dimensions_are_those_of_the_weights():
+    layer = Linear(4, 5)
+    for name in ("input_dim", "output_dim"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(layer, name, 1)
+    assert (layer.input_dim, layer.output_dim) == (4, 5)
+    assert layer.forward(np.zeros((200, 4), np.float32)).shape == (200, 5)
+
+
+class Unchanged(Layer):
+    """Keeps runs of compiled layers apart."""
+
+    def forward(self, input):
+        return input
+
+    def backward(self, gradient):
+        return gradient
+
+
+def test_shared_layer_adds_its_gradients_on_both_sides_of_one_written_in_python(dtype, rng):
+    def net(*between):
+        shared = Linear(4, 4, dtype=dtype, rng=1)
+        return Sequential([shared, Tanh(), *between, shared, Tanh(), *between, shared])
+
+    together, apart = net(), net(Unchanged())
+    x, d_y = (rng.standard_normal((5, 4)).astype(dtype) for _ in range(2))
+    for _ in range(2):  # backward starts anew each time
+        assert together.forward(x).tobytes() == apart.forward(x).tobytes()
+        assert together.backward(d_y).tobytes() == apart.backward(d_y).tobytes()
+        for one, other in zip(together.grads(), apart.grads(), strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_method_replaced_on_one_layer_is_called(method, inner, rng):
+    hooked = Sequential([Linear(3, 3, rng=1), Tanh()]) if inner else Linear(3, 3, rng=1)
+    net = Sequential([hooked, Linear(3, 2, rng=2)])
+    x = rng.standard_normal((4, 3)).astype(np.float32)
+    d_y = np.ones((4, 2), np.float32)
+    expected = net.forward(x).tobytes(), net.backward(d_y).tobytes()
+    seen = []
+    original = getattr(hooked, method)
+
+    def hook(tensor):
+        seen.append(tensor)
+        return original(tensor)
+
+    setattr(hooked, method, hook)
+    assert (net.forward(x).tobytes(), net.backward(d_y).tobytes()) == expected
+    assert len(seen) == 1
+    delattr(hooked, method)
+    assert (net.forward(x).tobytes(), net.backward(d_y).tobytes()) == expected
+    assert len(seen) == 1
+
+
+def test_an_error_in_a_layer_written_in_python_says_where():
+    class Another(Linear):
+        def forward(self, input):
+            return super().forward(input)
+
+    net = Sequential([Linear(2, 4), Sequential([Tanh(), Another(3, 2)])])
+    with pytest.raises(ValueError, match="expected 3 columns, got 4") as caught:
+        net.forward([1.0, 2.0])
+    assert "layers[1].layers[1]" in caught.value.__notes__[0]
+    net = Sequential([Linear(2, 4), Tanh(), Unchanged()])
+    net.forward([1.0, 2.0])
+    with pytest.raises(ValueError, match="gradient") as caught:
+        net.backward([1.0, 2.0, 3.0])
+    assert "layers[1]" in caught.value.__notes__[0]
 
 
 class Equal(Layer):
@@ -847,3 +922,46 @@ def test_forked_children_compute_the_same(rng):
             _, status = os.waitpid(child, 0)
             assert os.waitstatus_to_exitcode(status) == 0
         assert reference.digest(net.forward(x)) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_forked_while_another_thread_trains_the_network_can_use_it(rng):
+    net = Sequential([Linear(20, 30, rng=1), Tanh(), Linear(30, 5, rng=2)])
+    x = rng.standard_normal((500, 20)).astype(np.float32)
+    y = rng.standard_normal((500, 5)).astype(np.float32)
+    done = threading.Event()
+
+    def train():
+        while not done.is_set():
+            optimizer = GradientDescent(1e-9)
+            deepc.fit(net, x, y, loss=deepc.SSE(), optimizer=optimizer, batch_size=7)
+
+    def in_child():
+        out = net.forward(x)
+        net.backward(out)
+        expected = same_network(net.layers).forward(x)
+        close = np.allclose(out, expected, rtol=1e-4, atol=1e-4)
+        # A fit in the child is a network's ordinary life again.
+        deepc.fit(net, x, y, loss=deepc.SSE(), optimizer=GradientDescent(1e-9))
+        return 0 if close else 1
+
+    trainer = threading.Thread(target=train)
+    trainer.start()
+    try:
+        for _ in range(20):
+            time.sleep(0.01)
+            child = os.fork()
+            if child == 0:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(30)  # a child that hangs ends by a signal
+                code = 2
+                try:
+                    code = in_child()
+                finally:
+                    os._exit(code)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+    finally:
+        done.set()
+        trainer.join()

@@ -259,9 +259,41 @@ def test_wrong_parameters_change_nothing(make):
 def test_read_only_parameters_are_refused():
     param = np.ones(3)
     param.flags.writeable = False
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="parameter 0: is read-only"):
         GradientDescent().step(Parameters([param], [np.ones(3)]))
     assert np.array_equal(param, np.ones(3))
+    layer = Linear(2, 3, rng=1)
+    layer.b.flags.writeable = False
+    before = digest(*layer.params())
+    with pytest.raises(ValueError, match="parameter 1: is read-only"):
+        GradientDescent().step(layer)
+    assert digest(*layer.params()) == before
+
+
+def test_whole_numbers_are_no_parameters():
+    param = np.array([10, 20])
+    with pytest.raises(TypeError, match="parameter 0: expected float numbers"):
+        GradientDescent(0.5).step(Parameters([param], [np.ones(2)]))
+    assert param.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize("make", [Adam, RMSProp, Adagrad])
+def test_the_least_epsilon_still_divides(make, dtype):
+    layer = Linear(2, 1, dtype=dtype, rng=1)
+    before = layer.w.copy()
+    make(1e-3, epsilon=2.0**-149).step(layer)  # of gradients that are 0
+    assert np.array_equal(layer.w, before)
+    with pytest.raises(ValueError, match="epsilon"):
+        make(1e-3, epsilon=2.0**-150)
+
+
+def test_nesterov_may_be_changed():
+    optimizer = SGD(0.1, momentum=0.9)
+    assert optimizer.nesterov is False
+    optimizer.nesterov = True
+    assert optimizer.nesterov is True
+    with pytest.raises(ValueError, match="nesterov"):
+        SGD(0.1).nesterov = True
 
 
 def test_a_layer_without_parameters_is_left_alone():

@@ -159,10 +159,11 @@ static size_t lay_out(network *net, real *base, size_t rows) {
     return used;
 }
 
-/* Makes room for `rows` rows of `cols` columns; forgets the last forward. */
+/* Makes room for `rows` rows of `cols` columns; forgets the last forward, but for sizes that cannot
+ * be. */
 static int reserve(network *net, size_t rows, size_t cols) {
-    net->rows = 0;
     if (rows == 0 || cols == 0 || (net->inputs && cols != net->inputs)) return DC_BAD_SIZE;
+    net->rows = 0;
     if (rows <= net->capacity && cols == net->capacity_cols) return DC_OK;
     if (!net->inputs) set_widths(net, cols);
     /* Within this, the sizes below cannot overflow; beyond it no machine has the memory. */
@@ -507,9 +508,19 @@ static int train(network *net, dc_optimizer *optimizer, size_t count, const tens
 
 /* ---- The public calls ------------------------------------------------------------------------ */
 
+/* One thread at a time. In a child that was forked during another thread's call, the memory is left
+ * to itself: nobody knows how far that call had come. */
+static void enter(network *net) {
+    if (dc_lock_acquire(&net->lock)) {
+        net->memory = NULL;
+        net->capacity = 0;
+        net->rows = 0;
+    }
+}
+
 int TYPED(dc_network_forward)(network *net, size_t rows, size_t cols, const real *x, real *y) {
     if (!net || !x || !y) return DC_BAD_POINTER;
-    dc_lock_acquire(&net->lock);
+    enter(net);
     int status = reserve(net, rows, cols);
     if (!status) status = run_forward(net, rows, x);
     if (!status)
@@ -521,7 +532,7 @@ int TYPED(dc_network_forward)(network *net, size_t rows, size_t cols, const real
 int TYPED(dc_network_backward)(network *net, size_t rows, size_t cols, const real *x,
                                const real *d_y, real *d_x) {
     if (!net || !x || !d_y) return DC_BAD_POINTER;
-    dc_lock_acquire(&net->lock);
+    enter(net);
     int status =
         !net->rows || rows != net->rows || cols != net->cols ? DC_BAD_STATE : check_backward(net);
     if (!status) status = run_backward(net, x, d_y, d_x, NULL);
@@ -536,7 +547,7 @@ int TYPED(dc_network_train)(network *net, dc_optimizer *optimizer, size_t count,
     int status = TYPED(dc_optimizer_check)(optimizer, count, tensors);
     if (!status) status = check_samples(net, s, *next);
     if (status) return status;
-    dc_lock_acquire(&net->lock);
+    enter(net);
     status = train(net, optimizer, count, tensors, s, seconds, next, loss);
     dc_lock_release(&net->lock);
     return status;

@@ -5,7 +5,7 @@ A C core with the abstractions of the deep learning chapter of *Data Science fro
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepc import kernels
 from deepc._native import (
@@ -50,12 +50,16 @@ from deepc.weights import load_weights, save_weights
 
 __version__ = version()
 
+if TYPE_CHECKING:
+    from deepc import book as book
+    from deepc import datasets as datasets
+else:
 
-def __getattr__(name: str) -> Any:
-    # Not everyone needs them, and reading files takes imports that would slow the start.
-    if name in ("book", "datasets"):
-        return import_module(f"deepc.{name}")
-    raise AttributeError(f"module 'deepc' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # Not everyone needs them, and reading files takes imports that would slow the start.
+        if name in ("book", "datasets"):
+            return import_module(f"deepc.{name}")
+        raise AttributeError(f"module 'deepc' has no attribute {name!r}")
 
 
 __all__ = [

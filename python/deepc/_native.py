@@ -10,6 +10,7 @@ All else goes through cffi. Nothing else imports ``_deepc``.
 from __future__ import annotations
 
 import math
+import os
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -108,20 +109,34 @@ def set_num_threads(count: int) -> None:
     Parameters
     ----------
     count : int
-        1 or more.
+        1 to 256.
 
     Raises
     ------
     ValueError
         If `count` is less than 1 or more than the library can start.
+
+    Examples
+    --------
+    >>> import deepc
+    >>> before = deepc.get_num_threads()
+    >>> deepc.set_num_threads(1)
+    >>> deepc.get_num_threads()
+    1
+    >>> deepc.set_num_threads(before)
     """
     number = as_int(count, "count", least=1)
-    check(lib.dc_set_num_threads(min(number, 2**31 - 1)), f"count: {count}")
+    if number > lib.DC_MOST_THREADS:
+        raise ValueError(f"count: expected at most {lib.DC_MOST_THREADS}, got {number}")
+    check(lib.dc_set_num_threads(number), "count")
 
 
 @contextmanager
 def num_threads(count: int) -> Iterator[None]:
     """Let calls inside a ``with`` block use up to `count` threads.
+
+    The number is one for the whole process: where several threads enter such blocks at once, the
+    last one that is left decides.
 
     Examples
     --------
@@ -170,6 +185,14 @@ def set_default_dtype(dtype: Any) -> None:
     ------
     ValueError
         For any other dtype.
+
+    Examples
+    --------
+    >>> import deepc
+    >>> deepc.set_default_dtype("float64")
+    >>> deepc.Linear(1, 1).w.dtype
+    dtype('float64')
+    >>> deepc.set_default_dtype("float32")
     """
     global _default_dtype
     if dtype is None:
@@ -185,6 +208,13 @@ def as_int(value: Any, name: str, least: int | None = None) -> int:
     if least is not None and number < least:
         raise ValueError(f"{name}: expected at least {least}, got {number}")
     return number
+
+
+def as_bool(value: Any, name: str) -> bool:
+    """Return True or False, also for 1 and 0; refuse what is merely true or false somehow."""
+    if not isinstance(value, (int, np.bool_)) or value not in (0, 1):
+        raise TypeError(f"{name}: expected a bool, got {describe(value)}")
+    return bool(value)
 
 
 def as_float(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -697,13 +727,13 @@ class Network:
         return result.tolist() if isinstance(x, list) else result
 
     def _refuse_input(self, status: int, x: Array) -> None:
-        self._last = None
         if status == lib.DC_BAD_SIZE:
             if len(x) == 0 and x.ndim == 2:
                 raise ValueError("input: expected at least 1 row, got an empty batch")
             if x.size == 0:
                 raise ValueError("input: expected at least 1 column, got an empty sample")
             raise ValueError(f"input: expected {self.inputs} columns, got {x.shape[-1]}")
+        self._last = None  # only a size that cannot be leaves the last forward in place
         check(status, "forward")
 
     def backward(self, gradient: Any, input_gradient: bool = True) -> Any:
@@ -783,4 +813,8 @@ class Samples:
         self.loss = ffi.new("double *")
 
 
-check(lib.dc_initialize(), "DEEPC_ISA")
+if lib.dc_initialize():
+    raise ValueError(
+        f"DEEPC_ISA: expected one of {', '.join(available_isas())}, "
+        f"got {os.environ.get('DEEPC_ISA')!r}"
+    )

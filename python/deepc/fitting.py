@@ -12,7 +12,7 @@ import numpy as np
 
 from deepc import _native
 from deepc._native import Array
-from deepc.layers import Layer, compiled_network
+from deepc.layers import Layer, compiled_network, computes_with, output_width
 from deepc.losses import CompiledLoss, Loss, as_labels, check_labels
 from deepc.optimizers import CompiledOptimizer, Optimizer
 from deepc.tensor import Tensor
@@ -50,13 +50,15 @@ def fit(
     x : list or ndarray of shape (samples, inputs)
         The samples.
     y : list or ndarray of shape (samples, outputs) or (samples,)
-        What the model shall give for them; for `SoftmaxCrossEntropy` also integer class labels.
+        What the model shall give for them; for `SoftmaxCrossEntropy` also integer class labels. A
+        loss written in Python gets the rows of whatever array this is.
     loss : Loss
     optimizer : Optimizer
     epochs : int, optional
         How often to go over all samples.
     batch_size : int, optional
-        Samples a step; the last batch of an epoch may be smaller.
+        Samples a step; the last batch of an epoch may be smaller. With 1, in compiled training,
+        gradients go straight into the parameters: `grads` are then what they were before.
     shuffle : bool, optional
         Go over the samples in a new random order in each epoch.
     rng : int, random.Random or numpy.random.Generator, optional
@@ -94,6 +96,9 @@ def fit(
             )
     epochs = _native.as_int(epochs, "epochs", least=0)
     batch_size = _native.as_int(batch_size, "batch_size", least=1)
+    shuffle = _native.as_bool(shuffle, "shuffle")
+    if progress is not None:
+        progress = _native.as_bool(progress, "progress")
     random = _native.random_generator(rng)
     network = compiled_network(model)
     x = _finite(_native.as_array(x, "x", network.dtype if network else None), "x")
@@ -101,12 +106,12 @@ def fit(
         raise ValueError(f"x: expected samples in rows, at least 1 x 1, got shape {x.shape}")
     if network and network.inputs and x.shape[1] != network.inputs:
         raise ValueError(f"x: expected {network.inputs} columns, got {x.shape[1]}")
-    outputs = network.outputs if network else None
-    targets, labels = _targets(y, x, outputs, loss)
+    batch_size = min(batch_size, max(len(x), 2))  # a batch of one row stays a batch
+    targets, labels = _targets(y, x, output_width(model), loss)
 
     tensors = None
-    own_loss = _is_own(loss, CompiledLoss, ("loss", "gradient"))
-    if network and own_loss and _is_own(optimizer, CompiledOptimizer, ("step",)):
+    own_loss = computes_with(loss, CompiledLoss, ("loss", "gradient"))
+    if network and own_loss and computes_with(optimizer, CompiledOptimizer, ("step",)):
         tensors = cast(CompiledOptimizer, optimizer).tensors(model)
     if network and tensors:
         epoch = _compiled_epoch(network, tensors, x, targets, labels, loss, optimizer, batch_size)
@@ -126,18 +131,14 @@ def fit(
     return history
 
 
-def _is_own(value: Any, base: type, methods: tuple[str, ...]) -> bool:
-    """Whether an object computes with the library's methods, not with a subclass's own."""
-    return isinstance(value, base) and all(
-        getattr(type(value), name) is getattr(base, name) for name in methods
-    )
-
-
 def _finite(array: Array, name: str) -> Array:
     # The sum is one pass at memory speed; only if it is odd is it worth looking for the place.
     if not math.isfinite(_native.array_sum(array)) and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name}: expected finite numbers, got {array[place]} at {place}")
+        raise ValueError(
+            f"{name}: expected finite numbers that {array.dtype} can hold, "
+            f"got {array[place]} at {place}"
+        )
     return array
 
 
@@ -146,8 +147,11 @@ def _targets(
 ) -> tuple[Array | None, Array | None]:
     """Return targets or labels, checked; the other one is None."""
     given = _native.any_array(y, "y")
-    cross_entropy = isinstance(loss, CompiledLoss) and loss.takes_labels
-    if given.ndim == 1 and cross_entropy:
+    if not isinstance(loss, CompiledLoss) and given.shape != (len(x), outputs or -1):
+        if given.ndim == 0 or len(given) != len(x):
+            raise ValueError(f"y: expected {len(x)} rows as in x, got shape {given.shape}")
+        return given, None
+    if given.ndim == 1 and isinstance(loss, CompiledLoss) and loss.takes_labels:
         shape = (len(x), outputs if outputs else int(np.iinfo(np.int64).max))
         labels = as_labels(given, shape, "y")
         check_labels(given, shape[-1], "y")

@@ -11,7 +11,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
@@ -62,7 +62,24 @@ class Layer:
         return ()
 
 
-class CompiledLayer(Layer):
+_COMPUTES = ("forward", "backward")
+
+
+class _Hookable(Layer):
+    """A layer of which it is noticed when one of its methods is replaced by a function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _COMPUTES:
+            _note_change()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in _COMPUTES:
+            _note_change()
+
+
+class CompiledLayer(_Hookable):
     """A layer of the library, of one of its kinds. By itself it is a network of one layer."""
 
     _kind: str
@@ -122,7 +139,8 @@ class CompiledLayer(Layer):
             If its width is not the layer's.
         """
         dtype = self._dtype or _native.as_array(input, "input").dtype
-        self._last = network = self._network(dtype)
+        network = self._network(dtype)
+        self.__dict__["_last"] = network
         return cast(Tensor, network.forward(input))
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -158,9 +176,9 @@ class Linear(CompiledLayer):
     Parameters
     ----------
     input_dim : int
-        Number of inputs.
+        Number of inputs; afterwards an attribute that cannot be changed.
     output_dim : int
-        Number of neurons.
+        Number of neurons; as `input_dim`.
     init : {"xavier", "normal", "uniform"}, optional
         How weights and biases start; see `random_tensor`.
     dtype : {"float32", "float64"}, optional
@@ -203,15 +221,15 @@ class Linear(CompiledLayer):
         rng: Any = None,
     ) -> None:
         super().__init__()
-        self.input_dim = _native.as_int(input_dim, "input_dim", least=1)
-        self.output_dim = _native.as_int(output_dim, "output_dim", least=1)
-        self._allocate(_native.as_dtype(dtype))
+        inputs = _native.as_int(input_dim, "input_dim", least=1)
+        outputs = _native.as_int(output_dim, "output_dim", least=1)
+        self._allocate(inputs, outputs, _native.as_dtype(dtype))
         self._initialize(init, rng)
 
-    def _allocate(self, dtype: np.dtype[Any]) -> None:
+    def _allocate(self, inputs: int, outputs: int, dtype: np.dtype[Any]) -> None:
         # The library keeps weights as inputs x outputs, so that a product with a row of inputs runs
         # along memory; w is the transposed view that the book's indices ask for.
-        shape = (self.input_dim, self.output_dim)
+        shape = (inputs, outputs)
         buffers = [_native.aligned_zeros(s, dtype) for s in (shape, shape[1:], shape, shape[1:])]
         self._w, self._b, self._w_grad, self._b_grad = (buffer.T for buffer in buffers)
         self._pointers = _native.set_linear(self._structure, *buffers)
@@ -227,12 +245,22 @@ class Linear(CompiledLayer):
         super().__setstate__(state)
         arrays = self._w, self._b, self._w_grad, self._b_grad
         # A dtype that was pickled is another object, and dtypes are told by identity.
-        self._allocate(_native.as_dtype(self._w.dtype))
+        self._allocate(self.input_dim, self.output_dim, _native.as_dtype(self._w.dtype))
         for new, old in zip((self._w, self._b, self._w_grad, self._b_grad), arrays, strict=True):
             new[...] = old
 
     def __repr__(self) -> str:
         return f"Linear({self.input_dim}, {self.output_dim})"
+
+    @property
+    def input_dim(self) -> int:
+        """Number of inputs."""
+        return cast(int, self._w.shape[1])
+
+    @property
+    def output_dim(self) -> int:
+        """Number of neurons."""
+        return cast(int, self._w.shape[0])
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -361,9 +389,7 @@ class Dropout(CompiledLayer):
 
     @train.setter
     def train(self, value: bool) -> None:
-        if not isinstance(value, (int, np.bool_)) or value not in (0, 1):
-            raise TypeError(f"train: expected a bool, got {_native.describe(value)}")
-        self._structure.training = bool(value)
+        self._structure.training = _native.as_bool(value, "train")
 
     @property
     def mask(self) -> Array:
@@ -411,7 +437,7 @@ for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse",
     setattr(_Layers, _name, _noticed(getattr(list, _name)))
 
 
-class Sequential(Layer):
+class Sequential(_Hookable):
     """Layers one after the other: the output of each is the input of the next.
 
     Runs of deepc's own layers are compiled into one network each. Layers may be added, replaced or
@@ -468,7 +494,7 @@ class Sequential(Layer):
     def _flat(self) -> Iterator[tuple[str, Layer]]:
         """All layers in order with their positions, those of inner Sequentials too."""
         for i, layer in enumerate(self._layers):
-            if type(layer) is Sequential:
+            if _is_plain(layer):
                 for position, inner in layer._flat():
                     yield f"{i}].layers[{position}", inner
             else:
@@ -479,17 +505,18 @@ class Sequential(Layer):
         version = structure_version
         flat = list(self._flat())
         # What a network is made of: a layer of the library that was made anew has another
-        # structure.
-        parts = [getattr(layer, "_structure", layer) for _, layer in flat]
+        # structure, and one that got a hook is no part of a network.
+        parts = [layer._structure if _is_compiled(layer) else layer for _, layer in flat]
         same = len(parts) == len(self._compiled) and all(map(operator.is_, parts, self._compiled))
         if self._version < 0 or not same:
             runs: list[Any] = []
             for position, layer in flat:
                 _check_layer(layer, f"layers[{position}]")
                 if not _is_compiled(layer):
-                    runs.append(layer)
+                    runs.append(_Foreign(position, layer))
                 elif not (runs and isinstance(runs[-1], _Run) and runs[-1].takes(position, layer)):
-                    runs.append(_Run(position, cast(CompiledLayer, layer)))
+                    runs.append(_Run(position, layer))
+            _add_up(runs)
             single = runs[0] if len(runs) == 1 and isinstance(runs[0], _Run) else None
             self._only = single.network(single.dtype) if single and single.dtype else None
             self._compiled, self._runs = parts, runs
@@ -587,14 +614,46 @@ def _check_layer(layer: Any, name: str) -> None:
         )
 
 
-def _is_compiled(layer: Layer) -> bool:
-    """Whether a layer is one of the library's own, not a subclass that computes something else."""
-    cls = type(layer)
-    return (
-        isinstance(layer, CompiledLayer)
-        and cls.forward is CompiledLayer.forward
-        and cls.backward is CompiledLayer.backward
+def computes_with(value: Any, base: type, methods: tuple[str, ...]) -> bool:
+    """Whether an object has the methods of a class of the library, not a subclass's or its own."""
+    return isinstance(value, base) and all(
+        getattr(type(value), name) is getattr(base, name) and name not in vars(value)
+        for name in methods
     )
+
+
+def _is_compiled(layer: Any) -> TypeGuard[CompiledLayer]:
+    return computes_with(layer, CompiledLayer, _COMPUTES)
+
+
+def _is_plain(layer: Any) -> TypeGuard[Sequential]:
+    """Whether a layer is nothing but the layers in it."""
+    return type(layer) is Sequential and computes_with(layer, Sequential, _COMPUTES)
+
+
+class _Foreign:
+    """A layer inside a `Sequential` that somebody wrote in Python."""
+
+    def __init__(self, position: str, layer: Layer) -> None:
+        self.position = position
+        self.layer = layer
+
+    def forward(self, input: Any) -> Any:
+        try:
+            return self.layer.forward(input)
+        except Exception as error:
+            self._say_where(error)
+            raise
+
+    def backward(self, gradient: Any) -> Any:
+        try:
+            return self.layer.backward(gradient)
+        except Exception as error:
+            self._say_where(error)
+            raise
+
+    def _say_where(self, error: Exception) -> None:
+        error.add_note(f"in layers[{self.position}], a layer of type {type(self.layer).__name__}")
 
 
 class _Run:
@@ -604,13 +663,15 @@ class _Run:
         self.position = position
         self.layers = [layer]
         self.dtype = layer._dtype
+        self.last_position = position
         self.inputs, self.outputs = layer._widths
+        # Gradients of layers that stand in a later run too: backward has been there already.
+        self.shared: list[Array] = []
         self._networks: dict[np.dtype[Any], _native.Network] = {}
         self._last: _native.Network | None = None
 
-    def takes(self, position: str, layer: Layer) -> bool:
+    def takes(self, position: str, layer: CompiledLayer) -> bool:
         """Add a layer if it can follow."""
-        layer = cast(CompiledLayer, layer)
         dtype, (inputs, outputs) = layer._dtype, layer._widths
         if dtype and self.dtype and dtype != self.dtype:
             return False
@@ -620,6 +681,7 @@ class _Run:
                 f"but the layer before it gives {self.outputs}"
             )
         self.layers.append(layer)
+        self.last_position = position
         self.dtype = self.dtype or dtype
         self.inputs = self.inputs or inputs
         self.outputs = outputs or self.outputs
@@ -646,7 +708,30 @@ class _Run:
     def backward(self, gradient: Any) -> Any:
         if self._last is None:
             raise RuntimeError("backward: call forward first")
-        return self._last.backward(gradient)
+        so_far = [grad.copy() for grad in self.shared]
+        try:
+            result = self._last.backward(gradient)
+        except ValueError as error:
+            error.add_note(f"at the output of layers[{self.last_position}]")
+            raise
+        for grad, later in zip(self.shared, so_far, strict=True):
+            grad += later
+        return result
+
+
+def _add_up(runs: list[Any]) -> None:
+    """Tell each run which of its layers stand in a later run too."""
+    later: set[int] = set()
+    for run in reversed(runs):
+        if isinstance(run, _Run):
+            layers = {id(layer): layer for layer in run.layers}
+            run.shared = [
+                cast(Array, grad)
+                for key, layer in layers.items()
+                if key in later
+                for grad in layer.grads()
+            ]
+            later |= layers.keys()
 
 
 # ---- What training asks of a model ---------------------------------------------------------------
@@ -654,13 +739,23 @@ class _Run:
 
 def compiled_network(model: Layer) -> _native.Network | None:
     """Return the network that a model is compiled into, None if part of it is Python."""
-    if type(model) is Sequential:
+    if _is_plain(model):
         if model._version != structure_version:
             model._refresh()
         return model._only
-    if _is_compiled(model) and (dtype := cast(CompiledLayer, model)._dtype):
-        return cast(CompiledLayer, model)._network(dtype)
+    if _is_compiled(model) and (dtype := model._dtype):
+        return model._network(dtype)
     return None
+
+
+def output_width(model: Layer) -> int | None:
+    """Return how many outputs a model has, None if that is known to Python code only."""
+    if _is_plain(model):
+        if model._version != structure_version:
+            model._refresh()
+        last = model._runs[-1] if model._runs else None
+        return last.outputs if isinstance(last, _Run) else None
+    return model._widths[1] if _is_compiled(model) else None
 
 
 def has_fixed_parameters(model: Layer) -> bool:

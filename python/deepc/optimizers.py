@@ -58,7 +58,8 @@ def _number(field: str, low: float, high: float, doc: str, name: str = "") -> An
 
 
 _BELOW_ONE = float(np.nextafter(1.0, 0.0))
-_TINY = 5e-324
+# What float32 can hold, as a divisor and as a factor: the same optimizer may serve both dtypes.
+_TINY, _LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
 
 
 class CompiledOptimizer(Optimizer):
@@ -72,7 +73,7 @@ class CompiledOptimizer(Optimizer):
     # The fields of dc_tensor in which the rule remembers something of each parameter.
     _states: tuple[str, ...] = ()
 
-    lr = _number("learning_rate", 0.0, 1e300, "The learning rate.")
+    lr = _number("learning_rate", 0.0, _LARGEST, "The learning rate.")
 
     def __init__(self, learning_rate: float) -> None:
         self._numbers = _native.new_optimizer(self._rule)
@@ -151,6 +152,8 @@ class CompiledOptimizer(Optimizer):
         )
         if len({param.dtype for param in params}) != 1:
             return None
+        for i, param in enumerate(params):
+            _check_writable(param, i)
         self._remember(params, grads)
         rows = list(zip(grads, params, self._memory, strict=True))
         tensors = _native.Tensors(self._numbers, rows, self._states)
@@ -191,8 +194,12 @@ class CompiledOptimizer(Optimizer):
                 raise TypeError(
                     f"parameter {i}: expected a list or an array, got {_native.describe(param)}"
                 )
-            if isinstance(param, np.ndarray) and not param.flags.writeable:
-                raise ValueError(f"parameter {i}: is read-only")
+            if isinstance(param, np.ndarray):
+                _check_writable(param, i)
+                if param.dtype.kind != "f":
+                    raise TypeError(
+                        f"parameter {i}: expected float numbers, got {_native.describe(param)}"
+                    )
         arrays = [
             np.array(_native.as_array(param, f"parameter {i}"), order="C")
             for i, param in enumerate(params)
@@ -212,6 +219,11 @@ class CompiledOptimizer(Optimizer):
             cast(Any, param)[:] = array.tolist() if isinstance(param, list) else array
 
 
+def _check_writable(param: Array, i: int) -> None:
+    if not param.flags.writeable:
+        raise ValueError(f"parameter {i}: is read-only")
+
+
 class _WithUpdates(CompiledOptimizer):
     """A rule that remembers one tensor for each parameter."""
 
@@ -224,7 +236,16 @@ class _WithUpdates(CompiledOptimizer):
 
     @updates.setter
     def updates(self, value: Iterable[Any]) -> None:
-        self._memory = [[np.array(_native.as_array(update, "updates"))] for update in value]
+        try:
+            updates = list(value)
+        except TypeError:
+            raise TypeError(
+                f"updates: expected a list of tensors, got {_native.describe(value)}"
+            ) from None
+        self._memory = [
+            [np.array(_native.as_array(update, f"updates[{i}]"))]
+            for i, update in enumerate(updates)
+        ]
         self._bound = (None, -1, None)
 
 
@@ -271,6 +292,15 @@ class Momentum(_WithUpdates):
         The learning rate and the momentum; may be changed.
     updates : list of ndarray
         The running averages, one a parameter; empty before the first step.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer, optimizer = Linear(1, 1), Momentum(learning_rate=0.5, momentum=0.5)
+    >>> layer.w, layer.w_grad = [[1.0]], [[2.0]]
+    >>> optimizer.step(layer)
+    >>> layer.w.tolist(), optimizer.updates[0].tolist()
+    ([[0.5]], [[1.0]])
     """
 
     _rule = "momentum"
@@ -294,11 +324,29 @@ class SGD(_WithUpdates):
         2013).
     weight_decay : float, optional
         Adds ``weight_decay * p`` to the gradient.
+
+    Attributes
+    ----------
+    lr, momentum, weight_decay : float
+    nesterov : bool
+        May all be changed.
+    updates : list of ndarray
+        The v of each parameter; empty before the first step.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer, optimizer = Linear(1, 1), SGD(learning_rate=0.25, momentum=0.5)
+    >>> layer.w, layer.w_grad = [[1.0]], [[1.0]]
+    >>> optimizer.step(layer)  # by 0.25 * 1
+    >>> optimizer.step(layer)  # by 0.25 * (0.5 + 1)
+    >>> layer.w.tolist()
+    [[0.375]]
     """
 
     _rule = "sgd"
     momentum = _number("momentum", 0.0, _BELOW_ONE, "The momentum.")
-    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
 
     def __init__(
         self,
@@ -310,9 +358,19 @@ class SGD(_WithUpdates):
         super().__init__(learning_rate)
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self._numbers.nesterov = bool(nesterov)
-        if nesterov and momentum == 0.0:
+        self.nesterov = nesterov
+
+    @property
+    def nesterov(self) -> bool:
+        """Whether a step is Nesterov's."""
+        return bool(self._numbers.nesterov)
+
+    @nesterov.setter
+    def nesterov(self, value: bool) -> None:
+        value = _native.as_bool(value, "nesterov")
+        if value and self.momentum == 0.0:
             raise ValueError("nesterov: needs a momentum above 0")
+        self._numbers.nesterov = value
 
 
 class RMSProp(CompiledOptimizer):
@@ -324,13 +382,22 @@ class RMSProp(CompiledOptimizer):
     ----------
     learning_rate, decay, epsilon, weight_decay : float, optional
         `weight_decay` adds ``weight_decay * p`` to the gradient.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer = Linear(1, 1)
+    >>> layer.w, layer.w_grad = [[1.0]], [[3.0]]
+    >>> RMSProp(learning_rate=0.25, decay=0.75).step(layer)  # by 0.25 * 3 / sqrt(0.25 * 9)
+    >>> round(layer.w.item(), 6)
+    0.5
     """
 
     _rule = "rmsprop"
     _states = ("second",)
     decay = _number("decay", 0.0, _BELOW_ONE, "The decay of the average.")
-    epsilon = _number("epsilon", _TINY, 1e300, "What keeps the divisor from 0.")
-    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+    epsilon = _number("epsilon", _TINY, _LARGEST, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
 
     def __init__(
         self,
@@ -352,12 +419,21 @@ class Adagrad(CompiledOptimizer):
     ----------
     learning_rate, epsilon, weight_decay : float, optional
         `weight_decay` adds ``weight_decay * p`` to the gradient.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer = Linear(1, 1)
+    >>> layer.w, layer.w_grad = [[1.0]], [[3.0]]
+    >>> Adagrad(learning_rate=0.25).step(layer)  # the first step is by the gradient's sign
+    >>> round(layer.w.item(), 6)
+    0.75
     """
 
     _rule = "adagrad"
     _states = ("second",)
-    epsilon = _number("epsilon", _TINY, 1e300, "What keeps the divisor from 0.")
-    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+    epsilon = _number("epsilon", _TINY, _LARGEST, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
 
     def __init__(
         self, learning_rate: float = 0.01, epsilon: float = 1e-10, weight_decay: float = 0.0
@@ -377,14 +453,23 @@ class Adam(CompiledOptimizer):
     learning_rate, beta1, beta2, epsilon, weight_decay : float, optional
         `weight_decay` adds ``weight_decay * p`` to the gradient; see `AdamW` for the decoupled
         form.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer = Linear(1, 1)
+    >>> layer.w, layer.w_grad = [[1.0]], [[3.0]]
+    >>> Adam(learning_rate=0.25).step(layer)  # the first step is by the gradient's sign
+    >>> round(layer.w.item(), 6)
+    0.75
     """
 
     _rule = "adam"
     _states = ("first", "second")
     beta1 = _number("momentum", 0.0, _BELOW_ONE, "The decay of the gradients' average.", "beta1")
     beta2 = _number("decay", 0.0, _BELOW_ONE, "The decay of their squares' average.", "beta2")
-    epsilon = _number("epsilon", _TINY, 1e300, "What keeps the divisor from 0.")
-    weight_decay = _number("weight_decay", 0.0, 1e300, "The weight decay.")
+    epsilon = _number("epsilon", _TINY, _LARGEST, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
 
     def __init__(
         self,
@@ -407,6 +492,15 @@ class AdamW(Adam):
     Parameters
     ----------
     learning_rate, beta1, beta2, epsilon, weight_decay : float, optional
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> layer = Linear(1, 1)
+    >>> layer.w, layer.w_grad = [[1.0]], [[0.0]]
+    >>> AdamW(learning_rate=0.5, weight_decay=0.5).step(layer)
+    >>> layer.w.tolist()
+    [[0.75]]
     """
 
     _rule = "adamw"

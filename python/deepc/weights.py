@@ -94,6 +94,9 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
         _checked(f"{path}: tensor {i}", *pair)
         for i, pair in enumerate(zip(tensors, params, strict=True))
     ]
+    for i, param in enumerate(params):
+        if isinstance(param, np.ndarray) and not param.flags.writeable:
+            raise ValueError(f"{path}: tensor {i}: the model's is read-only")
     for param, array in zip(params, new, strict=True):
         if isinstance(param, np.ndarray):
             param[...] = array

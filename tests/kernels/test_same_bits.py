@@ -11,7 +11,7 @@ import platform
 import deepc
 import numpy as np
 import pytest
-from deepc import _native, kernels
+from deepc import Linear, Relu, Sequential, Sigmoid, Tanh, _native, kernels
 from reference import digest
 from sizes import EDGES, PRODUCTS
 
@@ -39,19 +39,11 @@ def products(dtype):
 
 
 def products_with_bias_and_activation(dtype):
-    typed = _native.TYPED[dtype]
-    for m, n, k in PRODUCTS:
-        a, b, bias = (numbers(s, dtype, 3) for s in ((m, k), (k, n), n))
-        for activation in range(4):
-            for accumulate in (False, True):
-                c = numbers((m, n), dtype, 4)
-                pointers = [_native.ffi.from_buffer(typed.ctype, x) for x in (a, b, bias, c)]
-                status = typed.matmul(
-                    0, 0, m, n, k, pointers[0], k, pointers[1], n, accumulate, pointers[2],
-                    activation, pointers[3], n,
-                )  # fmt: skip
-                assert status == 0
-                yield c
+    for m, n, k in (sizes for sizes in PRODUCTS if all(sizes)):
+        layer = Linear(k, n, dtype=dtype, rng=3)
+        layer.b = numbers(n, dtype, 3)
+        for activation in ([], [Sigmoid()], [Tanh()], [Relu()]):
+            yield Sequential([layer, *activation]).forward(numbers((m, k), dtype, 4))
 
 
 def elementwise(function):
