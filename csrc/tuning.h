@@ -38,14 +38,15 @@
 #define GEMM_B ((size_t)1 << 19)
 /* Packing reads and writes each operand once more. Where b's rows are contiguous the tile reads both operands in place
  * as fast as from panels, until b's rows are a page or more apart (they then compete for the same places of the caches,
- * and each needs a translation of its own) and the product passes over them often enough for the panels to pay. */
+ * and each needs a translation of its own) and the product passes over them often enough for the panels to pay. Beside
+ * panels of b it reads a in place as long as a's rows are less far apart: up to 10 % faster for 64 columns. */
 #define PACK_ROWS ((size_t)200)
 #define PACK_ROW_BYTES ((size_t)4096)
 /* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds more, for the way from
  * columns to the rows of c. */
 #define FEW_SETUP ((size_t)150)
 /* Packing a transposed b costs as much as so many more rows of a. */
-#define PACK_COLUMNS ((size_t)8)
+#define PACK_COLUMNS ((size_t)6)
 /* Multiply-adds below which the time to wake a thread is not worth it: some 15 us of one core at 60
  * per ns. */
 #define GEMM_THREAD_WORK 1.0e6

@@ -32,7 +32,7 @@ static void pack_panel_transposed(size_t used, size_t there, size_t width, size_
             const int fills = rows >= (width - i < VL ? width - i : VL);
             const real *from = x + (ptrdiff_t)i * x_row + (ptrdiff_t)p;
             if (fills && there >= i + VL && cols == VL &&
-                (p + VL) * width + i + VL <= depth * width)
+                (p + VL - 1) * width + i + VL <= depth * width)
                 transpose_square(from, x_row, packed + at, width);
             else
                 pack_part(rows, cols, from, x_row, width, depth * width - at, packed + at);

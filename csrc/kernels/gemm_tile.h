@@ -210,7 +210,7 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
             if (packed) { /* no tile crosses the edge of a panel */
                 const size_t within = i % TILE_ROWS, room = TILE_ROWS - within;
                 rows = tile_height(m - i < room ? m - i : room);
-                t->a = a + (ptrdiff_t)(i / TILE_ROWS) * a_panel + (ptrdiff_t)within;
+                t->a = a + (ptrdiff_t)(i / TILE_ROWS) * a_panel + (ptrdiff_t)within * t->a_row;
             } else {
                 rows = tile_height(m - i);
                 t->a = a + (ptrdiff_t)i * t->a_row;
@@ -262,17 +262,20 @@ static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, p
     }
 }
 
-static void gemm_packed(size_t m, size_t n, size_t k, const real *packed_a, const real *packed_b,
-                        int accumulate, const epilogue *end, real *c, ptrdiff_t c_row) {
-    tile_operands t = {.a = packed_a,
-                       .a_row = 1,
-                       .a_col = TILE_ROWS,
+static void gemm_packed(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row,
+                        ptrdiff_t a_col, const real *packed_b, int accumulate, const epilogue *end,
+                        real *c, ptrdiff_t c_row) {
+    const int in_place = a_row > 0;
+    tile_operands t = {.a = a,
+                       .a_row = in_place ? a_row : 1,
+                       .a_col = in_place ? a_col : TILE_ROWS,
                        .b = packed_b,
                        .b_row = TILE_COLS,
                        .accumulate = accumulate,
                        .c = c,
                        .c_row = c_row};
-    gemm_tiles(m, n, k, &t, (ptrdiff_t)(k * TILE_ROWS), (ptrdiff_t)(k * TILE_COLS), 1, end);
+    gemm_tiles(m, n, k, &t, TILE_ROWS * (in_place ? a_row : (ptrdiff_t)k),
+               (ptrdiff_t)(k * TILE_COLS), 1, end);
 }
 
 #endif

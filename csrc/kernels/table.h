@@ -37,7 +37,8 @@ typedef struct update_step {
  * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL). Element
  *                    (i, p) of a is a[i a_row + p a_col]; of b, b[p b_row + j]; any k, blocks of
  *                    K_BLOCK in order.
- * gemm_packed        the same for panels made by pack_a and pack_b.
+ * gemm_packed        the same for b in panels made by pack_b, and a in panels made by pack_a where
+ *                    a_row is 0, else where it is.
  * pack_a             m x k of a into panels of TILE_ROWS rows, k-major, the last filled with zeros.
  * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
  *                    columns, k-major, the last filled with zeros.
@@ -65,8 +66,8 @@ typedef struct update_step {
        const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,               \
        ptrdiff_t c_row))                                                                           \
     K(void, gemm_packed,                                                                           \
-      (size_t m, size_t n, size_t k, const real *packed_a, const real *packed_b, int accumulate,   \
-       const epilogue *end, real *c, ptrdiff_t c_row))                                             \
+      (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
+       const real *packed_b, int accumulate, const epilogue *end, real *c, ptrdiff_t c_row))       \
     K(void, pack_a,                                                                                \
       (size_t m, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, real *packed))         \
     K(void, pack_b, (size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed))            \

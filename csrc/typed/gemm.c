@@ -103,8 +103,12 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
                  (ptrdiff_t)p->ldb, p->accumulate, &p->end, p->c, (ptrdiff_t)p->ldc);
 }
 
-/* Products whose operands are copied into panels in the order in which the tile reads them. */
+/* Whether rows so many elements apart compete for the same places of the caches. */
+static int far_apart(size_t ld) { return ld * sizeof(real) >= PACK_ROW_BYTES; }
+
+/* Products of which b, and where it pays a, is copied into panels in the order in which the tile reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
+    const int pack_a = far_apart(p->lda);
     /* Whole blocks of k, as many in each round; the last of c's rounds trips to memory would be the dearest. */
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
     const size_t depth = smaller(p->k, even_part(blocks, GEMM_DEPTH / K_BLOCK) * K_BLOCK);
@@ -112,10 +116,11 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
     const size_t rows = round_up(even_part(p->m, GEMM_A / depth), tile_rows);
     const size_t cols = round_up(even_part(p->n, GEMM_B / depth), tile_cols);
     /* One line more than needed keeps the panels of a and b from the same sets of the cache. */
-    real *packed_b = dc_thread_scratch((rows * depth + cols * depth) * sizeof(real) + 64);
+    real *packed_b = dc_thread_scratch(((pack_a ? rows : 0) + cols) * depth * sizeof(real) + 64);
     if (!packed_b) return DC_NO_MEMORY;
     real *packed_a = packed_b + cols * depth + 64 / sizeof(real);
     const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
+    const ptrdiff_t a_row = p->transpose_a ? 1 : lda, a_col = p->transpose_a ? lda : 1;
 
     for (size_t j = 0; j < p->n; j += cols) {
         const size_t n = smaller(cols, p->n - j);
@@ -132,12 +137,11 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
                 const size_t m = smaller(rows, p->m - i);
                 if (end.outputs)
                     end.outputs = p->end.outputs + (ptrdiff_t)i * end.outputs_row + (ptrdiff_t)j;
-                if (p->transpose_a)
-                    kernel->pack_a(m, k, p->a + q * p->lda + i, 1, lda, packed_a);
-                else
-                    kernel->pack_a(m, k, p->a + i * p->lda + q, lda, 1, packed_a);
-                kernel->gemm_packed(m, n, k, packed_a, packed_b, p->accumulate || q > 0,
-                                    final ? &end : NULL, p->c + i * p->ldc + j, ldc);
+                const real *a = p->a + (p->transpose_a ? q * p->lda + i : i * p->lda + q);
+                if (pack_a) kernel->pack_a(m, k, a, a_row, a_col, packed_a);
+                kernel->gemm_packed(m, n, k, pack_a ? packed_a : a, pack_a ? 0 : a_row, a_col,
+                                    packed_b, p->accumulate || q > 0, final ? &end : NULL,
+                                    p->c + i * p->ldc + j, ldc);
             }
         }
     }
@@ -147,8 +151,8 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
-    const int worth_packing = p->m >= PACK_ROWS && p->ldb * sizeof(real) >= PACK_ROW_BYTES &&
-                              p->n >= PACK_ROWS && p->k > 0;
+    const int worth_packing =
+        p->m >= PACK_ROWS && far_apart(p->ldb) && p->n >= PACK_ROWS && p->k > 0;
     if ((p->transpose_b && p->k > 0) || worth_packing) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;

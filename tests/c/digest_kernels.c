@@ -58,9 +58,11 @@ static void gemm_packed_case(uint64_t *digest, unsigned turn, size_t m, size_t n
     epilogue end;
     const epilogue *given = turn_epilogue(turn, m, n, &end);
     real *packed_a = zeros((m + high) * k), *packed_b = zeros((n + wide) * k);
-    kernel->pack_a(m, k, a, (ptrdiff_t)k, 1, packed_a);
     kernel->pack_b(k, n, b, (ptrdiff_t)n, packed_b);
-    kernel->gemm_packed(m, n, k, packed_a, packed_b, turn / 2 % 3 == 0, given, c, (ptrdiff_t)n + 1);
+    const int in_place = turn % 2;
+    if (!in_place) kernel->pack_a(m, k, a, (ptrdiff_t)k, 1, packed_a);
+    kernel->gemm_packed(m, n, k, in_place ? a : packed_a, in_place ? (ptrdiff_t)k : 0, 1, packed_b,
+                        turn / 2 % 3 == 0, given, c, (ptrdiff_t)n + 1);
     add_reals(digest, m * (n + 1), c);
 }
 
