@@ -26,10 +26,11 @@ typedef struct update_step {
     int nesterov;
     real learning_rate; /* of Adam: divided by 1 - momentum^t */
     real momentum, momentum_rest; /* rest: 1 - momentum */
-    real decay, decay_rest;
+    real decay, decay_rest; /* rest: 1 - decay; of Adagrad, which sums: both 1 */
     real correction; /* of Adam: 1 / sqrt(1 - decay^t) */
     real epsilon;
-    real weight_decay; /* of AdamW: learning rate times weight decay */
+    real weight_decay; /* of AdamW: 0 */
+    real shrink; /* of AdamW: learning rate times weight decay; else 0 */
 } update_step;
 
 /* K(result, name, arguments). Row and column steps of matrices count elements.

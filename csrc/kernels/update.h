@@ -10,38 +10,37 @@
 #include "table.h"
 #include "vec.h"
 
-/* dc_rule, and the forms of DC_SGD: it keeps no state where its momentum is 0. */
+/* dc_rule, where DC_ADAMW and DC_ADAGRAD are other numbers for the formulas of DC_ADAM and DC_RMSPROP; and the forms of
+ * DC_SGD, which keeps no state where its momentum is 0. */
 typedef enum update_rule {
     RULE_GRADIENT_DESCENT = DC_GRADIENT_DESCENT,
     RULE_MOMENTUM = DC_MOMENTUM,
     RULE_SGD = DC_SGD,
     RULE_RMSPROP = DC_RMSPROP,
     RULE_ADAM = DC_ADAM,
-    RULE_ADAMW = DC_ADAMW,
-    RULE_ADAGRAD = DC_ADAGRAD,
     RULE_SGD_PLAIN,
     RULE_SGD_NESTEROV
 } update_rule;
 
 ALWAYS_INLINE int keeps_first(const update_rule rule) {
     return rule == RULE_MOMENTUM || rule == RULE_SGD || rule == RULE_SGD_NESTEROV ||
-           rule == RULE_ADAM || rule == RULE_ADAMW;
+           rule == RULE_ADAM;
 }
 ALWAYS_INLINE int keeps_second(const update_rule rule) {
-    return rule == RULE_RMSPROP || rule == RULE_ADAM || rule == RULE_ADAMW || rule == RULE_ADAGRAD;
+    return rule == RULE_RMSPROP || rule == RULE_ADAM;
 }
 
 /* The numbers of an update_step in all lanes. */
 typedef struct update_numbers {
     vec learning_rate, momentum, momentum_rest, decay, decay_rest, correction, epsilon,
-        weight_decay;
+        weight_decay, shrink;
 } update_numbers;
 
 ALWAYS_INLINE update_numbers spread(const update_step *step) {
-    const update_numbers c = {v_set(step->learning_rate), v_set(step->momentum),
-                              v_set(step->momentum_rest), v_set(step->decay),
-                              v_set(step->decay_rest),    v_set(step->correction),
-                              v_set(step->epsilon),       v_set(step->weight_decay)};
+    const update_numbers c = {
+        v_set(step->learning_rate), v_set(step->momentum),     v_set(step->momentum_rest),
+        v_set(step->decay),         v_set(step->decay_rest),   v_set(step->correction),
+        v_set(step->epsilon),       v_set(step->weight_decay), v_set(step->shrink)};
     return c;
 }
 
@@ -65,15 +64,9 @@ ALWAYS_INLINE vec update_vec(const update_rule rule, const update_numbers *c, ve
         g = v_fma(c->weight_decay, p, g);
         *s = v_fma(c->decay, *s, v_mul(c->decay_rest, v_mul(g, g)));
         return v_sub(p, v_div(v_mul(c->learning_rate, g), v_add(v_sqrt(*s), c->epsilon)));
-    case RULE_ADAGRAD:
+    default: /* Adam */
         g = v_fma(c->weight_decay, p, g);
-        *s = v_fma(g, g, *s);
-        return v_sub(p, v_div(v_mul(c->learning_rate, g), v_add(v_sqrt(*s), c->epsilon)));
-    default: /* Adam; AdamW shrinks p itself, the gradient stays as it is */
-        if (rule == RULE_ADAM)
-            g = v_fma(c->weight_decay, p, g);
-        else
-            p = v_fnma(c->weight_decay, p, p);
+        p = v_fnma(c->shrink, p, p);
         *u = v_fma(c->momentum, *u, v_mul(c->momentum_rest, g));
         *s = v_fma(c->decay, *s, v_mul(c->decay_rest, v_mul(g, g)));
         return v_sub(
@@ -196,10 +189,9 @@ ALWAYS_INLINE void update_any(const update_step *step, size_t n, const real *g,
         else
             UPDATE_BY(RULE_SGD);
         break;
-    case DC_RMSPROP: UPDATE_BY(RULE_RMSPROP); break;
-    case DC_ADAM: UPDATE_BY(RULE_ADAM); break;
-    case DC_ADAMW: UPDATE_BY(RULE_ADAMW); break;
-    default: UPDATE_BY(RULE_ADAGRAD); break;
+    case DC_RMSPROP:
+    case DC_ADAGRAD: UPDATE_BY(RULE_RMSPROP); break;
+    default: UPDATE_BY(RULE_ADAM); break;
     }
 #undef UPDATE_BY
 }

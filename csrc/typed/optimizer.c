@@ -75,7 +75,11 @@ update_step TYPED(dc_update_step)(const dc_optimizer *o) {
         step.learning_rate = (real)(o->learning_rate / (1 - power(o->momentum, o->steps)));
         step.correction = (real)(1 / sqrt(1 - power(o->decay, o->steps)));
     }
-    if (o->rule == DC_ADAMW) step.weight_decay = (real)(o->learning_rate * o->weight_decay);
+    if (o->rule == DC_ADAMW) {
+        step.shrink = (real)(o->learning_rate * o->weight_decay);
+        step.weight_decay = 0;
+    }
+    if (o->rule == DC_ADAGRAD) step.decay = step.decay_rest = 1;
     return step;
 }
 
