@@ -153,11 +153,15 @@ static __attribute__((noinline)) vec transposed_part(vec acc, size_t rows, size_
     return transposed_step(acc, 0, rows, cols, x, w, w_row);
 }
 
+/* From this size on w is not in the second-level cache, and more rows are read side by side than processors recognize as
+ * streams. So many bytes ahead is far enough, and not so far that rows a power of two apart push the lines out again. */
+enum { FAR_BYTES = 1 << 20, AHEAD = 5 * 64 / sizeof(real) };
+
 /* Up to 2 VL outputs: two groups of rows take turns, so that the chain of one hides behind the
  * transposition of the other. */
-ALWAYS_INLINE void gemv_transposed_strip(const int groups, size_t rows, size_t k, const real *x,
-                                         const real *w, ptrdiff_t w_row, int accumulate,
-                                         const real *bias, real *y) {
+ALWAYS_INLINE void gemv_transposed_strip(const int groups, int far, size_t rows, size_t k,
+                                         const real *x, const real *w, ptrdiff_t w_row,
+                                         int accumulate, const real *bias, real *y) {
     vec total[2];
 #pragma GCC unroll 2
     for (int g = 0; g < groups; g++)
@@ -175,6 +179,8 @@ ALWAYS_INLINE void gemv_transposed_strip(const int groups, size_t rows, size_t k
             for (int g = 0; g < groups; g++) {
                 const size_t left = rows - (size_t)g * VL;
                 const real *square = w + (ptrdiff_t)p + g * VL * w_row;
+                for (ptrdiff_t r = 0; far && r < VL; r++)
+                    __builtin_prefetch(square + r * w_row + AHEAD, 0, 2);
                 acc[g] = left >= VL && cols == VL
                              ? transposed_whole(acc[g], x + p, square, w_row)
                              : transposed_part(acc[g], left, cols, x + p, square, w_row);
@@ -196,12 +202,13 @@ ALWAYS_INLINE void gemv_transposed_strip(const int groups, size_t rows, size_t k
 static void gemv_transposed(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_row,
                             int accumulate, const epilogue *end, real *y) {
     const real *bias = end ? end->bias : NULL;
+    const int far = n * k >= FAR_BYTES / sizeof(real);
     size_t i = 0;
     for (; i + VL < n; i += 2 * VL)
-        gemv_transposed_strip(2, n - i, k, x, w + (ptrdiff_t)i * w_row, w_row, accumulate,
+        gemv_transposed_strip(2, far, n - i, k, x, w + (ptrdiff_t)i * w_row, w_row, accumulate,
                               bias ? bias + i : NULL, y + i);
     if (i < n)
-        gemv_transposed_strip(1, n - i, k, x, w + (ptrdiff_t)i * w_row, w_row, accumulate,
+        gemv_transposed_strip(1, far, n - i, k, x, w + (ptrdiff_t)i * w_row, w_row, accumulate,
                               bias ? bias + i : NULL, y + i);
     if (end && end->activation) finish_row(end, 0, 0, n, y);
 }
