@@ -501,6 +501,22 @@ def test_backward_after_a_change_needs_a_forward():
         net.backward(y)
 
 
+def test_sequential_inside_itself():
+    net = Sequential([Linear(2, 2)])
+    net.layers.append(Sequential([net]))
+    calls = (
+        lambda: net.forward([1.0, 2.0]),
+        lambda: list(net.params()),
+        lambda: GradientDescent(0.1).step(net),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match="inside itself"):
+            call()
+    assert repr(net) == "Sequential([Linear(2, 2), Sequential([Sequential([...])])])"
+    net.layers.pop()
+    assert len(net.forward([1.0, 2.0])) == 2
+
+
 def test_sequential_of_none():
     net = Sequential([])
     assert net.forward([1.0, 2.0]) == [1.0, 2.0]

@@ -203,6 +203,13 @@ def test_functions_are_given_python_numbers(dtype):
     assert set(seen) == {float}
 
 
+def test_a_number_stays_a_number():
+    assert tensor_apply(abs, -3.0) == 3.0
+    assert tensor_combine(max, 1.0, 2.0) == 2.0
+    assert zeros_like(5) == 0.0
+    assert isinstance(tensor_apply(abs, -3.0), float)
+
+
 def test_of_two_dtypes_the_wider_one():
     a, b = np.ones(3, np.float32), np.ones(3)
     assert tensor_combine(operator.add, a, b).dtype == np.float64

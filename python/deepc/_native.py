@@ -217,18 +217,27 @@ def as_bool(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def as_float(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return a finite number within [low, high]."""
+def as_number(value: Any, name: str) -> float:
+    """Return a number as a float, infinite where it is beyond the largest one."""
     if isinstance(value, (bool, np.bool_, str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name}: expected a number, got {describe(value)}")
     try:
-        number = float(value)
+        return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
     except OverflowError:
-        number = math.inf
+        return math.inf if value > 0 else -math.inf
+
+
+def as_float(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number within [low, high]."""
+    number = as_number(value, name)
     if not (math.isfinite(number) and low <= number <= high):
-        limits = f"a finite number from {low} to {high}"
+        limits = "a finite number"
+        if high < math.inf:
+            limits += f" from {low} to {high}"
+        elif low > -math.inf:
+            limits += f" of at least {low}"
         raise ValueError(f"{name}: expected {limits}, got {number}")
     return number
 

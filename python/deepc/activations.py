@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import numpy as np
 
 from deepc import _native
 from deepc._native import Array
 from deepc.layers import CompiledLayer
-from deepc.tensor import Tensor
 
 __all__ = ["Relu", "Sigmoid", "Tanh", "relu", "sigmoid", "softmax", "tanh"]
 
@@ -80,7 +79,11 @@ def relu(x: Any) -> Any:
     return _like(x, _native.relu(_native.as_array(x, "x")))
 
 
-def softmax(tensor: Tensor) -> Tensor:
+@overload
+def softmax(tensor: list[Any]) -> list[Any]: ...
+@overload
+def softmax(tensor: Array) -> Array: ...
+def softmax(tensor: Any) -> Any:
     """Return exp(x) divided by its sum along the last dimension: positive numbers that add up to 1.
 
     Lists are computed in float64, arrays in their own dtype.
@@ -103,7 +106,7 @@ def softmax(tensor: Tensor) -> Tensor:
     array = _native.as_array(tensor, "tensor")
     if array.ndim == 0 or array.shape[-1] == 0:
         raise ValueError(f"tensor: expected at least one element a row, got shape {array.shape}")
-    return cast(Tensor, _like(tensor, _native.softmax(array)))
+    return _like(tensor, _native.softmax(array))
 
 
 class Sigmoid(CompiledLayer):

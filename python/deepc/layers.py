@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeGuard, cast
 
@@ -478,6 +479,7 @@ class Sequential(_Hookable):
         Sequential.__init__(self, state.pop("_layers"))
         self.__dict__.update(state)
 
+    @reprlib.recursive_repr("Sequential([...])")
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"
 
@@ -491,11 +493,13 @@ class Sequential(_Hookable):
         self._layers = _as_layers(layers)
         _note_change()
 
-    def _flat(self) -> Iterator[tuple[str, Layer]]:
+    def _flat(self, *around: Layer) -> Iterator[tuple[str, Layer]]:
         """All layers in order with their positions, those of inner Sequentials too."""
+        if any(self is outer for outer in around):
+            raise ValueError("layers: a Sequential cannot stand inside itself")
         for i, layer in enumerate(self._layers):
             if _is_plain(layer):
-                for position, inner in layer._flat():
+                for position, inner in layer._flat(self, *around):
                     yield f"{i}].layers[{position}", inner
             else:
                 yield str(i), layer
@@ -763,6 +767,6 @@ def has_fixed_parameters(model: Layer) -> bool:
     cls = type(model)
     if isinstance(model, Sequential):
         own = cls.params is Sequential.params and cls.grads is Sequential.grads
-        return own and all(map(has_fixed_parameters, model.layers))
+        return own and all(has_fixed_parameters(layer) for _, layer in model._flat())
     methods: Any = (getattr(cls, "params", None), getattr(cls, "grads", None))
     return methods in ((Linear.params, Linear.grads), (Layer.params, Layer.grads))

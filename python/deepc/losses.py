@@ -59,8 +59,8 @@ class CompiledLoss(Loss):
 
     @reduction.setter
     def reduction(self, value: str) -> None:
-        if value not in ("sum", "mean"):
-            raise ValueError(f"reduction: expected 'sum' or 'mean', got {value!r}")
+        if not isinstance(value, str) or value not in ("sum", "mean"):
+            raise ValueError(f"reduction: expected 'sum' or 'mean', got {_native.describe(value)}")
         self._mean = value == "mean"
 
     def _convert(self, predicted: Any, actual: Any) -> tuple[Array, Array]:

@@ -48,6 +48,7 @@ WHOLE: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 _ROWS = (list, np.ndarray)
+_NUMBER: Any = (int, float, np.number)
 _MOST_DIMENSIONS = 64  # NumPy's limit; a list that holds itself has no end
 
 
@@ -76,7 +77,7 @@ def _shape(tensor: Any, name: str) -> list[int]:
     if isinstance(tensor, np.ndarray):
         return list(tensor.shape)
     if not isinstance(tensor, list):
-        if isinstance(tensor, (int, float, np.number)):
+        if isinstance(tensor, _NUMBER):
             return []
         raise TypeError(f"{name}: expected a list or an array, got {_native.describe(tensor)}")
     sizes = [len(tensor)]
@@ -108,7 +109,7 @@ def _hold_numbers(rows: list[Any]) -> bool:
     """Whether lists hold numbers only; no, perhaps, if they hold other things that are no rows."""
     try:
         # Much faster than to look at the type of each.
-        return isinstance(sum(map(sum, rows)), (int, float, np.number))
+        return isinstance(sum(map(sum, rows)), _NUMBER)
     except Exception:
         return False
 
@@ -166,7 +167,13 @@ def _sum(numbers: Callable[[], Iterable[Any]], name: str) -> float:
         return float(sum(map(float, numbers())))
 
 
-def tensor_apply(f: Callable[[float], float], tensor: Tensor) -> Tensor:
+@overload
+def tensor_apply(f: Callable[[float], float], tensor: float) -> float: ...
+@overload
+def tensor_apply(f: Callable[[float], float], tensor: list[Any]) -> list[Any]: ...
+@overload
+def tensor_apply(f: Callable[[float], float], tensor: Array) -> Array: ...
+def tensor_apply(f: Callable[[float], float], tensor: Any) -> Any:
     """Return ``f(x)`` for each element x of a tensor, in its shape.
 
     Parameters
@@ -184,12 +191,25 @@ def tensor_apply(f: Callable[[float], float], tensor: Tensor) -> Tensor:
     [[2, 4], [6, 8]]
     """
     sizes = _shape(tensor, "tensor")
+    _check_function(f, 1)
+    if isinstance(tensor, _NUMBER):
+        return f(tensor)
     if isinstance(tensor, list) and not isinstance(f, np.ufunc):
         return _apply_to_lists(f, len(sizes), tensor)
     return _apply(f, [(tensor, "tensor")])
 
 
-def tensor_combine(f: Callable[[float, float], float], t1: Tensor, t2: Tensor) -> Tensor:
+@overload
+def tensor_combine(f: Callable[[float, float], float], t1: float, t2: float) -> float: ...
+@overload
+def tensor_combine(
+    f: Callable[[float, float], float], t1: list[Any], t2: list[Any]
+) -> list[Any]: ...
+@overload
+def tensor_combine(f: Callable[[float, float], float], t1: Array, t2: Tensor) -> Array: ...
+@overload
+def tensor_combine(f: Callable[[float, float], float], t1: Tensor, t2: Array) -> Array: ...
+def tensor_combine(f: Callable[[float, float], float], t1: Any, t2: Any) -> Any:
     """Return ``f(x, y)`` for corresponding elements x and y of two tensors of the same shape.
 
     Parameters
@@ -214,14 +234,22 @@ def tensor_combine(f: Callable[[float, float], float], t1: Tensor, t2: Tensor) -
     shape_1, shape_2 = _shape(t1, "t1"), _shape(t2, "t2")
     if shape_1 != shape_2:
         raise ValueError(f"t1 and t2: expected the same shape, got {shape_1} and {shape_2}")
+    _check_function(f, 2)
+    if isinstance(t1, _NUMBER) and isinstance(t2, _NUMBER):
+        return f(t1, t2)
     if isinstance(t1, list) and isinstance(t2, list) and not isinstance(f, np.ufunc):
         return _apply_to_lists(f, len(shape_1), t1, t2)
     return _apply(f, [(t1, "t1"), (t2, "t2")])
 
 
+def _check_function(f: Any, operands: int) -> None:
+    takes = getattr(f, "nin", operands) if isinstance(f, np.ufunc) else operands
+    if not callable(f) or takes != operands:
+        numbers = "one number" if operands == 1 else "two numbers"
+        raise TypeError(f"f: expected a function of {numbers}, got {_native.describe(f)}")
+
+
 def _apply_to_lists(f: Callable[..., Any], depth: int, *lists: Any) -> list[Any]:
-    if not callable(f):
-        raise TypeError(f"f: expected a function, got {_native.describe(f)}")
     if depth > 1:
         return [_apply_to_lists(f, depth - 1, *rows) for rows in zip(*lists, strict=True)]
     return list(map(f, *lists))
@@ -230,7 +258,7 @@ def _apply_to_lists(f: Callable[..., Any], depth: int, *lists: Any) -> list[Any]
 def _apply(f: Callable[..., Any], tensors: list[tuple[Any, str]]) -> Tensor:
     """Apply a function to elements of tensors of one shape, as arrays; to lists give a list."""
     arrays = _arrays(tensors)
-    whole = _whole(f, len(tensors))
+    whole = _whole(f)
     result = np.asarray(whole(*arrays)) if whole is not None else _numbers(f, arrays)
     if result.dtype.kind not in "fiub":
         raise TypeError("f: expected a function that returns real numbers")
@@ -267,17 +295,23 @@ def _arrays(tensors: list[tuple[Any, str]]) -> list[Array]:
     return arrays
 
 
-def _whole(f: Callable[..., Any], operands: int) -> Callable[..., Any] | None:
+def _whole(f: Callable[..., Any]) -> Callable[..., Any] | None:
     """Return what does to whole arrays what `f` does to their elements, if it is known."""
     if isinstance(f, np.ufunc):
-        return f if f.nin == operands and f.nout == 1 else None
+        return f if f.nout == 1 else None
     try:
         return WHOLE.get(f)
     except TypeError:  # a callable that has no hash
         return None
 
 
-def zeros_like(tensor: Tensor) -> Tensor:
+@overload
+def zeros_like(tensor: float) -> float: ...
+@overload
+def zeros_like(tensor: list[Any]) -> list[Any]: ...
+@overload
+def zeros_like(tensor: Array) -> Array: ...
+def zeros_like(tensor: Any) -> Any:
     """Return zeros in the shape of a tensor, in the dtype of an array of floats.
 
     Examples
@@ -435,6 +469,11 @@ def normal_cdf(x: float, mu: float = 0, sigma: float = 1) -> float:
     mu, sigma : float, optional
         The mean and the standard deviation, which is above 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is no number, or `sigma` not above 0.
+
     Examples
     --------
     >>> normal_cdf(0)
@@ -442,7 +481,8 @@ def normal_cdf(x: float, mu: float = 0, sigma: float = 1) -> float:
     >>> round(normal_cdf(1.96), 3)
     0.975
     """
-    _check_deviation(sigma)
+    x, mu = _native.as_number(x, "x"), _native.as_float(mu, "mu")
+    sigma = _deviation(sigma)
     # erfc keeps its digits in the lower tail, where 1 + erf has none left.
     return math.erfc((mu - x) / sigma / math.sqrt(2)) / 2
 
@@ -462,6 +502,11 @@ def inverse_normal_cdf(
         How exact the result must be. It is exact to rounding whatever this says; the book's
         function, which searches, takes it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is no number, `p` no probability between 0 and 1, or `sigma` not above 0.
+
     Examples
     --------
     >>> inverse_normal_cdf(0.5)
@@ -472,13 +517,15 @@ def inverse_normal_cdf(
     # Imported here because it is slow to import and seldom needed.
     from statistics import NormalDist
 
-    _check_deviation(sigma)
+    mu, sigma = _native.as_float(mu, "mu"), _deviation(sigma)
     number = _native.as_float(p, "p")
     if not 0 < number < 1:
         raise ValueError(f"p: expected a probability above 0 and below 1, got {number}")
     return mu + sigma * NormalDist().inv_cdf(number)
 
 
-def _check_deviation(sigma: float) -> None:
-    if not sigma > 0:
-        raise ValueError(f"sigma: expected a number above 0, got {sigma}")
+def _deviation(sigma: float) -> float:
+    number = _native.as_float(sigma, "sigma")
+    if number <= 0:
+        raise ValueError(f"sigma: expected a number above 0, got {number}")
+    return number
