@@ -437,6 +437,7 @@ def test_offline(cache, monkeypatch):
         (gzip.compress(idx(small_mnist()[IMAGES]))[:-9], "expected a gzip file"),
         (b"\0" * (datasets.LONGEST_DOWNLOAD + 1), "expected at most 16777216 bytes, got more"),
     ],
+    ids=["other-content", "bomb", "login-page", "truncated", "too-long"],
 )
 def test_download_of_something_else(cache, mirror, monkeypatch, content, message):
     monkeypatch.setattr(datasets, "_open_url", lambda url: io.BytesIO(content))
