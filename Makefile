@@ -58,7 +58,8 @@ $(VENV)/.tools: $(VENV)/.requirements
 
 # An editable install that rebuilds its C at import, so every target sees the sources as they are. Without
 # isolation, because a rebuild needs the build's own requirements at hand.
-build/.installed: pyproject.toml $(VENV)/.requirements
+# An editable install lists the modules that there are; a folder is newer when one came, went or moved.
+build/.installed: pyproject.toml $(VENV)/.requirements $(sort $(dir $(wildcard python/deepc/*.py python/deepc/*/*.py)))
 	python -m pip install --quiet --no-build-isolation --no-deps \
 		--config-settings=editable.rebuild=true --config-settings=editable.verbose=false --editable .
 	touch $@

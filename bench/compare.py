@@ -73,7 +73,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from peers.limits import Limits
     from peers.race import disagreements
 
-    limits = Limits(peers.deepc._native.available_isas())
+    limits = Limits(peers.deepc._c.library.available_isas())
     peaks: dict[str, float] = {}
     found = []
     group = None
@@ -87,8 +87,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         found.append(result.as_json())
     return {
         "machine": machine(),
-        "isa": peers.deepc._native.isa(),
-        "compiler": peers.deepc._native.compiler(),
+        "isa": peers.deepc._c.library.isa(),
+        "compiler": peers.deepc._c.library.compiler(),
         "threads": options.threads,
         "quick": options.quick,
         "date": time.strftime("%Y-%m-%d"),

@@ -68,7 +68,7 @@ if(DEEPC_BUILD_TESTS AND DEEPC_BUILD_EXAMPLES)
     if(DEEPC_GZIP)
         set(data "${CMAKE_CURRENT_BINARY_DIR}/examples/data")
         add_test(NAME example_digits_unpack COMMAND "${CMAKE_COMMAND}" "-DGZIP=${DEEPC_GZIP}"
-            "-DFROM=${here}/python/deepc/data" "-DTO=${data}" -P "${here}/cmake/unpack.cmake")
+            "-DFROM=${here}/python/deepc/datasets/data" "-DTO=${data}" -P "${here}/cmake/unpack.cmake")
         add_test(NAME example_digits
             COMMAND digits "${data}/digits-images-idx3-ubyte" "${data}/digits-labels-idx1-ubyte")
         set_tests_properties(example_digits_unpack PROPERTIES FIXTURES_SETUP digits TIMEOUT 60)

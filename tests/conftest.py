@@ -7,7 +7,7 @@ import random
 import deepc
 import numpy as np
 import pytest
-from deepc import _native
+from deepc._c import library
 from hypothesis import HealthCheck, settings
 
 # Derandomized, so that a green run stays green; without a deadline, because a machine may be slow.
@@ -21,13 +21,13 @@ settings.register_profile(
 settings.load_profile("deepc")
 
 
-@pytest.fixture(params=_native.available_isas())
+@pytest.fixture(params=library.available_isas())
 def isa(request):
     """Compute with each instruction set that this machine runs."""
-    before = _native.isa()
-    _native.set_isa(request.param)
+    before = library.isa()
+    library.set_isa(request.param)
     yield request.param
-    _native.set_isa(before)
+    library.set_isa(before)
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -39,12 +39,12 @@ def dtype(request):
 @pytest.fixture(autouse=True)
 def settings_restored():
     """Start each test from the same seed; put back what it may set for the whole process."""
-    dtype, threads, isa = deepc.default_dtype(), deepc.get_num_threads(), _native.isa()
+    dtype, threads, isa = deepc.default_dtype(), deepc.get_num_threads(), library.isa()
     random.seed(0)
     yield
     deepc.set_default_dtype(dtype)
     deepc.set_num_threads(threads)
-    assert _native.isa() == isa, "a test left another instruction set in force"
+    assert library.isa() == isa, "a test left another instruction set in force"
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from deepc import (
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
-    _native,
     kernels,
 )
+from deepc._c import library
 from reference import digest
 
 NAN, INF = float("nan"), float("inf")
@@ -312,7 +312,7 @@ CASES = [
     ("count", lambda g: deepc.set_num_threads(0)),
     ("count", lambda g: deepc.set_num_threads(2.0)),
     ("count", lambda g: deepc.set_num_threads(HUGE)),
-    ("name", lambda g: _native.set_isa("mmx")),
+    ("name", lambda g: library.set_isa("mmx")),
 ]
 
 

@@ -10,7 +10,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 from deepc import datasets
-from deepc.datasets import binary_encode, fizz_buzz_encode, read_idx
+from deepc.datasets import _download, _mnist, binary_encode, fizz_buzz_encode, read_idx
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -364,10 +364,10 @@ def mirror(monkeypatch):
     files = small_mnist()
     contents = {name: idx(files[name]) for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS)}
     known = (
-        datasets._MnistFile(name, len(content), hashlib.sha256(content).hexdigest())
+        _download.KnownFile(name, len(content), hashlib.sha256(content).hexdigest())
         for name, content in contents.items()
     )
-    monkeypatch.setattr(datasets, "MNIST_FILES", tuple(known))
+    monkeypatch.setattr(_mnist, "MNIST_FILES", tuple(known))
     opened = []
 
     def open_url(url):
@@ -375,7 +375,7 @@ def mirror(monkeypatch):
         name = url.rsplit("/", 1)[1].removesuffix(".gz")
         return io.BytesIO(gzip.compress(contents[name]))
 
-    monkeypatch.setattr(datasets, "_open_url", open_url)
+    monkeypatch.setattr(_download, "_open_url", open_url)
     return opened
 
 
@@ -383,7 +383,7 @@ def test_download_once(cache, mirror):
     data = datasets.mnist()
     assert data.train_x.shape == (5, 784)
     assert len(mirror) == 4
-    assert all(url.startswith(datasets.MIRRORS[0]) for url in mirror)
+    assert all(url.startswith(_mnist.MIRRORS[0]) for url in mirror)
     assert sorted(os.listdir(cache)) == sorted(
         f"{name}.gz" for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS)
     )
@@ -401,14 +401,14 @@ def test_download_only_what_the_cache_lacks(cache, mirror):
 
 
 def test_download_from_the_second_mirror(cache, mirror, monkeypatch):
-    good = datasets._open_url
+    good = _download._open_url
 
     def open_url(url):
-        if url.startswith(datasets.MIRRORS[0]):
+        if url.startswith(_mnist.MIRRORS[0]):
             raise URLError("no such host")
         return good(url)
 
-    monkeypatch.setattr(datasets, "_open_url", open_url)
+    monkeypatch.setattr(_download, "_open_url", open_url)
     assert datasets.mnist().test_y.tolist() == [0, 1, 2]
 
 
@@ -416,14 +416,14 @@ def test_offline(cache, monkeypatch):
     def open_url(url):
         raise URLError("no route to host")
 
-    monkeypatch.setattr(datasets, "_open_url", open_url)
+    monkeypatch.setattr(_download, "_open_url", open_url)
     with pytest.raises(ConnectionError) as caught:
         datasets.mnist()
     message = str(caught.value)
     assert "no route to host" in message
     assert str(cache) in message
     assert "mnist(folder)" in message
-    for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, *datasets.MIRRORS):
+    for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, *_mnist.MIRRORS):
         assert name in message
     assert os.listdir(cache) == []
 
@@ -435,12 +435,12 @@ def test_offline(cache, monkeypatch):
         (gzip.compress(b"\0" * 10_000_000), "expected content of SHA-256 [0-9a-f]{64}, got"),
         (b"<html>please log in</html>", "expected a gzip file, got 26 bytes"),
         (gzip.compress(idx(small_mnist()[IMAGES]))[:-9], "expected a gzip file"),
-        (b"\0" * (datasets.LONGEST_DOWNLOAD + 1), "expected at most 16777216 bytes, got more"),
+        (b"\0" * (_download.LONGEST_DOWNLOAD + 1), "expected at most 16777216 bytes, got more"),
     ],
     ids=["other-content", "bomb", "login-page", "truncated", "too-long"],
 )
 def test_download_of_something_else(cache, mirror, monkeypatch, content, message):
-    monkeypatch.setattr(datasets, "_open_url", lambda url: io.BytesIO(content))
+    monkeypatch.setattr(_download, "_open_url", lambda url: io.BytesIO(content))
     with pytest.raises(ConnectionError, match=message):
         datasets.mnist()
     assert os.listdir(cache) == []
@@ -451,7 +451,7 @@ def test_interrupted_download_leaves_nothing(cache, mirror, monkeypatch):
         def read(self, size=-1):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets, "_open_url", lambda url: Interrupted())
+    monkeypatch.setattr(_download, "_open_url", lambda url: Interrupted())
     with pytest.raises(KeyboardInterrupt):
         datasets.mnist()
     assert os.listdir(cache) == []
@@ -461,7 +461,7 @@ def test_failed_write_leaves_nothing(cache, mirror, monkeypatch):
     def replace(source, target):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(datasets.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(PermissionError, match="read-only"):
         datasets.mnist()
     assert os.listdir(cache) == []
@@ -473,21 +473,21 @@ def test_cache_folder(monkeypatch):
     monkeypatch.delenv("DEEPC_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     default = os.path.join(os.path.abspath("home"), ".cache", "deepc")
-    assert datasets._cache_folder() == default
+    assert _mnist._cache_folder() == default
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert datasets._cache_folder() == default
+    assert _mnist._cache_folder() == default
     monkeypatch.setenv("XDG_CACHE_HOME", os.path.abspath("xdg"))
-    assert datasets._cache_folder() == os.path.join(os.path.abspath("xdg"), "deepc")
+    assert _mnist._cache_folder() == os.path.join(os.path.abspath("xdg"), "deepc")
     monkeypatch.setenv("DEEPC_CACHE", "mine")
-    assert datasets._cache_folder() == "mine"
+    assert _mnist._cache_folder() == "mine"
 
 
 def test_known_files():
-    lengths = {file.name: file.length for file in datasets.MNIST_FILES}
+    lengths = {file.name: file.length for file in _mnist.MNIST_FILES}
     assert lengths == {
         IMAGES: 16 + 60000 * 784,
         LABELS: 8 + 60000,
         TEST_IMAGES: 16 + 10000 * 784,
         TEST_LABELS: 8 + 10000,
     }
-    assert all(len(file.sha256) == 64 for file in datasets.MNIST_FILES)
+    assert all(len(file.sha256) == 64 for file in _mnist.MNIST_FILES)

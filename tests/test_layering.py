@@ -79,36 +79,46 @@ def test_declarations_have_no_preprocessor_lines(name):
 
 # ---- Python --------------------------------------------------------------------------------------
 
-# module: what of the package it may import. Each names only what stands above it in this list, so
-# the arrows run downward.
-PYTHON = {
-    "_native": {"_deepc"},
-    "kernels": {"_native"},
-    "config": {"_native"},
-    "tensor": {"_native"},
-    "initializers": {"_native", "tensor"},
-    "layers": {"_native", "tensor", "initializers"},
-    "activations": {"_native", "tensor", "layers"},
-    "losses": {"_native", "tensor"},
-    "optimizers": {"_native", "tensor", "layers"},
-    "weights": {"_native", "tensor", "layers"},
-    "gradcheck": {"_native", "tensor", "layers", "losses"},
-    "fitting": {"_native", "tensor", "layers", "losses", "optimizers"},
-    "datasets": {"_native", "tensor"},
-    "__init__": {
-        "_native", "kernels", "config", "tensor", "initializers", "layers", "activations", "losses",
-        "optimizers", "weights", "fitting",
-    },
-    "book": {
-        "_native", "tensor", "initializers", "layers", "activations", "losses", "optimizers",
-        "weights", "__init__",
-    },
-    "demo": {"_native", "layers", "losses", "optimizers", "__init__", "datasets"},
-    "__main__": {"demo", "config", "__init__"},
+# Each floor in the order of its modules: a module may import those before it and those of the
+# floors before its own. A folder stands for all of its modules, which import one another downward
+# in the order of PACKAGES.
+FLOORS = {
+    "values and files": ["_values", "_files"],
+    "the crossing into C": ["_c"],
+    "the abstractions": [
+        "kernels", "tensor", "initializers", "layers", "activations", "losses", "optimizers",
+    ],
+    "training and files": ["config", "training", "shipping", "datasets"],
+    "the package": ["__init__"],
+    "faces and commands": ["book", "demo", "__main__"],
 }  # fmt: skip
-# What the package needs beside Python itself; the demo alone may draw.
+PACKAGES = {
+    "_c": ["library", "arrays", "random", "optimizer", "network", "__init__"],
+    "layers": ["_plan", "base", "linear", "dropout", "sequential", "__init__"],
+    "training": ["data", "progress", "fit", "__init__"],
+    "shipping": ["files", "__init__"],
+    "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
+}
+# All modules, lowest first.
+ORDER = [
+    f"{name}.{module}" if name in PACKAGES else name
+    for floor in FLOORS.values()
+    for name in floor
+    for module in PACKAGES.get(name, [name])
+]
+# Arrows that would run downward and yet may not be.
+FORBIDDEN = {
+    # An optimizer meets a layer as parameters and gradients, and asks whether they are in place.
+    "optimizers": {
+        "layers.linear", "layers.dropout", "activations", "losses",
+    },
+    "losses": {"layers", "activations"},
+    "_c": {"_files"},
+    "datasets": {"_c", "kernels", "layers", "activations", "losses", "optimizers", "training"},
+}  # fmt: skip
+# What the package needs beside Python itself, and what some modules do more with.
 OUTSIDE = {"numpy"}
-OUTSIDE_OF_DEMO = {"matplotlib", "tqdm"}
+OPTIONAL = {"matplotlib": {"demo"}, "tqdm": {"training.progress"}}
 
 
 def is_late(node):
@@ -116,6 +126,18 @@ def is_late(node):
     if isinstance(node, ast.If):
         return ast.unparse(node.test).endswith("TYPE_CHECKING")
     return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+
+
+def module_name(path):
+    """Return the name of a module in the map: "fit.py" in training/ is "training.fit"."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def resolved(name):
+    """Return the module of the map that an import of ``deepc.<name>`` runs; None if it is none."""
+    if name in ORDER or name == "_deepc":
+        return name
+    return f"{name}.__init__" if name in PACKAGES else None
 
 
 def imported(path):
@@ -137,45 +159,71 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative import"
             names = [node.module]
-            if node.module == "deepc":
-                modules = {p.stem for p in PACKAGE.glob("*.py")} | {"_deepc"}
-                # A name that is no module comes from the package itself.
-                names = [
-                    f"deepc.{a.name}" if a.name in modules else "deepc.__init__" for a in node.names
-                ]
+            if node.module.split(".")[0] == "deepc":
+                # `from deepc.layers import _plan` imports a module, `... import Linear` a name.
+                package = node.module.removeprefix("deepc").lstrip(".")
+                inner = [f"{package}.{a.name}".lstrip(".") for a in node.names]
+                names = [f"deepc.{name}" if resolved(name) else node.module for name in inner]
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            own = (parts[1] if len(parts) > 1 else "__init__") if parts[0] == "deepc" else None
-            yield own, parts[0], id(node) in late
+            top, _, rest = name.partition(".")
+            own = None
+            if top == "deepc":
+                own = resolved(rest or "__init__")
+                assert own, f"{path.name} imports {name}, which the map does not have"
+            yield own, top, id(node) in late
 
 
-MODULES = sorted(PACKAGE.glob("*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def may_import(module, other):
+    """Whether the map has an arrow from a module to another."""
+    if other == "_deepc":
+        return module.startswith("_c.")
+    package = module.split(".")[0]
+    if other == f"{package}.__init__":
+        return False
+    if ORDER.index(other) >= ORDER.index(module):
+        return False
+    forbidden = FORBIDDEN.get(module, set()) | FORBIDDEN.get(package, set())
+    return not {other, other.split(".")[0]} & forbidden
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_python_module_imports_only_what_the_map_allows(path):
-    assert path.stem in PYTHON, "a module that the map does not have"
+    module = module_name(path)
+    assert module in ORDER, "a module that the map does not have"
     for own, top, _ in imported(path):
         if own:
-            assert own in PYTHON[path.stem], f"{path.stem} imports {own}"
+            assert may_import(module, own), f"{module} imports {own}"
         elif top not in sys.stdlib_module_names:
-            allowed = OUTSIDE | (OUTSIDE_OF_DEMO if path.stem in ("demo", "fitting") else set())
-            assert top in allowed, f"{path.stem} imports {top}"
+            allowed = top in OUTSIDE or module in OPTIONAL.get(top, ())
+            assert allowed, f"{module} imports {top}"
 
 
-def test_map_of_python_has_no_cycle():
-    seen = {"_deepc"}
-    for module, below in PYTHON.items():
-        assert below <= seen, f"{module} names what stands below it in the map: {below - seen}"
-        seen.add(module)
+def test_map_of_python_names_each_module_once_and_no_other():
+    assert sorted(ORDER) == sorted(set(ORDER))
+    assert set(ORDER) == {module_name(path) for path in MODULES}
+
+
+@pytest.mark.parametrize(
+    ("module", "other"),
+    [
+        ("layers.linear", "_deepc"), ("_values", "_c.library"), ("losses", "layers.base"),
+        ("layers.base", "layers.linear"), ("optimizers", "activations"), ("_c.network", "layers"),
+        ("datasets._mnist", "_c.library"), ("training.fit", "book"), ("layers.base", "__init__"),
+    ],
+)  # fmt: skip
+def test_map_of_python_refuses(module, other):
+    assert not may_import(module, resolved(other))
 
 
 def test_optional_packages_are_imported_where_they_are_used():
     for path in MODULES:
         for _, top, late in imported(path):
-            assert top not in OUTSIDE_OF_DEMO or late, f"{path.stem} imports {top} at its top"
+            assert top not in OPTIONAL or late, f"{path.stem} imports {top} at its top"
 
 
 @pytest.mark.skipif(not SOURCES, reason="needs the sources")

@@ -25,6 +25,7 @@ import numpy as np
 import pure_python
 import pytest
 from deepc import datasets
+from deepc.datasets import _mnist
 
 # As in a notebook; what the tests use is listed nowhere else.
 from deepc import *  # noqa: F403  # isort: skip
@@ -407,7 +408,7 @@ def test_notebook_runs_to_its_end(module, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib")
     pytest.importorskip("tqdm")
     matplotlib.use("Agg")
-    data = [datasets.read_idx(path) for path in datasets._mnist_in(os.environ["DEEPC_MNIST"])]
+    data = [datasets.read_idx(path) for path in _mnist._mnist_in(os.environ["DEEPC_MNIST"])]
     names = ["train_images", "train_labels", "test_images", "test_labels"]
     mnist = types.ModuleType("mnist")
     for name, array in zip(names, data, strict=True):

@@ -150,11 +150,15 @@ def test_a_file_that_was_there_stays_if_writing_fails(path, monkeypatch):
     save_weights(model, path)
     before = path.read_bytes()
 
-    def fail(*args):
-        args[1].write("[[")
-        raise OSError("no space")
+    original, written = json.dumps, []
 
-    monkeypatch.setattr(json, "dump", fail)
+    def fail(tensor):
+        if written:
+            raise OSError("no space")
+        written.append(tensor)
+        return original(tensor)
+
+    monkeypatch.setattr(json, "dumps", fail)
     with pytest.raises(OSError, match="no space"):
         save_weights(network(seed=7), path)
     assert path.read_bytes() == before

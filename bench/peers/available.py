@@ -74,4 +74,4 @@ def versions() -> dict[str, str]:
 
 def has_avx512(peers: Any) -> bool:
     """Whether OpenBLAS could use its AVX-512 kernels, whatever it chooses by itself."""
-    return "avx512" in peers.deepc._native.available_isas()
+    return "avx512" in peers.deepc._c.library.available_isas()

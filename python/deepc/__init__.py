@@ -8,17 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from deepc import kernels
-from deepc._native import (
-    default_dtype,
-    get_num_threads,
-    num_threads,
-    set_default_dtype,
-    set_num_threads,
-    version,
-)
+from deepc._c.library import get_num_threads, num_threads, set_num_threads, version
+from deepc._values import default_dtype, set_default_dtype
 from deepc.activations import Relu, Sigmoid, Tanh, relu, sigmoid, softmax, tanh
-from deepc.config import show_config
-from deepc.fitting import fit
 from deepc.initializers import random_normal, random_tensor, random_uniform
 from deepc.layers import Dropout, Layer, Linear, Sequential
 from deepc.losses import SSE, Loss, SoftmaxCrossEntropy
@@ -46,19 +38,30 @@ from deepc.tensor import (
     tensor_sum,
     zeros_like,
 )
-from deepc.weights import load_weights, save_weights
 
 __version__ = version()
 
 if TYPE_CHECKING:
     from deepc import book as book
     from deepc import datasets as datasets
+    from deepc.config import show_config
+    from deepc.shipping.files import load_weights, save_weights
+    from deepc.training.fit import fit
 else:
+    # Imported when they are asked for: not everyone needs them, and each file takes time to find.
+    _LATE = {
+        "fit": "deepc.training.fit",
+        "load_weights": "deepc.shipping.files",
+        "save_weights": "deepc.shipping.files",
+        "show_config": "deepc.config",
+    }
 
     def __getattr__(name: str) -> Any:
-        # Not everyone needs them, and reading files takes imports that would slow the start.
         if name in ("book", "datasets"):
             return import_module(f"deepc.{name}")
+        if name in _LATE:
+            value = globals()[name] = getattr(import_module(_LATE[name]), name)
+            return value
         raise AttributeError(f"module 'deepc' has no attribute {name!r}")
 
 

@@ -6,9 +6,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from deepc import _native
-from deepc._native import Array
-from deepc.layers import CompiledLayer
+from deepc import kernels
+from deepc._values import Array, as_array
+from deepc.layers.base import BuiltinLayer
 
 __all__ = ["Relu", "Sigmoid", "Tanh", "relu", "sigmoid", "softmax", "tanh"]
 
@@ -38,7 +38,7 @@ def sigmoid(t: Any) -> Any:
     >>> sigmoid([0.0, -1000.0])
     [0.5, 0.0]
     """
-    return _like(t, _native.sigmoid(_native.as_array(t, "t")))
+    return _like(t, kernels.sigmoid(as_array(t, "t")))
 
 
 @overload
@@ -59,7 +59,7 @@ def tanh(x: Any) -> Any:
     >>> tanh([-1000.0, 1000.0])
     [-1.0, 1.0]
     """
-    return _like(x, _native.tanh(_native.as_array(x, "x")))
+    return _like(x, kernels.tanh(as_array(x, "x")))
 
 
 @overload
@@ -76,7 +76,7 @@ def relu(x: Any) -> Any:
     >>> relu([-1.0, 2.0])
     [0.0, 2.0]
     """
-    return _like(x, _native.relu(_native.as_array(x, "x")))
+    return _like(x, kernels.relu(as_array(x, "x")))
 
 
 @overload
@@ -103,13 +103,13 @@ def softmax(tensor: Any) -> Any:
     >>> softmax([0.0, 0.0])
     [0.5, 0.5]
     """
-    array = _native.as_array(tensor, "tensor")
+    array = as_array(tensor, "tensor")
     if array.ndim == 0 or array.shape[-1] == 0:
         raise ValueError(f"tensor: expected at least one element a row, got shape {array.shape}")
-    return _like(tensor, _native.softmax(array))
+    return _like(tensor, kernels.softmax(array))
 
 
-class Sigmoid(CompiledLayer):
+class Sigmoid(BuiltinLayer):
     """The logistic function 1 / (1 + exp(-x)) of each input.
 
     Examples
@@ -121,7 +121,7 @@ class Sigmoid(CompiledLayer):
     _kind = "sigmoid"
 
 
-class Tanh(CompiledLayer):
+class Tanh(BuiltinLayer):
     """The hyperbolic tangent of each input.
 
     Examples
@@ -133,7 +133,7 @@ class Tanh(CompiledLayer):
     _kind = "tanh"
 
 
-class Relu(CompiledLayer):
+class Relu(BuiltinLayer):
     """Each input, or 0 where it is negative.
 
     Examples

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from deepc import _native, activations, layers, losses, optimizers
-from deepc._native import FLOAT64, Array
+from deepc import activations, layers, losses, optimizers
+from deepc._values import FLOAT64, Array, as_array, as_int
 from deepc.activations import Relu
 from deepc.layers import Layer, Sequential
 from deepc.losses import SSE, Loss
 from deepc.optimizers import Optimizer
+from deepc.shipping.files import load_weights, save_weights
 from deepc.tensor import (
     Tensor,
     argmax,
@@ -35,7 +36,6 @@ from deepc.tensor import (
     tensor_sum,
     zeros_like,
 )
-from deepc.weights import load_weights, save_weights
 
 __all__ = [
     "SSE",
@@ -130,7 +130,7 @@ def softmax(tensor: Tensor) -> Tensor:
     >>> softmax([0.0, 0.0])
     [0.5, 0.5]
     """
-    x = _native.as_array(tensor, "tensor", FLOAT64)
+    x = as_array(tensor, "tensor", FLOAT64)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"tensor: expected at least one element a row, got shape {x.shape}")
     powers: Any = tensor_apply(math.exp, x - x.max(-1, keepdims=True))
@@ -149,7 +149,7 @@ def dot(v: Tensor, w: Tensor) -> float:
     products = tensor_combine(operator.mul, v, w)
     if not is_1d(products):
         raise ValueError(f"v and w: expected vectors, got shape {shape(products)}")
-    terms = _native.as_array(products, "v and w", FLOAT64)
+    terms = as_array(products, "v and w", FLOAT64)
     return float(_added(terms)) if terms.size else 0.0
 
 
@@ -245,7 +245,7 @@ def random_tensor(*dims: int, init: str = "normal") -> list[Any]:
 def _filled(dims: tuple[int, ...], draw: Callable[[], float]) -> list[Any]:
     if not dims:
         raise ValueError("dims: expected at least one size, got none")
-    size = _native.as_int(dims[0], "dims", least=1)
+    size = as_int(dims[0], "dims", least=1)
     return [_filled(dims[1:], draw) if dims[1:] else draw() for _ in range(size)]
 
 
@@ -283,7 +283,7 @@ class Linear(layers.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the weighted sums for one sample (1-D) or a batch (2-D)."""
-        x = _native.as_array(input, "input", FLOAT64)
+        x = as_array(input, "input", FLOAT64)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_dim or x.size == 0:
             raise ValueError(f"input: expected {self.input_dim} columns, got shape {x.shape}")
         self._input = x
@@ -294,7 +294,7 @@ class Linear(layers.Linear):
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the last input; store those of w and b, summed over a batch."""
-        x, d_y = self._input, _native.as_array(gradient, "gradient", FLOAT64)
+        x, d_y = self._input, as_array(gradient, "gradient", FLOAT64)
         if x is None:
             raise RuntimeError("backward: call forward first")
         expected = (*x.shape[:-1], self.output_dim)
@@ -387,7 +387,7 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
     """`deepc.SoftmaxCrossEntropy` with the chapter's `softmax` and 1e-30 in its logarithm."""
 
     def _probabilities(self, predicted: Tensor, actual: Any) -> tuple[Array, Array, float]:
-        y, targets = self._convert(_native.as_array(predicted, "predicted", FLOAT64), actual)
+        y, targets = self._convert(as_array(predicted, "predicted", FLOAT64), actual)
         if targets.dtype != FLOAT64:
             labels, targets = targets, np.zeros_like(y)
             losses.check_labels(labels, y.shape[-1], "actual")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deepc import _native
+from deepc._c import library
+from deepc._values import default_dtype
 
 __all__ = ["show_config"]
 
@@ -20,9 +21,9 @@ def show_config() -> None:
     default dtype: float...
     compiler: ...
     """
-    others = ", ".join(_native.available_isas())
-    print(f"deepc {_native.version()}")
-    print(f"instruction set: {_native.isa()} (this machine runs {others})")
-    print(f"threads: {_native.get_num_threads()}")
-    print(f"default dtype: {_native.default_dtype()}")
-    print(f"compiler: {_native.compiler()}")
+    others = ", ".join(library.available_isas())
+    print(f"deepc {library.version()}")
+    print(f"instruction set: {library.isa()} (this machine runs {others})")
+    print(f"threads: {library.get_num_threads()}")
+    print(f"default dtype: {default_dtype()}")
+    print(f"compiler: {library.compiler()}")

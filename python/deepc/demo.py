@@ -9,10 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +18,13 @@ import numpy as np
 
 import deepc
 from deepc import datasets
-from deepc._native import Array
+from deepc._files import replacing
+from deepc._values import Array
 from deepc.datasets import Dataset
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
+from deepc.training.progress import Advance, is_terminal, progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ class Task:
         """How many samples training goes over in all."""
         return self.epochs * len(self.data.train_x)
 
-    def train(self, seed: int, advance: Callable[[int, float], None]) -> None:
+    def train(self, seed: int, advance: Advance) -> None:
         """Train and evaluate; call `advance` with the samples since its last call and the loss."""
         self.network = deepc.Sequential(self.layers(random.Random(seed)))
         x, y = self.data.train_x, self._targets()
@@ -254,14 +254,16 @@ def run(
     tasks = _tasks(folder, quick)
     os.makedirs(output, exist_ok=True)
     if progress is None:
-        progress = sys.stderr is not None and sys.stderr.isatty()
+        progress = is_terminal()
     if progress and not _installed("tqdm"):
         print(f"The progress bar needs tqdm: {INSTALL}")
         progress = False
     print(HEADING)
     print("-" * len(HEADING), flush=True)
     for task in tasks:
-        with _progress_bar(task, progress) as advance:
+        # The bar goes away in favour of the task's line in the table.
+        bar = progress_bar(progress, task.samples, desc=task.title, leave=False)
+        with bar as advance:
             task.train(seed, advance)
         print(_row(task), flush=True)
     if _installed("matplotlib"):
@@ -287,25 +289,6 @@ def _row(task: Task) -> str:
         f"{task.title:<20}  {task.loss_name:<13}  {task.epochs:>6,}  {task.train_accuracy:7.1%}  "
         f"{test}  {task.seconds:7.2f}  {task.samples / task.seconds:>10,.0f}"
     )
-
-
-@contextmanager
-def _progress_bar(task: Task, wanted: bool) -> Iterator[Callable[[int, float], None]]:
-    if not wanted:
-        yield lambda samples, loss: None
-        return
-    from tqdm import tqdm
-
-    # The bar goes away in favour of the task's line in the table.
-    with tqdm(
-        total=task.samples, desc=task.title, unit=" samples", unit_scale=True, leave=False
-    ) as bar:
-
-        def advance(samples: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-            bar.update(samples)
-
-        yield advance
 
 
 # ---- Pictures ------------------------------------------------------------------------------------
@@ -355,13 +338,8 @@ def _draw(tasks: list[Task], output: str) -> Iterator[str]:
 
 def _save(figure: Figure, output: str, name: str) -> str:
     path = os.path.join(output, name)
-    temporary = f"{path}.{os.getpid()}.part"
-    try:
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
     return path
 
 

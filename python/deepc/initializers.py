@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from deepc import _native
-from deepc._native import Array
+from deepc._c import random
+from deepc._values import Array, as_dtype, as_float, as_int
 
 __all__ = ["random_normal", "random_tensor", "random_uniform"]
 
@@ -31,7 +31,7 @@ def random_uniform(*dims: int, rng: Any = None, dtype: Any = None) -> Array:
     >>> bool((random_uniform(5, rng=1) == random_uniform(5, rng=1)).all())
     True
     """
-    return _native.random_uniform(_dims(dims), _native.as_dtype(dtype), rng)
+    return random.uniform(_dims(dims), as_dtype(dtype), rng)
 
 
 def random_normal(
@@ -54,9 +54,9 @@ def random_normal(
     >>> random_normal(5, 6, mean=10).shape
     (5, 6)
     """
-    mean = _native.as_float(mean, "mean")
-    deviation = math.sqrt(_native.as_float(variance, "variance", low=0.0))
-    return _native.random_normal(_dims(dims), _native.as_dtype(dtype), rng, mean, deviation)
+    mean = as_float(mean, "mean")
+    deviation = math.sqrt(as_float(variance, "variance", low=0.0))
+    return random.normal(_dims(dims), as_dtype(dtype), rng, mean, deviation)
 
 
 def random_tensor(*dims: int, init: str = "normal", rng: Any = None, dtype: Any = None) -> Array:
@@ -91,4 +91,4 @@ def random_tensor(*dims: int, init: str = "normal", rng: Any = None, dtype: Any 
 def _dims(dims: tuple[int, ...]) -> tuple[int, ...]:
     if not dims:
         raise ValueError("dims: expected at least one size, got none")
-    return tuple(_native.as_int(size, "dims", least=1) for size in dims)
+    return tuple(as_int(size, "dims", least=1) for size in dims)

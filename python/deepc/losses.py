@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from deepc import _native
-from deepc._native import Array
+from deepc._c import arrays
+from deepc._c.library import check
+from deepc._values import INT64, Array, any_array, as_array, as_integers, describe
 from deepc.tensor import Tensor
 
 __all__ = ["SSE", "Loss", "SoftmaxCrossEntropy"]
 
-_loss, _gradient = _native.loss_of_arrays, _native.loss_gradient_of_arrays
+_loss, _gradient = arrays.loss_of_arrays, arrays.loss_gradient_of_arrays
 _ndarray = np.ndarray
 
 
@@ -40,7 +41,7 @@ class Loss:
         raise NotImplementedError
 
 
-class CompiledLoss(Loss):
+class BuiltinLoss(Loss):
     """A loss of the library, over one sample (1-D) or a batch (2-D, samples in rows)."""
 
     _kind: int
@@ -60,24 +61,24 @@ class CompiledLoss(Loss):
     @reduction.setter
     def reduction(self, value: str) -> None:
         if not isinstance(value, str) or value not in ("sum", "mean"):
-            raise ValueError(f"reduction: expected 'sum' or 'mean', got {_native.describe(value)}")
+            raise ValueError(f"reduction: expected 'sum' or 'mean', got {describe(value)}")
         self._mean = value == "mean"
 
     def _convert(self, predicted: Any, actual: Any) -> tuple[Array, Array]:
         """Return predictions, and targets or labels, as the library takes them."""
-        predicted = _native.as_array(predicted, "predicted")
+        predicted = as_array(predicted, "predicted")
         if predicted.ndim not in (1, 2):
             raise ValueError(f"predicted: expected 1 or 2 dimensions, got shape {predicted.shape}")
         if not predicted.size:
             raise ValueError(
                 f"predicted: expected at least one number, got shape {predicted.shape}"
             )
-        actual = _native.any_array(actual, "actual")
+        actual = any_array(actual, "actual")
         if self.takes_labels and actual.ndim == predicted.ndim - 1:
             if predicted.ndim == 1:
                 predicted, actual = predicted[None, :], actual[None]
             return predicted, as_labels(actual, predicted.shape, "actual")
-        targets = _native.as_array(actual, "actual", predicted.dtype)
+        targets = as_array(actual, "actual", predicted.dtype)
         if targets.shape != predicted.shape:
             raise ValueError(
                 f"actual: expected the shape of predicted, {predicted.shape}, got {targets.shape}"
@@ -104,7 +105,7 @@ class CompiledLoss(Loss):
         if value != value:  # NaN, which may mean arrays that do not fit
             converted, fitting = self._convert(predicted, actual)
             value = _loss(self._kind, self._mean, converted, fitting)
-            if value != value and fitting.dtype == _native.INT64:
+            if value != value and fitting.dtype == INT64:
                 check_labels(actual, converted.shape[-1], "actual")
         return cast(float, value)
 
@@ -120,12 +121,12 @@ class CompiledLoss(Loss):
         result = _gradient(self._kind, self._mean, converted, fitting)
         if type(result) is not _ndarray:
             check_labels(actual, converted.shape[-1], "actual")
-            _native.check(result, "gradient")
+            check(result, "gradient")
         shaped = result.reshape(np.shape(predicted))
         return cast(Tensor, shaped.tolist()) if isinstance(predicted, list) else shaped
 
 
-class SSE(CompiledLoss):
+class SSE(BuiltinLoss):
     """The sum of squared errors.
 
     Parameters
@@ -141,10 +142,10 @@ class SSE(CompiledLoss):
     [0.0, -6.0]
     """
 
-    _kind = _native.LOSSES["squared error"]
+    _kind = arrays.LOSSES["squared error"]
 
 
-class SoftmaxCrossEntropy(CompiledLoss):
+class SoftmaxCrossEntropy(BuiltinLoss):
     """The negative log likelihood of what was right, by softmax of the predictions.
 
     ``actual`` holds a probability for each class (one-hot, say), each row adding up to 1; or the
@@ -168,17 +169,17 @@ class SoftmaxCrossEntropy(CompiledLoss):
     [-0.5, 0.5]
     """
 
-    _kind = _native.LOSSES["cross-entropy"]
+    _kind = arrays.LOSSES["cross-entropy"]
     takes_labels = True
 
 
 def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
     """Return class numbers as int64, one for each row of predictions of that shape."""
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integer labels, got {_native.describe(labels)}")
+        raise TypeError(f"{name}: expected integer labels, got {describe(labels)}")
     if labels.shape != shape[:-1]:
         raise ValueError(f"{name}: expected {shape[0]} labels, got shape {labels.shape}")
-    return _native.as_integers(labels)
+    return as_integers(labels)
 
 
 def check_labels(labels: Any, classes: int, name: str) -> None:

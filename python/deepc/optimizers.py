@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from deepc import _native, layers
-from deepc._native import Array
-from deepc.layers import Layer
+from deepc._c.library import check
+from deepc._c.optimizer import Tensors, new_optimizer
+from deepc._values import Array, aligned_zeros_like, as_array, as_bool, as_float, describe
+from deepc.layers import Layer, _plan
+from deepc.layers.sequential import has_fixed_parameters
 
 __all__ = [
     "SGD",
@@ -52,7 +54,7 @@ def _number(field: str, low: float, high: float, doc: str, name: str = "") -> An
         return cast(float, getattr(self._numbers, field))
 
     def set(self: Any, value: float) -> None:
-        setattr(self._numbers, field, _native.as_float(value, name or field, low, high))
+        setattr(self._numbers, field, as_float(value, name or field, low, high))
 
     return property(get, set, doc=doc)
 
@@ -62,7 +64,7 @@ _BELOW_ONE = float(np.nextafter(1.0, 0.0))
 _TINY, _LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
 
 
-class CompiledOptimizer(Optimizer):
+class BuiltinOptimizer(Optimizer):
     """An update rule of the library.
 
     `lr` may be changed at any time. What the rule remembers of the gradients so far belongs to the
@@ -76,7 +78,7 @@ class CompiledOptimizer(Optimizer):
     lr = _number("learning_rate", 0.0, _LARGEST, "The learning rate.")
 
     def __init__(self, learning_rate: float) -> None:
-        self._numbers = _native.new_optimizer(self._rule)
+        self._numbers = new_optimizer(self._rule)
         self.lr = learning_rate
         self._memory: list[list[Array]] = []
         self._bound: tuple[Any, ...] = (None, -1, None)
@@ -99,7 +101,7 @@ class CompiledOptimizer(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._numbers = _native.new_optimizer(self._rule)
+        self._numbers = new_optimizer(self._rule)
         for name, value in state["_numbers"].items():
             setattr(self._numbers, name, value)
 
@@ -126,25 +128,25 @@ class CompiledOptimizer(Optimizer):
             of the steps before.
         """
         bound_layer, version, tensors = self._bound
-        if bound_layer is not layer or version != layers.structure_version:
+        if bound_layer is not layer or version != _plan.structure_version:
             tensors = self._bind(layer)
         if tensors is None:
             self._step_anywhere(layer)
         elif status := tensors.step():
-            _native.check(status, "step")
+            check(status, "step")
 
-    def tensors(self, layer: Layer) -> _native.Tensors | None:
+    def tensors(self, layer: Layer) -> Tensors | None:
         """Return the tensors of a model for as long as its layers stay; None if they may move."""
         bound_layer, version, tensors = self._bound
-        if bound_layer is layer and version == layers.structure_version:
-            return cast(_native.Tensors, tensors)
+        if bound_layer is layer and version == _plan.structure_version:
+            return cast(Tensors, tensors)
         return self._bind(layer)
 
-    def _bind(self, layer: Layer) -> _native.Tensors | None:
+    def _bind(self, layer: Layer) -> Tensors | None:
         if isinstance(layer, type) or not (hasattr(layer, "params") and hasattr(layer, "grads")):
-            raise TypeError(f"layer: expected a layer, got {_native.describe(layer)}")
-        version = layers.structure_version
-        if not layers.has_fixed_parameters(layer):
+            raise TypeError(f"layer: expected a layer, got {describe(layer)}")
+        version = _plan.structure_version
+        if not has_fixed_parameters(layer):
             return None
         params, grads = (
             cast(list[Array], list(layer.params())),
@@ -156,7 +158,7 @@ class CompiledOptimizer(Optimizer):
             _check_writable(param, i)
         self._remember(params, grads)
         rows = list(zip(grads, params, self._memory, strict=True))
-        tensors = _native.Tensors(self._numbers, rows, self._states)
+        tensors = Tensors(self._numbers, rows, self._states)
         self._bound = (layer, version, tensors)
         return tensors
 
@@ -170,7 +172,7 @@ class CompiledOptimizer(Optimizer):
                     f"layer: gradient {i} has shape {grad.shape}, its parameter {param.shape}"
                 )
         if not self._memory or not self._states:
-            self._memory = [[_native.zeros_like(param) for _ in self._states] for param in params]
+            self._memory = [[aligned_zeros_like(param) for _ in self._states] for param in params]
         if len(self._memory) != len(params):
             raise ValueError(
                 f"layer: {len(params)} parameters, but stepped {len(self._memory)} before"
@@ -183,7 +185,7 @@ class CompiledOptimizer(Optimizer):
                         f"but the optimizer has stepped one of {state.shape}"
                     )
                 if state.dtype != param.dtype or state.strides != param.strides:
-                    states[k] = _native.zeros_like(param)
+                    states[k] = aligned_zeros_like(param)
                     states[k][...] = state
 
     def _step_anywhere(self, layer: Layer) -> None:
@@ -192,19 +194,16 @@ class CompiledOptimizer(Optimizer):
         for i, param in enumerate(params):
             if not hasattr(param, "__setitem__"):
                 raise TypeError(
-                    f"parameter {i}: expected a list or an array, got {_native.describe(param)}"
+                    f"parameter {i}: expected a list or an array, got {describe(param)}"
                 )
             if isinstance(param, np.ndarray):
                 _check_writable(param, i)
                 if param.dtype.kind != "f":
-                    raise TypeError(
-                        f"parameter {i}: expected float numbers, got {_native.describe(param)}"
-                    )
+                    raise TypeError(f"parameter {i}: expected float numbers, got {describe(param)}")
         arrays = [
-            np.array(_native.as_array(param, f"parameter {i}"), order="C")
-            for i, param in enumerate(params)
+            np.array(as_array(param, f"parameter {i}"), order="C") for i, param in enumerate(params)
         ]
-        grads = [_native.as_array(grad, f"gradient {i}") for i, grad in enumerate(layer.grads())]
+        grads = [as_array(grad, f"gradient {i}") for i, grad in enumerate(layer.grads())]
         self._remember(arrays, grads)
         rows = [
             (np.require(grad, array.dtype, "C"), array, states)
@@ -214,7 +213,7 @@ class CompiledOptimizer(Optimizer):
         for dtype in {array.dtype for array in arrays}:
             self._numbers.steps = steps
             same = [row for row in rows if row[1].dtype == dtype]
-            _native.check(_native.Tensors(self._numbers, same, self._states).step(), "step")
+            check(Tensors(self._numbers, same, self._states).step(), "step")
         for param, array in zip(params, arrays, strict=True):
             cast(Any, param)[:] = array.tolist() if isinstance(param, list) else array
 
@@ -224,7 +223,7 @@ def _check_writable(param: Array, i: int) -> None:
         raise ValueError(f"parameter {i}: is read-only")
 
 
-class _WithUpdates(CompiledOptimizer):
+class _WithUpdates(BuiltinOptimizer):
     """A rule that remembers one tensor for each parameter."""
 
     _states = ("first",)
@@ -239,17 +238,14 @@ class _WithUpdates(CompiledOptimizer):
         try:
             updates = list(value)
         except TypeError:
-            raise TypeError(
-                f"updates: expected a list of tensors, got {_native.describe(value)}"
-            ) from None
+            raise TypeError(f"updates: expected a list of tensors, got {describe(value)}") from None
         self._memory = [
-            [np.array(_native.as_array(update, f"updates[{i}]"))]
-            for i, update in enumerate(updates)
+            [np.array(as_array(update, f"updates[{i}]"))] for i, update in enumerate(updates)
         ]
         self._bound = (None, -1, None)
 
 
-class GradientDescent(CompiledOptimizer):
+class GradientDescent(BuiltinOptimizer):
     """A step against the gradient: ``p -= lr * g``.
 
     Parameters
@@ -367,13 +363,13 @@ class SGD(_WithUpdates):
 
     @nesterov.setter
     def nesterov(self, value: bool) -> None:
-        value = _native.as_bool(value, "nesterov")
+        value = as_bool(value, "nesterov")
         if value and self.momentum == 0.0:
             raise ValueError("nesterov: needs a momentum above 0")
         self._numbers.nesterov = value
 
 
-class RMSProp(CompiledOptimizer):
+class RMSProp(BuiltinOptimizer):
     """Steps scaled by a running average of squared gradients (Tieleman and Hinton, 2012).
 
     ``s = decay * s + (1 - decay) * g**2; p -= lr * g / (sqrt(s) + epsilon)``
@@ -410,7 +406,7 @@ class RMSProp(CompiledOptimizer):
         self.decay, self.epsilon, self.weight_decay = decay, epsilon, weight_decay
 
 
-class Adagrad(CompiledOptimizer):
+class Adagrad(BuiltinOptimizer):
     """Steps scaled by the sum of all squared gradients (Duchi, Hazan and Singer, 2011).
 
     ``s += g**2; p -= lr * g / (sqrt(s) + epsilon)``
@@ -442,7 +438,7 @@ class Adagrad(CompiledOptimizer):
         self.epsilon, self.weight_decay = epsilon, weight_decay
 
 
-class Adam(CompiledOptimizer):
+class Adam(BuiltinOptimizer):
     """Adaptive moment estimation (Kingma and Ba, 2015).
 
     ``m = beta1 * m + (1 - beta1) * g; s = beta2 * s + (1 - beta2) * g**2``, then

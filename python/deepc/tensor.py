@@ -14,8 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
-from deepc import _native
-from deepc._native import Array
+from deepc._c.arrays import array_sum
+from deepc._values import (
+    FLOAT32,
+    FLOAT64,
+    Array,
+    as_array,
+    as_float,
+    as_int,
+    as_number,
+    default_dtype,
+    describe,
+)
+from deepc.kernels import matmul
 
 __all__ = [
     "Tensor",
@@ -79,7 +90,7 @@ def _shape(tensor: Any, name: str) -> list[int]:
     if not isinstance(tensor, list):
         if isinstance(tensor, _NUMBER):
             return []
-        raise TypeError(f"{name}: expected a list or an array, got {_native.describe(tensor)}")
+        raise TypeError(f"{name}: expected a list or an array, got {describe(tensor)}")
     sizes = [len(tensor)]
     rows = [tensor]  # all lists of the level that the last size belongs to
     while not _hold_numbers(rows):
@@ -91,7 +102,7 @@ def _shape(tensor: Any, name: str) -> list[int]:
             raise ValueError(f"{name}: expected rows of equal size, got numbers beside rows")
         if any(isinstance(row, np.ndarray) for row in below):
             # A list of arrays, say of samples.
-            return sizes + list(_native.as_array(below, name).shape[1:])
+            return sizes + list(as_array(below, name).shape[1:])
         lengths = set(map(len, below))
         if len(lengths) > 1:
             least, most = min(lengths), max(lengths)
@@ -154,7 +165,7 @@ def tensor_sum(tensor: Tensor) -> float:
     if isinstance(tensor, list):
         depth = len(shape(tensor))
         return _sum(lambda: leaves(tensor, depth), "tensor")
-    return _native.array_sum(_native.as_array(tensor, "tensor"))
+    return array_sum(as_array(tensor, "tensor"))
 
 
 def _sum(numbers: Callable[[], Iterable[Any]], name: str) -> float:
@@ -246,7 +257,7 @@ def _check_function(f: Any, operands: int) -> None:
     takes = getattr(f, "nin", operands) if isinstance(f, np.ufunc) else operands
     if not callable(f) or takes != operands:
         numbers = "one number" if operands == 1 else "two numbers"
-        raise TypeError(f"f: expected a function of {numbers}, got {_native.describe(f)}")
+        raise TypeError(f"f: expected a function of {numbers}, got {describe(f)}")
 
 
 def _apply_to_lists(f: Callable[..., Any], depth: int, *lists: Any) -> list[Any]:
@@ -285,13 +296,13 @@ def _numbers(f: Callable[..., Any], arrays: list[Array]) -> Array:
 def _arrays(tensors: list[tuple[Any, str]]) -> list[Array]:
     """Return tensors as arrays of numbers; lists take the dtype of a float array beside them."""
     given = [tensor.dtype for tensor, _ in tensors if isinstance(tensor, np.ndarray)]
-    dtype = next((d for d in given if d in _native.TYPED), None)
+    dtype = next((d for d in given if d in (FLOAT32, FLOAT64)), None)
     arrays = []
     for tensor, name in tensors:
         if isinstance(tensor, np.ndarray) and tensor.dtype.kind in "fiub":
             arrays.append(tensor)
         else:
-            arrays.append(_native.as_array(tensor, name, dtype))
+            arrays.append(as_array(tensor, name, dtype))
     return arrays
 
 
@@ -359,13 +370,13 @@ def one_hot_encode(i: Any, num_labels: int = 10) -> Any:
     >>> one_hot_encode(2, num_labels=5)
     [0.0, 0.0, 1.0, 0.0, 0.0]
     """
-    count = _native.as_int(num_labels, "num_labels", least=1)
+    count = as_int(num_labels, "num_labels", least=1)
     if isinstance(i, list):
         return [one_hot_encode(label, count) for label in i]
     if isinstance(i, np.ndarray) and i.ndim > 0:
         return _one_hot_array(i, count)
     row = [0.0] * count
-    row[_label(_native.as_int(i, "i"), count)] = 1.0
+    row[_label(as_int(i, "i"), count)] = 1.0
     return row
 
 
@@ -377,11 +388,11 @@ def _label(i: int, count: int) -> int:
 
 def _one_hot_array(labels: Array, count: int) -> Array:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise TypeError(f"i: expected an array of labels, got {_native.describe(labels)}")
+        raise TypeError(f"i: expected an array of labels, got {describe(labels)}")
     if labels.size:
         _label(int(labels.min()), count)
         _label(int(labels.max()), count)
-    rows = np.zeros((len(labels), count), _native.default_dtype())
+    rows = np.zeros((len(labels), count), default_dtype())
     rows[np.arange(len(labels)), labels] = 1.0
     return rows
 
@@ -424,7 +435,7 @@ def argmax(xs: Any) -> Any:
             return xs.index(max(xs))
         except TypeError:
             pass  # as_array says what is wrong
-    array = _native.as_array(xs, "xs")
+    array = as_array(xs, "xs")
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise ValueError(f"xs: expected 1 or 2 dimensions, not empty, got shape {array.shape}")
     result = array.argmax(axis=-1)
@@ -457,7 +468,7 @@ def dot(v: Tensor, w: Tensor) -> float:
             products = [None]  # refused below
         return _sum(lambda: products, "v and w")
     a, b = _arrays([(v, "v"), (w, "w")])
-    return float(_native.matmul(a, b))
+    return float(matmul(a, b))
 
 
 def normal_cdf(x: float, mu: float = 0, sigma: float = 1) -> float:
@@ -481,7 +492,7 @@ def normal_cdf(x: float, mu: float = 0, sigma: float = 1) -> float:
     >>> round(normal_cdf(1.96), 3)
     0.975
     """
-    x, mu = _native.as_number(x, "x"), _native.as_float(mu, "mu")
+    x, mu = as_number(x, "x"), as_float(mu, "mu")
     sigma = _deviation(sigma)
     # erfc keeps its digits in the lower tail, where 1 + erf has none left.
     return math.erfc((mu - x) / sigma / math.sqrt(2)) / 2
@@ -517,15 +528,15 @@ def inverse_normal_cdf(
     # Imported here because it is slow to import and seldom needed.
     from statistics import NormalDist
 
-    mu, sigma = _native.as_float(mu, "mu"), _deviation(sigma)
-    number = _native.as_float(p, "p")
+    mu, sigma = as_float(mu, "mu"), _deviation(sigma)
+    number = as_float(p, "p")
     if not 0 < number < 1:
         raise ValueError(f"p: expected a probability above 0 and below 1, got {number}")
     return mu + sigma * NormalDist().inv_cdf(number)
 
 
 def _deviation(sigma: float) -> float:
-    number = _native.as_float(sigma, "sigma")
+    number = as_float(sigma, "sigma")
     if number <= 0:
         raise ValueError(f"sigma: expected a number above 0, got {number}")
     return number

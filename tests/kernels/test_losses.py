@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from deepc import SSE, SoftmaxCrossEntropy, _native
+from deepc import SSE, SoftmaxCrossEntropy
+from deepc._c.arrays import LOSSES, loss_gradient_of_arrays, loss_of_arrays
+from deepc._c.library import TYPED, check, ffi
 from reference import inside_guards, roundoff
 from sizes import EDGES
 
-SQUARED, CROSS = _native.LOSSES["squared error"], _native.LOSSES["cross-entropy"]
+SQUARED, CROSS = LOSSES["squared error"], LOSSES["cross-entropy"]
 LOSSES = {SQUARED: SSE, CROSS: SoftmaxCrossEntropy}
 
 
 def call(kind, x, targets, labels, scale):
-    typed = _native.TYPED[x.dtype]
-    buffer, null = _native.ffi.from_buffer, _native.ffi.NULL
+    typed = TYPED[x.dtype]
+    buffer, null = ffi.from_buffer, ffi.NULL
     gradient, around = inside_guards(np.full(x.shape, np.nan, x.dtype))
-    loss = _native.ffi.new("double *")
+    loss = ffi.new("double *")
     status = typed.loss(
         kind, *x.shape, buffer(typed.ctype, x),
         null if targets is None else buffer(typed.ctype, targets),
@@ -149,5 +151,5 @@ def test_library_refuses_labels_out_of_range(isa, dtype, label):
     x = np.zeros((2, 3), dtype)
     labels = np.array([0, label])
     with pytest.raises(ValueError, match="label"):
-        _native.check(_native.loss_gradient_of_arrays(CROSS, False, x, labels))
-    assert np.isnan(_native.loss_of_arrays(CROSS, False, x, labels))
+        check(loss_gradient_of_arrays(CROSS, False, x, labels))
+    assert np.isnan(loss_of_arrays(CROSS, False, x, labels))

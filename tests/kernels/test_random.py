@@ -8,7 +8,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from deepc import _native
+from deepc._c import random as c_random
+from deepc._c.library import TYPED, ffi
+from deepc._values import FLOAT32
 from reference import inside_guards, philox
 from sizes import EDGES
 
@@ -16,12 +18,9 @@ KEYS = [0, 1, 2**64 - 1, 0x0123456789ABCDEF]
 
 
 def draw(name, dtype, n, key=7, counter=0, *numbers):
-    typed = _native.TYPED[np.dtype(dtype)]
+    typed = TYPED[np.dtype(dtype)]
     y, around = inside_guards(np.full(n, np.nan, dtype))
-    assert (
-        getattr(typed, name)(key, counter, n, *numbers, _native.ffi.from_buffer(typed.ctype, y))
-        == 0
-    )
+    assert getattr(typed, name)(key, counter, n, *numbers, ffi.from_buffer(typed.ctype, y)) == 0
     assert around()
     return y
 
@@ -92,30 +91,30 @@ def test_normal_numbers_are_quantiles_of_the_uniform_ones():
 def test_normal_refuses_what_cannot_be():
     for mean, deviation in [(math.nan, 1.0), (math.inf, 1.0), (0.0, -1.0), (0.0, math.nan)]:
         with pytest.raises(ValueError, match="random_normal"):
-            _native.random_normal((3,), _native.FLOAT32, 1, mean, deviation)
+            c_random.normal((3,), FLOAT32, 1, mean, deviation)
 
 
 def test_permutations(rng):
     for n in (0, 1, 2, 7, 1000):
-        order = _native.random_permutation(n, 5)
+        order = c_random.permutation(n, 5)
         assert order.dtype == np.int64
         assert np.array_equal(np.sort(order), np.arange(n))
-    assert not np.array_equal(_native.random_permutation(1000, 5), np.arange(1000))
+    assert not np.array_equal(c_random.permutation(1000, 5), np.arange(1000))
     # Chi-squared with 23 degrees of freedom is above 49.7 with a probability of 0.001.
     counts = dict.fromkeys(permutations(range(4)), 0)
     for key in range(4800):
-        counts[tuple(_native.random_permutation(4, key).tolist())] += 1
+        counts[tuple(c_random.permutation(4, key).tolist())] += 1
     assert sum((count - 200) ** 2 / 200 for count in counts.values()) < 49.7
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.75, 1.0])
 def test_dropout_keeps_by_the_words_of_the_stream(isa, dtype, rate, rng):
-    typed = _native.TYPED[dtype]
+    typed = TYPED[dtype]
     for n in [n for n in EDGES if n < 1100]:
         x = rng.standard_normal(n).astype(dtype)
         x[::7] = np.nan
         y, around = inside_guards(np.full(n, np.nan, dtype))
-        pointers = [_native.ffi.from_buffer(typed.ctype, array) for array in (x, y)]
+        pointers = [ffi.from_buffer(typed.ctype, array) for array in (x, y)]
         assert typed.dropout(9, 4, rate, n, *pointers) == 0
         assert around()
         kept = philox(9, 4, -(-n // 4))[:n] >= round(rate * 2**32)
@@ -128,14 +127,14 @@ def test_dropout_keeps_by_the_words_of_the_stream(isa, dtype, rate, rng):
 def test_dropout_of_more_than_one_task(dtype):
     """Larger than what goes to one thread at a time: the pieces must fit together."""
     n = (1 << 17) + 77
-    mask = _native.dropout_mask(1, 2, 0.3, (n,))
+    mask = c_random.dropout_mask(1, 2, 0.3, (n,))
     uniform = draw("random_uniform", np.float32, n, 1, 2)
     assert np.array_equal(mask == 0, uniform < np.float32(0.3))
     assert abs(mask.mean() - 0.7) < 4 * math.sqrt(0.3 * 0.7 / n)
 
 
 def numbers_from(rng):
-    return _native.random_uniform((50,), _native.FLOAT32, rng).tobytes()
+    return c_random.uniform((50,), FLOAT32, rng).tobytes()
 
 
 def test_every_kind_of_rng_fixes_the_numbers():

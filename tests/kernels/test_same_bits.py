@@ -11,13 +11,17 @@ import platform
 import deepc
 import numpy as np
 import pytest
-from deepc import Linear, Relu, Sequential, Sigmoid, Tanh, _native, kernels
+from deepc import Linear, Relu, Sequential, Sigmoid, Tanh, kernels
+from deepc._c import library
+from deepc._c import random as c_random
+from deepc._c.arrays import array_sum
+from deepc._c.library import TYPED, ffi
 from reference import digest
 from sizes import EDGES, PRODUCTS
 
 FUSED = [
     name
-    for name in _native.available_isas()
+    for name in library.available_isas()
     if name != "portable" or platform.machine().lower() in ("aarch64", "arm64")
 ]
 
@@ -63,23 +67,23 @@ def short(dtype):
 
 
 def backward_of_activations(dtype):
-    typed = _native.TYPED[dtype]
+    typed = TYPED[dtype]
     for kind in (1, 2, 3):
         for n in EDGES:
             y, d_y, d_x = np.tanh(numbers(n, dtype, 7)), numbers(n, dtype, 8), np.empty(n, dtype)
-            pointers = [_native.ffi.from_buffer(typed.ctype, x) for x in (y, d_y, d_x)]
+            pointers = [ffi.from_buffer(typed.ctype, x) for x in (y, d_y, d_x)]
             assert typed.activation_backward(kind, n, *pointers) == 0
             yield d_x
 
 
 def softmax_and_sums(dtype):
-    typed = _native.TYPED[dtype]
+    typed = TYPED[dtype]
     for cols in EDGES[1:]:
         x, d_y = numbers((5, cols), dtype, cols, 3), numbers((5, cols), dtype, 9)
         y, d_x = kernels.softmax(x), np.empty_like(x)
-        pointers = [_native.ffi.from_buffer(typed.ctype, array) for array in (y, d_y, d_x)]
+        pointers = [ffi.from_buffer(typed.ctype, array) for array in (y, d_y, d_x)]
         assert typed.softmax_backward(5, cols, *pointers) == 0
-        yield from (y, d_x, _native.array_sum(x))
+        yield from (y, d_x, array_sum(x))
 
 
 CROSS = "SoftmaxCrossEntropy"
@@ -130,9 +134,9 @@ def optimizer_steps(dtype):
 
 
 def random_numbers(dtype):
-    yield _native.random_uniform((3000,), dtype, 1)
-    yield _native.random_normal((3000,), dtype, 2)
-    yield _native.random_permutation(3000, 3)
+    yield c_random.uniform((3000,), dtype, 1)
+    yield c_random.normal((3000,), dtype, 2)
+    yield c_random.permutation(3000, 3)
     for n in EDGES:
         layer = deepc.Dropout(0.3, rng=4)
         yield layer.forward(numbers(n or 1, dtype, 13))
@@ -189,14 +193,14 @@ def digests(workload, dtype):
 @pytest.mark.skipif(len(FUSED) < 2, reason="one instruction set with fused multiply-add only")
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_instruction_set(workload, dtype):
-    before = _native.isa()
+    before = library.isa()
     results = {}
     try:
         for name in FUSED:
-            _native.set_isa(name)
+            library.set_isa(name)
             results[name] = digests(workload, dtype)
     finally:
-        _native.set_isa(before)
+        library.set_isa(before)
     first = results.pop(FUSED[0])
     assert len(set(first)) > 3
     for name, result in results.items():
@@ -230,7 +234,7 @@ def large_arrays(dtype):
     for function in ("exp", "tanh", "sigmoid", "relu"):
         yield getattr(kernels, function)(x)
     yield kernels.log(np.abs(x))
-    yield _native.array_sum(x)
+    yield array_sum(x)
     rows = x[: LARGE // 10 * 10].reshape(-1, 10)
     yield kernels.softmax(rows)
     labels = np.random.default_rng(4).integers(0, 10, len(rows))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from deepc import _native
+from deepc._c.arrays import array_sum
+from deepc._c.library import TYPED, ffi
 from deepc.kernels import softmax
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,14 +84,14 @@ def test_one_column_is_certain(isa, dtype):
 
 @pytest.mark.parametrize("cols", [1, 2, 5, 16, 17, 33, 64, 65, 100, 4097])
 def test_backward_matches_float64(isa, dtype, cols, rng):
-    typed = _native.TYPED[dtype]
+    typed = TYPED[dtype]
     x, d_y = (rng.normal(0, 2, (5, cols)).astype(dtype) for _ in range(2))
     y = softmax(x)
     exact_y, exact_d_y = y.astype(np.float64), d_y.astype(np.float64)
     mean = (exact_y * exact_d_y).sum(1, keepdims=True)
     expected = exact_y * (exact_d_y - mean)
     result, around = inside_guards(np.empty_like(x))
-    pointers = (_native.ffi.from_buffer(typed.ctype, array) for array in (y, d_y, result))
+    pointers = (ffi.from_buffer(typed.ctype, array) for array in (y, d_y, result))
     assert typed.softmax_backward(5, cols, *pointers) == 0
     assert around()
     # Each term of the row's sum is rounded with the sum: at most as many times as a lane is long.
@@ -102,11 +103,11 @@ def test_backward_matches_float64(isa, dtype, cols, rng):
 @pytest.mark.parametrize("n", EDGES)
 def test_sum_matches_integers_and_float64(isa, dtype, n, rng):
     whole = rng.integers(-1000, 1000, n)
-    assert _native.array_sum(whole.astype(dtype)) == whole.sum()
+    assert array_sum(whole.astype(dtype)) == whole.sum()
     x, _ = inside_guards(rng.standard_normal(n).astype(dtype))
     bound = (
         roundoff(dtype)
         * (min(n, 4096) / 16 + 5 + n / 4096)
         * float(np.abs(x).sum(dtype=np.float64))
     )
-    assert abs(_native.array_sum(x) - float(x.sum(dtype=np.longdouble))) <= bound
+    assert abs(array_sum(x) - float(x.sum(dtype=np.longdouble))) <= bound

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deepc import _native
+from deepc._c.library import check
+from deepc._c.optimizer import Tensors, new_optimizer
 from reference import Rule, inside_guards
 from sizes import EDGES
 
@@ -31,21 +32,21 @@ STATES = {
 }  # fmt: skip
 
 
-def new_optimizer(case):
+def optimizer_of(case):
     rule = case.split(" with ")[0]
-    optimizer = _native.new_optimizer(rule)
+    optimizer = new_optimizer(rule)
     for name, value in RULES[case].items():
         setattr(optimizer, name, value)
     return rule, optimizer
 
 
 def take_step(optimizer, rows, fields):
-    _native.check(_native.Tensors(optimizer, rows, fields).step(), "step")
+    check(Tensors(optimizer, rows, fields).step(), "step")
 
 
 @pytest.mark.parametrize("case", RULES)
 def test_follows_its_formula_at_every_size(isa, dtype, case, rng):
-    rule, optimizer = new_optimizer(case)
+    rule, optimizer = optimizer_of(case)
     fields = STATES.get(rule, ())
     params, arounds = zip(
         *(inside_guards(rng.standard_normal(n).astype(dtype)) for n in EDGES), strict=True
@@ -78,7 +79,7 @@ def test_follows_its_formula_at_every_size(isa, dtype, case, rng):
 @pytest.mark.parametrize("case", RULES)
 def test_place_in_a_tensor_does_not_matter(isa, dtype, case, rng):
     """One element of a tensor moves as it would alone."""
-    rule, optimizer = new_optimizer(case)
+    rule, optimizer = optimizer_of(case)
     fields = STATES.get(rule, ())
     p, g = (rng.standard_normal(100).astype(dtype) for _ in range(2))
     state = [rng.uniform(0.1, 1, 100).astype(dtype) for _ in fields]
@@ -93,7 +94,7 @@ def test_place_in_a_tensor_does_not_matter(isa, dtype, case, rng):
 
 
 def test_adam_does_not_divide_by_zero(isa, dtype):
-    _, optimizer = new_optimizer("adam")
+    _, optimizer = optimizer_of("adam")
     p, g = np.ones(5, dtype), np.zeros(5, dtype)
     optimizer.weight_decay = 0
     state = [np.zeros(5, dtype), np.zeros(5, dtype)]
@@ -108,7 +109,7 @@ def test_refuses_numbers_that_cannot_be_and_changes_nothing(dtype):
         ("sgd", "weight_decay", np.inf), ("gradient descent", "learning_rate", np.inf),
     ]  # fmt: skip
     for case, field, value in wrong:
-        rule, optimizer = new_optimizer(case)
+        rule, optimizer = optimizer_of(case)
         setattr(optimizer, field, value)
         fields = STATES.get(rule, ())
         p, g = np.ones(5, dtype), np.ones(5, dtype)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any, NoReturn
 
 import numpy as np
 
-from deepc import _native
-from deepc._native import Array
+from deepc._files import replacing
+from deepc._values import Array, as_array, describe
 from deepc.layers import Layer
 from deepc.tensor import Tensor, leaves, shape
 
@@ -50,19 +49,15 @@ def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     path = os.path.realpath(_path(filename))
     tensors = []
     for i, param in enumerate(_params(model)):
-        array = _native.as_array(param, f"model: parameter {i}")
+        array = as_array(param, f"model: parameter {i}")
         if not np.isfinite(array).all():
             raise ValueError(f"model: parameter {i} has numbers that are not finite")
         tensors.append(array.tolist())
-    temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(tensors, file)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
+    with replacing(path) as file:
+        for i, tensor in enumerate(tensors):
+            file.write((", " if i else "[").encode())
+            file.write(json.dumps(tensor).encode())
+        file.write(b"]" if tensors else b"[]")
 
 
 def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
@@ -106,13 +101,13 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
 
 def _path(filename: Any) -> str:
     if not isinstance(filename, (str, os.PathLike)):
-        raise TypeError(f"filename: expected a string or a path, got {_native.describe(filename)}")
+        raise TypeError(f"filename: expected a string or a path, got {describe(filename)}")
     return os.fsdecode(filename)
 
 
 def _params(model: Any) -> list[Tensor]:
     if isinstance(model, type) or not hasattr(model, "params"):
-        raise TypeError(f"model: expected a layer, got {_native.describe(model)}")
+        raise TypeError(f"model: expected a layer, got {describe(model)}")
     return list(model.params())
 
 
@@ -130,7 +125,7 @@ def _read(path: str) -> list[Any]:
         except ValueError as error:  # also what is not UTF-8
             raise ValueError(f"{path}: expected a list of tensors in JSON: {error}") from None
     if not isinstance(tensors, list):
-        raise ValueError(f"{path}: expected a list of tensors, got {_native.describe(tensors)}")
+        raise ValueError(f"{path}: expected a list of tensors, got {describe(tensors)}")
     return tensors
 
 
@@ -138,9 +133,9 @@ def _checked(name: str, tensor: Any, param: Tensor) -> Array:
     """Return a tensor of the file as an array that fits a parameter."""
     expected = shape(param)
     if not isinstance(tensor, list):
-        raise ValueError(f"{name}: expected shape {expected}, got {_native.describe(tensor)}")
+        raise ValueError(f"{name}: expected shape {expected}, got {describe(tensor)}")
     try:
-        array = _native.as_array(tensor, name)
+        array = as_array(tensor, name)
     except TypeError as error:  # here the file is wrong, not the call
         raise ValueError(str(error)) from None
     if list(array.shape) != expected:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
-import numpy as np
-
-from deepc import _native
-from deepc._native import Array
-from deepc.layers import Layer, compiled_network, computes_with, output_width
-from deepc.losses import CompiledLoss, Loss, as_labels, check_labels
-from deepc.optimizers import CompiledOptimizer, Optimizer
+from deepc._c import random
+from deepc._c.network import Network, Samples
+from deepc._c.optimizer import Tensors
+from deepc._values import Array, as_array, as_bool, as_int, describe
+from deepc.layers import Layer
+from deepc.layers._plan import computes_with
+from deepc.layers.sequential import compiled_network, output_width
+from deepc.losses import BuiltinLoss, Loss
+from deepc.optimizers import BuiltinOptimizer, Optimizer
 from deepc.tensor import Tensor
+from deepc.training.data import check_targets, finite
+from deepc.training.progress import progress_bar
 
 __all__ = ["fit"]
 
@@ -88,31 +89,29 @@ def fit(
     True
     """
     if isinstance(model, type) or not hasattr(model, "forward"):
-        raise TypeError(f"model: expected a layer, got {_native.describe(model)}")
+        raise TypeError(f"model: expected a layer, got {describe(model)}")
     for name, value, method in (("loss", loss, "gradient"), ("optimizer", optimizer, "step")):
         if isinstance(value, type) or not hasattr(value, method):
-            raise TypeError(
-                f"{name}: expected {name[0].upper() + name[1:]}, got {_native.describe(value)}"
-            )
-    epochs = _native.as_int(epochs, "epochs", least=0)
-    batch_size = _native.as_int(batch_size, "batch_size", least=1)
-    shuffle = _native.as_bool(shuffle, "shuffle")
+            raise TypeError(f"{name}: expected {name[0].upper() + name[1:]}, got {describe(value)}")
+    epochs = as_int(epochs, "epochs", least=0)
+    batch_size = as_int(batch_size, "batch_size", least=1)
+    shuffle = as_bool(shuffle, "shuffle")
     if progress is not None:
-        progress = _native.as_bool(progress, "progress")
-    random = _native.random_generator(rng)
+        progress = as_bool(progress, "progress")
+    keys = random.generator(rng)
     network = compiled_network(model)
-    x = _finite(_native.as_array(x, "x", network.dtype if network else None), "x")
+    x = finite(as_array(x, "x", network.dtype if network else None), "x")
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"x: expected samples in rows, at least 1 x 1, got shape {x.shape}")
     if network and network.inputs and x.shape[1] != network.inputs:
         raise ValueError(f"x: expected {network.inputs} columns, got {x.shape[1]}")
     batch_size = min(batch_size, max(len(x), 2))  # a batch of one row stays a batch
-    targets, labels = _targets(y, x, output_width(model), loss)
+    targets, labels = check_targets(y, x, output_width(model), loss)
 
     tensors = None
-    own_loss = computes_with(loss, CompiledLoss, ("loss", "gradient"))
-    if network and own_loss and computes_with(optimizer, CompiledOptimizer, ("step",)):
-        tensors = cast(CompiledOptimizer, optimizer).tensors(model)
+    own_loss = computes_with(loss, BuiltinLoss, ("loss", "gradient"))
+    if network and own_loss and computes_with(optimizer, BuiltinOptimizer, ("step",)):
+        tensors = cast(BuiltinOptimizer, optimizer).tensors(model)
     if network and tensors:
         epoch = _compiled_epoch(network, tensors, x, targets, labels, loss, optimizer, batch_size)
     else:
@@ -120,9 +119,9 @@ def fit(
         epoch = _epoch_by_steps(model, x, actual, loss, optimizer, batch_size)
 
     history: list[float] = []
-    with _progress_bar(progress, epochs * len(x)) as advance:
+    with progress_bar(progress, epochs * len(x)) as advance:
         for _ in range(epochs):
-            order = _native.random_permutation(len(x), random) if shuffle else None
+            order = random.permutation(len(x), keys) if shuffle else None
             total, done = 0.0, 0
             for done_now, total in epoch(order):
                 advance(done_now - done, total / done_now)
@@ -131,49 +130,12 @@ def fit(
     return history
 
 
-def _finite(array: Array, name: str) -> Array:
-    # The sum is one pass at memory speed; only if it is odd is it worth looking for the place.
-    if not math.isfinite(_native.array_sum(array)) and not np.isfinite(array).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(
-            f"{name}: expected finite numbers that {array.dtype} can hold, "
-            f"got {array[place]} at {place}"
-        )
-    return array
-
-
-def _targets(
-    y: Any, x: Array, outputs: int | None, loss: Loss
-) -> tuple[Array | None, Array | None]:
-    """Return targets or labels, checked; the other one is None."""
-    given = _native.any_array(y, "y")
-    if not isinstance(loss, CompiledLoss) and given.shape != (len(x), outputs or -1):
-        if given.ndim == 0 or len(given) != len(x):
-            raise ValueError(f"y: expected {len(x)} rows as in x, got shape {given.shape}")
-        return given, None
-    if given.ndim == 1 and isinstance(loss, CompiledLoss) and loss.takes_labels:
-        shape = (len(x), outputs if outputs else int(np.iinfo(np.int64).max))
-        labels = as_labels(given, shape, "y")
-        check_labels(given, shape[-1], "y")
-        return None, labels
-    targets = _finite(_native.as_array(given, "y", x.dtype), "y")
-    if targets.ndim == 1 and outputs in (1, None):
-        targets = targets[:, None]
-    if targets.ndim != 2 or (outputs and targets.shape[1] != outputs):
-        raise ValueError(
-            f"y: expected shape ({len(x)}, {outputs or 'outputs'}), got {targets.shape}"
-        )
-    if len(targets) != len(x):
-        raise ValueError(f"y: expected {len(x)} rows as in x, got {len(targets)}")
-    return targets, None
-
-
 Epoch = Callable[[Any], Iterator[tuple[int, float]]]
 
 
 def _compiled_epoch(
-    network: _native.Network,
-    tensors: _native.Tensors,
+    network: Network,
+    tensors: Tensors,
     x: Array,
     targets: Array | None,
     labels: Array | None,
@@ -182,7 +144,7 @@ def _compiled_epoch(
     batch_size: int,
 ) -> Epoch:
     def epoch(order: Array | None) -> Iterator[tuple[int, float]]:
-        samples = _native.Samples(
+        samples = Samples(
             network, x, targets, labels, order, batch_size, loss._kind, loss.reduction == "mean"
         )
         done = 0
@@ -212,32 +174,3 @@ def _epoch_by_steps(
             yield stop, total
 
     return epoch
-
-
-@contextmanager
-def _progress_bar(progress: bool | None, total: int) -> Iterator[Callable[[int, float], None]]:
-    """Yield what to call with the samples done since the last call and the mean loss."""
-    if progress is None:
-        progress = sys.stderr is not None and sys.stderr.isatty()
-        missing_is_fine = True
-    else:
-        missing_is_fine = False
-    if progress:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            if not missing_is_fine:
-                raise ImportError(
-                    "progress: needs tqdm; install it, or say progress=False"
-                ) from None
-            progress = False
-    if not progress:
-        yield lambda samples, mean_loss: None
-        return
-    with tqdm(total=total, unit=" samples", unit_scale=True) as bar:
-
-        def advance(samples: int, mean_loss: float) -> None:
-            bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
-            bar.update(samples)
-
-        yield advance

@@ -1,0 +1,1 @@
+"""Training: the one engine, and what it needs."""
