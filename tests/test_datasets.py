@@ -1,10 +1,12 @@
 """The data sets: what they hold, and what is refused of files that come from outside."""
 
+import errno
 import gzip
 import hashlib
 import io
 import os
 import struct
+import threading
 from urllib.error import URLError
 
 import numpy as np
@@ -457,9 +459,28 @@ def test_interrupted_download_leaves_nothing(cache, mirror, monkeypatch):
     assert os.listdir(cache) == []
 
 
+def test_threads_that_fill_the_cache_at_once(cache, mirror):
+    results, barrier = [], threading.Barrier(4)
+
+    def work():
+        barrier.wait()
+        results.append(datasets.mnist())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    assert all(
+        np.array_equal(a, b) for one in results for a, b in zip(one, results[0], strict=True)
+    )
+    assert sorted(os.listdir(cache)) == sorted(f"{file.name}.gz" for file in _mnist.MNIST_FILES)
+
+
 def test_failed_write_leaves_nothing(cache, mirror, monkeypatch):
     def replace(source, target):
-        raise PermissionError("read-only")
+        raise PermissionError(errno.EACCES, "read-only")
 
     monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(PermissionError, match="read-only"):

@@ -18,18 +18,23 @@ __all__ = ["load_weights", "save_weights"]
 def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     """Write the parameters of a model to a file.
 
-    The file is complete or not there: it is written under another name and then renamed. Every
-    float is written so that it is read back the same.
+    Whoever reads the file finds the old one or the new one, whole, also where a signal handler
+    saves during a save or the machine stops: it is written beside its place, under a name
+    ``.deepc-<16 hexadecimal digits>.part``, and renamed. A killed process may leave such a file,
+    which can be deleted. Links and modes stay as they are. Every float is written so that it is
+    read back the same.
 
     Parameters
     ----------
     model : Layer
         Any layer, also one written in Python.
     filename : str or path
-        Where to; a file of that name is replaced.
+        Where to; a file of that name is replaced. What is no file, a pipe say, is written to.
 
     Raises
     ------
+    OSError
+        If it cannot be written; what was there stays.
     ValueError
         If a parameter holds NaN or an infinity, which JSON does not have.
 
@@ -46,7 +51,7 @@ def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     """
     import json  # not above, because it takes milliseconds
 
-    path = os.path.realpath(_path(filename))
+    path = _path(filename)
     tensors = []
     for i, param in enumerate(_params(model)):
         array = as_array(param, f"model: parameter {i}")
