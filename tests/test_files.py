@@ -390,10 +390,12 @@ def test_a_signal_handler_that_saves_during_a_save(tmp_path):
         handled.append(1)
         deepc.save_weights(nets[1], path)
         seen.add(path.read_bytes())
+        # Not by an interval: on a busy machine handlers would interrupt handlers without end.
+        signal.setitimer(signal.ITIMER_REAL, 0.003)
 
     before = signal.signal(signal.SIGALRM, handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+        signal.setitimer(signal.ITIMER_REAL, 0.003)
         while len(handled) < 100:
             deepc.save_weights(nets[0], path)
             seen.add(path.read_bytes())

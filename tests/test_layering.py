@@ -88,17 +88,20 @@ FLOORS = {
     "the abstractions": [
         "kernels", "tensor", "initializers", "layers", "activations", "losses", "optimizers",
     ],
-    "training and files": ["config", "training", "shipping", "datasets"],
+    "training and files": ["config", "plots", "shipping", "training", "datasets"],
     "the package": ["__init__"],
     "faces and commands": ["book", "demo", "__main__"],
 }  # fmt: skip
 PACKAGES = {
     "_c": ["library", "arrays", "random", "optimizer", "network", "__init__"],
     "layers": ["_plan", "base", "linear", "dropout", "sequential", "__init__"],
-    "training": ["data", "progress", "fit", "__init__"],
-    "shipping": ["files", "__init__"],
+    "training": [
+        "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
+        "fit", "__init__",
+    ],
+    "shipping": ["hdf5", "files", "__init__"],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
-}
+}  # fmt: skip
 # All modules, lowest first.
 ORDER = [
     f"{name}.{module}" if name in PACKAGES else name
@@ -118,7 +121,7 @@ FORBIDDEN = {
 }  # fmt: skip
 # What the package needs beside Python itself, and what some modules do more with.
 OUTSIDE = {"numpy"}
-OPTIONAL = {"matplotlib": {"demo"}, "tqdm": {"training.progress"}}
+OPTIONAL = {"matplotlib": {"demo", "plots"}, "tqdm": {"training.progress"}}
 
 
 def is_late(node):

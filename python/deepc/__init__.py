@@ -44,21 +44,41 @@ __version__ = version()
 if TYPE_CHECKING:
     from deepc import book as book
     from deepc import datasets as datasets
+    from deepc import plots as plots
     from deepc.config import show_config
     from deepc.shipping.files import load_weights, save_weights
+    from deepc.training import callbacks as callbacks
+    from deepc.training import metrics as metrics
+    from deepc.training.callbacks import Callback, EarlyStopping
+    from deepc.training.evaluate import evaluate, predict, training
     from deepc.training.fit import fit
+    from deepc.training.history import History
 else:
     # Imported when they are asked for: not everyone needs them, and each file takes time to find.
+    _MODULES = {
+        "book": "deepc.book",
+        "callbacks": "deepc.training.callbacks",
+        "datasets": "deepc.datasets",
+        "metrics": "deepc.training.metrics",
+        "plots": "deepc.plots",
+        # A package that can be called: `with training(model, False)`.
+        "training": "deepc.training",
+    }
     _LATE = {
+        "Callback": "deepc.training.callbacks",
+        "EarlyStopping": "deepc.training.callbacks",
+        "History": "deepc.training.history",
+        "evaluate": "deepc.training.evaluate",
         "fit": "deepc.training.fit",
         "load_weights": "deepc.shipping.files",
+        "predict": "deepc.training.evaluate",
         "save_weights": "deepc.shipping.files",
         "show_config": "deepc.config",
     }
 
     def __getattr__(name: str) -> Any:
-        if name in ("book", "datasets"):
-            return import_module(f"deepc.{name}")
+        if name in _MODULES:
+            return import_module(_MODULES[name])
         if name in _LATE:
             value = globals()[name] = getattr(import_module(_LATE[name]), name)
             return value
@@ -71,8 +91,11 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Callback",
     "Dropout",
+    "EarlyStopping",
     "GradientDescent",
+    "History",
     "Layer",
     "Linear",
     "Loss",
@@ -88,6 +111,7 @@ __all__ = [
     "argmax",
     "default_dtype",
     "dot",
+    "evaluate",
     "fit",
     "get_num_threads",
     "inverse_normal_cdf",
@@ -97,6 +121,7 @@ __all__ = [
     "normal_cdf",
     "num_threads",
     "one_hot_encode",
+    "predict",
     "random_normal",
     "random_tensor",
     "random_uniform",
@@ -112,5 +137,6 @@ __all__ = [
     "tensor_apply",
     "tensor_combine",
     "tensor_sum",
+    "training",
     "zeros_like",
 ]

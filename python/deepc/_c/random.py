@@ -61,10 +61,10 @@ def normal(
     return y
 
 
-def permutation(n: int, rng: Any = None) -> Array:
-    """Return the numbers from 0 to n - 1 in random order."""
+def permutation(n: int, key: int, counter: int = 0) -> Array:
+    """Return the numbers from 0 to n - 1 in the order of stream (key, counter)."""
     order = np.empty(n, np.int64)
-    check(lib.dc_random_permutation(key(rng), 0, n, ffi.from_buffer("int64_t[]", order, True)))
+    check(lib.dc_random_permutation(key, counter, n, ffi.from_buffer("int64_t[]", order, True)))
     return order
 
 

@@ -15,7 +15,7 @@ from deepc.layers.base import COMPUTES, Hookable, Layer, is_builtin
 from deepc.layers.linear import Linear
 from deepc.tensor import Tensor
 
-__all__ = ["Sequential", "compiled_network", "has_fixed_parameters", "output_width"]
+__all__ = ["Sequential", "all_layers", "compiled_network", "has_fixed_parameters", "output_width"]
 
 
 class Sequential(Hookable):
@@ -223,6 +223,21 @@ def output_width(model: Layer) -> int | None:
         last = model._runs[-1] if model._runs else None
         return last.outputs if isinstance(last, Run) else None
     return model._widths[1] if is_builtin(model) else None
+
+
+def all_layers(model: Layer) -> list[Layer]:
+    """Return every layer of a model once, also those inside other layers that hold `layers`."""
+    found: dict[int, Layer] = {}
+
+    def visit(layer: Any) -> None:
+        if id(layer) not in found:
+            found[id(layer)] = layer
+            inner = getattr(layer, "layers", None)
+            for one in inner if isinstance(inner, (list, tuple)) else ():
+                visit(one)
+
+    visit(model)
+    return list(found.values())
 
 
 def has_fixed_parameters(model: Layer) -> bool:

@@ -1,33 +1,28 @@
-"""Training: the one loop over epochs and batches."""
+"""Training: the one function that every training goes through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 from deepc._c import random
-from deepc._c.network import Network, Samples
-from deepc._c.optimizer import Tensors
-from deepc._values import Array, as_array, as_bool, as_int, describe
+from deepc._values import as_bool, as_float, as_int, describe
 from deepc.layers import Layer
-from deepc.layers._plan import computes_with
-from deepc.layers.sequential import compiled_network, output_width
-from deepc.losses import BuiltinLoss, Loss
-from deepc.optimizers import BuiltinOptimizer, Optimizer
+from deepc.losses import Loss
+from deepc.optimizers import Optimizer
 from deepc.tensor import Tensor
-from deepc.training.data import check_targets, finite
+from deepc.training.data import check_model, check_rows, class_weights, is_stream, split
+from deepc.training.history import History
+from deepc.training.metrics import metric_list
 from deepc.training.progress import progress_bar
+from deepc.training.session import HOOKS, Session, Source, StreamSource, Validation
 
 __all__ = ["fit"]
-
-# How long one call into the library may take: Ctrl-C and the progress bar wait no longer than that.
-SECONDS_A_CALL = 0.05
 
 
 def fit(
     model: Layer,
     x: Tensor,
-    y: Any,
+    y: Any = None,
     *,
     loss: Loss,
     optimizer: Optimizer,
@@ -36,8 +31,18 @@ def fit(
     shuffle: bool = False,
     rng: Any = None,
     progress: bool | None = None,
-) -> list[float]:
-    """Train a model for some epochs; return the mean loss of a sample in each.
+    metrics: Any = None,
+    validation_data: Any = None,
+    validation_split: float = 0.0,
+    validation_freq: int = 1,
+    validation_batch_size: int | None = None,
+    callbacks: Any = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+) -> History:
+    """Train a model for some epochs; return the loss of each, and what else was measured.
 
     Each batch is one step: forward, loss, gradient, backward, update. Where model, loss and
     optimizer are deepc's own, an epoch is one call into C; what someone has written in Python takes
@@ -48,29 +53,54 @@ def fit(
     ----------
     model : Layer
         A layer or a `Sequential`.
-    x : list or ndarray of shape (samples, inputs)
-        The samples.
-    y : list or ndarray of shape (samples, outputs) or (samples,)
+    x : list or ndarray of shape (samples, inputs), or an iterable of batches
+        The samples. Without `y`: something that gives ``(x, y)`` or ``(x, y, sample_weight)`` for
+        each step, a generator or a loader; an endless one needs `steps_per_epoch`.
+    y : list or ndarray of shape (samples, outputs) or (samples,), optional
         What the model shall give for them; for `SoftmaxCrossEntropy` also integer class labels. A
         loss written in Python gets the rows of whatever array this is.
     loss : Loss
     optimizer : Optimizer
     epochs : int, optional
-        How often to go over all samples.
+        Where the epochs end: with ``initial_epoch=2`` and 5, three are trained.
     batch_size : int, optional
         Samples a step; the last batch of an epoch may be smaller. With 1, in compiled training,
         gradients go straight into the parameters: `grads` are then what they were before.
     shuffle : bool, optional
         Go over the samples in a new random order in each epoch.
     rng : int, random.Random or numpy.random.Generator, optional
-        Where those orders come from; the ``random`` module if not given.
+        Where those orders come from; the ``random`` module if not given. One key is drawn for all
+        epochs, so the order of an epoch depends on its number only.
     progress : bool, optional
         Show a progress bar (which needs tqdm). If not given: on a terminal, if tqdm is installed.
+    metrics : list, optional
+        What else to measure: names (``"accuracy"``), metrics, or functions of (actual, predicted).
+        A row's prediction is the one before the step that it led to.
+    validation_data : tuple, optional
+        ``(x, y)`` or ``(x, y, sample_weight)`` to measure after epochs, with names that begin with
+        ``val_``.
+    validation_split : float, optional
+        Keep that fraction, the last rows before any shuffling, for validation instead.
+    validation_freq : int, optional
+        Epochs from one validation to the next.
+    validation_batch_size : int, optional
+        Rows that layers written in Python get at once in validation.
+    callbacks : list of Callback, optional
+        What happens between epochs; see `Callback`.
+    class_weight : dict of int to float, optional
+        How much the samples of each class count in training; those not named 1.
+    sample_weight : list or ndarray of shape (samples,), optional
+        How much each sample counts in training. The loss is still divided by their number.
+    initial_epoch : int, optional
+        The first epoch's number.
+    steps_per_epoch : int, optional
+        Steps that make an epoch; the next one goes on where it ended.
 
     Returns
     -------
-    list of float
-        One loss an epoch: the sum over its samples divided by their number.
+    History
+        A list with one loss an epoch: the sum over its samples divided by their number. The other
+        series have names: ``history["val_loss"]``.
 
     Raises
     ------
@@ -88,89 +118,78 @@ def fit(
     >>> history[-1] < 1e-6
     True
     """
-    if isinstance(model, type) or not hasattr(model, "forward"):
-        raise TypeError(f"model: expected a layer, got {describe(model)}")
+    check_model(model)
     for name, value, method in (("loss", loss, "gradient"), ("optimizer", optimizer, "step")):
         if isinstance(value, type) or not hasattr(value, method):
             raise TypeError(f"{name}: expected {name[0].upper() + name[1:]}, got {describe(value)}")
     epochs = as_int(epochs, "epochs", least=0)
+    initial_epoch = as_int(initial_epoch, "initial_epoch", least=0)
     batch_size = as_int(batch_size, "batch_size", least=1)
     shuffle = as_bool(shuffle, "shuffle")
+    rng = random.generator(rng)
     if progress is not None:
         progress = as_bool(progress, "progress")
-    keys = random.generator(rng)
-    network = compiled_network(model)
-    x = finite(as_array(x, "x", network.dtype if network else None), "x")
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"x: expected samples in rows, at least 1 x 1, got shape {x.shape}")
-    if network and network.inputs and x.shape[1] != network.inputs:
-        raise ValueError(f"x: expected {network.inputs} columns, got {x.shape[1]}")
-    batch_size = min(batch_size, max(len(x), 2))  # a batch of one row stays a batch
-    targets, labels = check_targets(y, x, output_width(model), loss)
-
-    tensors = None
-    own_loss = computes_with(loss, BuiltinLoss, ("loss", "gradient"))
-    if network and own_loss and computes_with(optimizer, BuiltinOptimizer, ("step",)):
-        tensors = cast(BuiltinOptimizer, optimizer).tensors(model)
-    if network and tensors:
-        epoch = _compiled_epoch(network, tensors, x, targets, labels, loss, optimizer, batch_size)
+    if steps_per_epoch is not None:
+        steps_per_epoch = as_int(steps_per_epoch, "steps_per_epoch", least=1)
+    measured = metric_list(metrics)
+    taking_part = _callbacks(callbacks)
+    validation = None
+    source: Source | StreamSource
+    if is_stream(x, y):
+        _refuse_for_streams(class_weight, sample_weight, validation_split, shuffle)
+        source = StreamSource(x, model, loss, steps_per_epoch)
     else:
-        actual: Array = labels if targets is None else targets  # type: ignore[assignment]
-        epoch = _epoch_by_steps(model, x, actual, loss, optimizer, batch_size)
-
-    history: list[float] = []
-    with progress_bar(progress, epochs * len(x)) as advance:
-        for _ in range(epochs):
-            order = random.permutation(len(x), keys) if shuffle else None
-            total, done = 0.0, 0
-            for done_now, total in epoch(order):
-                advance(done_now - done, total / done_now)
-                done = done_now
-            history.append(total / len(x))
-    return history
-
-
-Epoch = Callable[[Any], Iterator[tuple[int, float]]]
-
-
-def _compiled_epoch(
-    network: Network,
-    tensors: Tensors,
-    x: Array,
-    targets: Array | None,
-    labels: Array | None,
-    loss: Any,
-    optimizer: Any,
-    batch_size: int,
-) -> Epoch:
-    def epoch(order: Array | None) -> Iterator[tuple[int, float]]:
-        samples = Samples(
-            network, x, targets, labels, order, batch_size, loss._kind, loss.reduction == "mean"
+        rows = check_rows(model, x, y, loss, sample_weight)
+        if class_weight is not None:
+            by_class = class_weights(class_weight, rows)
+            rows.weights = by_class if rows.weights is None else rows.weights * by_class
+        fraction = as_float(validation_split, "validation_split", 0.0, 1.0)
+        if validation_data is None and fraction > 0:
+            rows, kept = split(rows, fraction)
+            validation = kept
+        batch_size = min(batch_size, max(len(rows), 2))  # a batch of one row stays a batch
+        source = Source(rows, batch_size, shuffle, rng, steps_per_epoch)
+    if validation_data is not None:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise TypeError(
+                "validation_data: expected (x, y) or (x, y, sample_weight), "
+                f"got {describe(validation_data)}"
+            )
+        val_x, val_y, val_weight = (*validation_data, None)[:3]
+        validation = check_rows(model, val_x, val_y, loss, val_weight, "validation ")
+    session = Session(model, loss, optimizer, measured, taking_part)
+    every = as_int(validation_freq, "validation_freq", least=1)
+    total = None if source.samples is None else (epochs - initial_epoch) * source.samples
+    with progress_bar(progress, total) as advance:
+        return session.run(
+            source,
+            initial_epoch,
+            epochs,
+            Validation(validation, every, validation_batch_size) if validation else None,
+            advance,
         )
-        done = 0
-        while done < len(x):
-            done = network.train(optimizer._numbers, tensors, samples, SECONDS_A_CALL)
-            yield done, samples.loss[0]
-
-    return epoch
 
 
-def _epoch_by_steps(
-    model: Layer, x: Array, y: Array, loss: Any, optimizer: Optimizer, batch_size: int
-) -> Epoch:
-    def epoch(order: Array | None) -> Iterator[tuple[int, float]]:
-        total = 0.0
-        for start in range(0, len(x), batch_size):
-            stop = min(start + batch_size, len(x))
-            rows = slice(start, stop) if order is None else order[start:stop]
-            # One sample is passed as a vector, as in the chapter's own loops.
-            batch, actual = (x[rows], y[rows]) if batch_size > 1 else (x[rows][0], y[rows][0])
-            predicted = model.forward(batch)
-            value = loss.loss(predicted, actual)
-            mean = getattr(loss, "reduction", "sum") == "mean"
-            total += value * (stop - start) if mean else value
-            model.backward(loss.gradient(predicted, actual))
-            optimizer.step(model)
-            yield stop, total
+def _callbacks(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    if not isinstance(callbacks, (list, tuple)):
+        callbacks = [callbacks]
+    for i, callback in enumerate(callbacks):
+        missing = [name for name in HOOKS if not hasattr(callback, name)]
+        if isinstance(callback, type) or missing:
+            raise TypeError(f"callbacks[{i}]: expected a Callback, got {describe(callback)}")
+    return list(callbacks)
 
-    return epoch
+
+def _refuse_for_streams(
+    class_weight: Any, sample_weight: Any, validation_split: float, shuffle: bool
+) -> None:
+    for name, given, instead in (
+        ("class_weight", class_weight is not None, "give (x, y, sample_weight) in each batch"),
+        ("sample_weight", sample_weight is not None, "give (x, y, sample_weight) in each batch"),
+        ("validation_split", validation_split != 0, "use validation_data"),
+        ("shuffle", shuffle, "shuffle where the batches are made"),
+    ):
+        if given:
+            raise ValueError(f"{name}: x gives batches, not all samples; {instead}")

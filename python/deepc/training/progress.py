@@ -19,7 +19,7 @@ def is_terminal() -> bool:
 
 
 @contextmanager
-def progress_bar(wanted: bool | None, total: int, **settings: Any) -> Iterator[Advance]:
+def progress_bar(wanted: bool | None, total: int | None, **settings: Any) -> Iterator[Advance]:
     """Yield what to call with the samples done since the last call and the loss.
 
     `wanted` is None for a bar on a terminal if tqdm is installed; `settings` are more of tqdm's.

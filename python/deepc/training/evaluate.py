@@ -1,0 +1,180 @@
+"""What a model gives without being trained: predictions, its loss and metrics, and its modes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from deepc._values import Array, as_bool, as_int
+from deepc.layers import Layer
+from deepc.layers.sequential import all_layers, compiled_network
+from deepc.losses import Loss
+from deepc.tensor import Tensor
+from deepc.training.data import Rows, check_model, check_rows, samples
+from deepc.training.metrics import Metric, metric_list
+
+__all__ = ["evaluate", "predict", "training"]
+
+# Rows that a layer written in Python gets at once where nobody says how many.
+_ROWS_AT_ONCE = 1024
+
+
+@contextmanager
+def training(model: Layer, mode: bool = True) -> Iterator[None]:
+    """Let all layers of a model train or not inside a ``with`` block; put them back afterwards.
+
+    It matters for layers that compute differently in training, as `Dropout`.
+
+    Parameters
+    ----------
+    model : Layer
+        A layer or a `Sequential`.
+    mode : bool, optional
+        Whether they train.
+
+    Examples
+    --------
+    >>> import deepc
+    >>> net = deepc.Sequential([deepc.Dropout(0.5)])
+    >>> with deepc.training(net, False):
+    ...     net.forward([2.0, 2.0])
+    [1.0, 1.0]
+    >>> net.layers[0].train
+    True
+    """
+    mode = as_bool(mode, "mode")
+    layers: list[Any] = list(all_layers(model))
+    changed = [layer for layer in layers if isinstance(getattr(layer, "train", None), bool)]
+    before = [layer.train for layer in changed]
+    try:
+        for layer in changed:
+            layer.train = mode
+        yield
+    finally:
+        for layer, was in zip(changed, before, strict=True):
+            layer.train = was
+
+
+def predict(model: Layer, x: Tensor, *, batch_size: int | None = None) -> Any:
+    """Return what a model gives for samples, with all its layers in evaluation.
+
+    Parameters
+    ----------
+    model : Layer
+        A layer or a `Sequential`.
+    x : list or ndarray of shape (samples, inputs) or (inputs,)
+        A batch of samples, or one.
+    batch_size : int, optional
+        How many rows a layer written in Python gets at once; the bits of what is compiled do not
+        depend on it.
+
+    Returns
+    -------
+    list or ndarray of shape (samples, outputs) or (outputs,)
+        A list for a list, an array for all else.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the model does not take such samples.
+
+    Examples
+    --------
+    >>> import deepc
+    >>> deepc.predict(deepc.Sequential([deepc.Relu()]), [[-1.0, 2.0]])
+    [[0.0, 2.0]]
+    """
+    check_model(model)
+    if batch_size is not None:
+        batch_size = as_int(batch_size, "batch_size", least=1)
+    with training(model, False):
+        if isinstance(x, list):
+            given: Any = x
+        else:
+            given = samples(x, "x", None)
+        if compiled_network(model) is not None or np.ndim(given) != 2:
+            return model.forward(given)
+        each = batch_size or _ROWS_AT_ONCE
+        parts = [model.forward(given[i : i + each]) for i in range(0, len(given), each)]
+    if isinstance(given, list):
+        return [row for part in parts for row in part]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def evaluate(
+    model: Layer,
+    x: Tensor,
+    y: Any,
+    *,
+    loss: Loss | None = None,
+    metrics: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+) -> dict[str, float]:
+    """Return the loss and the metrics of a model over samples, with its layers in evaluation.
+
+    Parameters
+    ----------
+    model : Layer
+        A layer or a `Sequential`.
+    x : list or ndarray of shape (samples, inputs)
+    y : list or ndarray of shape (samples, outputs) or (samples,)
+        What is right: targets, or class labels where the loss takes them.
+    loss : Loss, optional
+        Its mean over the samples is the result's ``"loss"``.
+    metrics : list, optional
+        Names, metrics or functions; see `metric`.
+    sample_weight : list or ndarray of shape (samples,), optional
+        How much each sample counts in the loss, which is still divided by their number.
+    batch_size : int, optional
+        As for `predict`.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arguments do not fit each other, or there are no samples.
+
+    Examples
+    --------
+    >>> import deepc
+    >>> net = deepc.Sequential([deepc.Relu()])
+    >>> deepc.evaluate(net, [[1.0], [-1.0]], [[1.0], [1.0]], loss=deepc.SSE(), metrics=["mae"])
+    {'loss': 0.5, 'mae': 0.5}
+    """
+    check_model(model)
+    measured = metric_list(metrics)
+    rows = check_rows(model, x, y, loss, sample_weight)
+    return measure(model, rows, loss, measured, batch_size)
+
+
+def measure(
+    model: Layer,
+    rows: Rows,
+    loss: Loss | None,
+    metrics: list[Metric],
+    batch_size: int | None = None,
+) -> dict[str, float]:
+    """Return loss and metrics of checked rows; the metrics start anew."""
+    predicted = np.asarray(predict(model, rows.x, batch_size=batch_size))
+    logs: dict[str, float] = {}
+    if loss is not None:
+        logs["loss"] = total_loss(loss, predicted, rows.actual, rows.weights, len(rows)) / len(rows)
+    for item in metrics:
+        item.reset()
+        item.update(rows.actual, predicted)
+        logs[item.name] = item.result()
+    return logs
+
+
+def total_loss(loss: Any, predicted: Any, actual: Any, weights: Array | None, rows: int) -> float:
+    """Return the sum of the losses of all rows, whatever the loss's reduction is."""
+    more = () if weights is None else (weights,)
+    value = float(loss.loss(predicted, actual, *more))
+    return value * rows if getattr(loss, "reduction", "sum") == "mean" else value

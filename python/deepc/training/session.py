@@ -1,0 +1,305 @@
+"""One training: what takes part in it, and the loop over its epochs.
+
+There is one loop, whoever asks for it. An epoch over arrays is one call into C, which writes out
+the predictions that the metrics are made of; it comes back now and then for the progress bar and
+for Ctrl-C. A callback with hooks of steps, a stream of batches, or a model, loss or optimizer that
+is partly Python make the loop go batch by batch, with the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepc._c import random
+from deepc._values import Array
+from deepc.layers import Layer
+from deepc.losses import Loss
+from deepc.optimizers import Optimizer
+from deepc.training.callbacks import Callback, wants_steps
+from deepc.training.data import Rows, batches
+from deepc.training.evaluate import measure
+from deepc.training.history import History
+from deepc.training.metrics import Metric
+from deepc.training.progress import Advance
+from deepc.training.steps import Stepper
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One training, as its callbacks see it.
+
+    Attributes
+    ----------
+    model : Layer
+    loss : Loss
+    optimizer : Optimizer
+    metrics : list of Metric
+    history : History
+    epoch, epochs : int
+        The epoch that runs, and where they end.
+    validates : bool
+        Whether there is a validation.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: Loss,
+        optimizer: Optimizer,
+        metrics: Sequence[Metric] = (),
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.metrics = list(metrics)
+        self.callbacks = list(callbacks)
+        self.history = History()
+        self.epoch = self.epochs = 0
+        self.validates = False
+        self.stepper = Stepper(model, loss, optimizer)
+        self._warned = False
+
+    # ---- What callbacks ask ----------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate in force."""
+        return float(self.optimizer.lr)  # type: ignore[attr-defined]
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.optimizer.lr = value  # type: ignore[attr-defined]
+
+    def stop(self, reason: str) -> None:
+        """End the training after what runs now: this step where there are hooks of steps."""
+        self.history.stopped = reason
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self.history.stopped is not None
+
+    def copy_weights(self) -> list[Any]:
+        """Return copies of all that the model has learned."""
+        return [copy.deepcopy(param) for param in self.model.params()]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Put such copies back."""
+        for param, kept in zip(self.model.params(), weights, strict=True):
+            param[:] = kept
+
+    # ---- The loop --------------------------------------------------------------------------------
+
+    def run(
+        self,
+        source: Source | StreamSource,
+        first_epoch: int,
+        epochs: int,
+        validation: Validation | None,
+        advance: Advance,
+    ) -> History:
+        """Train from an epoch up to another."""
+        self.epochs = epochs
+        self.validates = validation is not None
+        for callback in self.callbacks:
+            callback.session = self
+        self._call("on_train_begin")
+        try:
+            for epoch in range(first_epoch, epochs):
+                if self.stopped:
+                    break
+                self.epoch = epoch
+                self._call("on_epoch_begin", epoch)
+                logs = self._train(source, epoch, advance)
+                if logs is None:
+                    break
+                if validation is not None and validation.is_due(epoch):
+                    self._call("on_validation_begin")
+                    measured = measure(
+                        self.model, validation.rows, self.loss, self.metrics, validation.batch_size
+                    )
+                    logs.update({f"val_{name}": value for name, value in measured.items()})
+                    self._call("on_validation_end", measured)
+                self._call("on_epoch_end", epoch, logs)
+                self.history.record(epoch, logs)
+        finally:
+            self._call("on_train_end")
+        return self.history
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(*arguments)
+
+    def _train(
+        self, source: Source | StreamSource, epoch: int, advance: Advance
+    ) -> dict[str, float] | None:
+        """Go over an epoch; return its numbers, None where the source has run dry."""
+        for item in self.metrics:
+            item.reset()
+        by_steps = [callback for callback in self.callbacks if wants_steps(callback)]
+        total, rows = 0.0, 0
+        logs: dict[str, float] = {}
+        for step, part in enumerate(source.parts(epoch, bool(by_steps))):
+            for callback in by_steps:
+                callback.on_step_begin(step)
+            before = 0
+            for done, so_far, predicted in self.stepper.run(part, bool(self.metrics)):
+                if self.metrics:
+                    actual = part.actual(before, done)
+                    for item in self.metrics:
+                        item.update(actual, predicted)
+                advance(done - before, (total + so_far) / (rows + done))
+                before = done
+                part_total = so_far
+            total += part_total
+            rows += before
+            self._look_at(total, epoch, step)
+            if by_steps:
+                logs = self._logs(total, rows)
+                for callback in by_steps:
+                    callback.on_step_end(step, logs)
+                if self.stopped:
+                    break
+        return self._logs(total, rows) if rows else None
+
+    def _logs(self, total: float, rows: int) -> dict[str, float]:
+        return {"loss": total / rows, **{item.name: item.result() for item in self.metrics}}
+
+    def _look_at(self, total: float, epoch: int, step: int) -> None:
+        if not self._warned and not math.isfinite(total):
+            self._warned = True
+            warnings.warn(
+                f"the loss became {total} in epoch {epoch}, step {step} or before: the learning "
+                "rate may be too large",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+
+class Part:
+    """Rows that are trained in one go, in an order, in batches."""
+
+    def __init__(self, rows: Rows, order: Array | None, batch_size: int) -> None:
+        self.rows = rows
+        self.order = order
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def actual(self, start: int, stop: int) -> Array:
+        """Return what is right for some rows, in the order of their use."""
+        chosen = slice(start, stop) if self.order is None else self.order[start:stop]
+        return np.asarray(self.rows.actual[chosen])
+
+
+class Source:
+    """Where the rows of an epoch come from: arrays, in a new order each time if shuffled."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        shuffle: bool,
+        rng: Any,
+        steps_per_epoch: int | None = None,
+    ) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        # One key for all orders, with the epoch as the counter: so the order of an epoch does not
+        # depend on what was drawn before it.
+        self.key = random.key(rng) if shuffle else None
+        self.steps = steps_per_epoch
+        # Where the caller cuts the epochs: the batches of all orders, one after the other.
+        self._going = self._endless()
+
+    @property
+    def samples(self) -> int:
+        """How many rows an epoch has."""
+        return len(self.rows) if self.steps is None else self.steps * self.batch_size
+
+    def order(self, epoch: int) -> Array | None:
+        """Return the order of an epoch."""
+        return None if self.key is None else random.permutation(len(self.rows), self.key, epoch)
+
+    def parts(self, epoch: int, by_steps: bool) -> Iterator[Part]:
+        """Yield what an epoch is trained in: one part, or a part for each step."""
+        if self.steps is not None:
+            yield from itertools.islice(self._going, self.steps)
+        elif by_steps:
+            yield from self._batches(epoch)
+        else:
+            yield Part(self.rows, self.order(epoch), self.batch_size)
+
+    def _batches(self, epoch: int) -> Iterator[Part]:
+        order = self.order(epoch)
+        for start in range(0, len(self.rows), self.batch_size):
+            stop = min(start + self.batch_size, len(self.rows))
+            chosen = slice(start, stop) if order is None else order[start:stop]
+            yield Part(self.rows.part(chosen), None, self.batch_size)
+
+    def _endless(self) -> Iterator[Part]:
+        for epoch in itertools.count():
+            yield from self._batches(epoch)
+
+
+class StreamSource:
+    """Batches that come from an iterable; an endless one is cut into epochs of so many steps."""
+
+    def __init__(self, stream: Any, model: Layer, loss: Loss, steps_per_epoch: int | None) -> None:
+        self.stream = stream
+        self.model = model
+        self.loss = loss
+        self.steps = steps_per_epoch
+        self._going: Iterator[Rows] | None = None
+
+    @property
+    def samples(self) -> int | None:
+        """Nobody knows how many rows will come."""
+        return None
+
+    def parts(self, epoch: int, by_steps: bool) -> Iterator[Part]:
+        """Yield a part for each batch."""
+        del epoch, by_steps
+        if self.steps is None:
+            for rows in batches(self.stream, self.model, self.loss):
+                yield Part(rows, None, max(len(rows), 2))
+            return
+        if self._going is None:
+            self._going = batches(self.stream, self.model, self.loss)
+        for _ in range(self.steps):
+            rows_or_none = next(self._going, None)
+            if rows_or_none is None:
+                # A loader can be gone over again; a generator cannot.
+                self._going = batches(self.stream, self.model, self.loss)
+                rows_or_none = next(self._going, None)
+                if rows_or_none is None:
+                    warnings.warn("x: the batches ran out before the steps", stacklevel=2)
+                    return
+            yield Part(rows_or_none, None, max(len(rows_or_none), 2))
+
+
+class Validation:
+    """What a training is measured on, and after which epochs."""
+
+    def __init__(self, rows: Rows, every: int, batch_size: int | None) -> None:
+        self.rows = rows
+        self.every = every
+        self.batch_size = batch_size
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether it belongs after this epoch."""
+        return (epoch + 1) % self.every == 0
+
+
+# What a callback may be: the base class is no must, as long as the hooks are there.
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))

@@ -1,0 +1,86 @@
+"""The steps of a training: in C as far as everything is built in, else one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from deepc._c.network import Samples
+from deepc._values import Array
+from deepc.layers import Layer
+from deepc.layers._plan import computes_with
+from deepc.layers.sequential import compiled_network
+from deepc.losses import BuiltinLoss, Loss
+from deepc.optimizers import BuiltinOptimizer, Optimizer
+from deepc.training.evaluate import total_loss
+
+if TYPE_CHECKING:
+    from deepc.training.session import Part
+
+__all__ = ["Stepper"]
+
+# How long one call into the library may take: Ctrl-C and the progress bar wait no longer than that.
+SECONDS_A_CALL = 0.05
+
+
+class Stepper:
+    """Trains a model, a loss and an optimizer on parts of an epoch."""
+
+    def __init__(self, model: Layer, loss: Loss, optimizer: Optimizer) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+
+    def run(self, part: Part, predictions: bool) -> Iterator[tuple[int, float, Array | None]]:
+        """Train on a part; yield how far it is, the loss so far, and what came since.
+
+        What came since the last time: the predictions of the rows in the order of their use, made
+        before the step that they led to; None unless `predictions`.
+        """
+        network = compiled_network(self.model)
+        own_loss = computes_with(self.loss, BuiltinLoss, ("loss", "gradient"))
+        if network and own_loss and computes_with(self.optimizer, BuiltinOptimizer, ("step",)):
+            tensors = cast(BuiltinOptimizer, self.optimizer).tensors(self.model)
+            if tensors and not predictions and part.rows.weights is None:
+                return self._compiled(network, tensors, part)
+        return self._one_by_one(part, predictions)
+
+    def _compiled(
+        self, network: Any, tensors: Any, part: Part
+    ) -> Iterator[tuple[int, float, Array | None]]:
+        rows, loss = part.rows, cast(Any, self.loss)
+        samples = Samples(
+            network, rows.x, rows.targets, rows.labels, part.order, part.batch_size,
+            loss._kind, loss.reduction == "mean",
+        )  # fmt: skip
+        numbers = cast(Any, self.optimizer)._numbers
+        done = 0
+        while done < len(rows):
+            done = network.train(numbers, tensors, samples, SECONDS_A_CALL)
+            yield done, samples.loss[0], None
+
+    def _one_by_one(
+        self, part: Part, predictions: bool
+    ) -> Iterator[tuple[int, float, Array | None]]:
+        rows, each, total = part.rows, part.batch_size, 0.0
+        for start in range(0, len(rows), each):
+            stop = min(start + each, len(rows))
+            batch = rows.part(slice(start, stop) if part.order is None else part.order[start:stop])
+            if each == 1:
+                # One sample is passed as a vector, as in the chapter's own loops.
+                x, actual = batch.x[0], batch.actual[0]
+            else:
+                x, actual = batch.x, batch.actual
+            predicted = self.model.forward(x)
+            total += self._step(predicted, actual, batch.weights, stop - start)
+            made = np.atleast_2d(np.asarray(predicted)) if predictions else None
+            yield stop, total, made
+
+    def _step(self, predicted: Any, actual: Any, weights: Array | None, rows: int) -> float:
+        more = () if weights is None else (weights,)
+        value = total_loss(self.loss, predicted, actual, weights, rows)
+        self.model.backward(cast(Any, self.loss).gradient(predicted, actual, *more))
+        self.optimizer.step(self.model)
+        return value
