@@ -149,20 +149,21 @@ static void add_linear(model *m, size_t l, dc_layer *layer) {
     const size_t inputs = m->widths[l], outputs = m->widths[l + 1];
     const double range = sqrt(3.0 / (double)inputs);
     *layer = (dc_layer){.kind = DC_LAYER_LINEAR, .inputs = inputs, .outputs = outputs};
-    layer->weights = bench_floats(inputs * outputs, -range, range);
-    layer->bias = bench_floats(outputs, -range, range);
-    layer->d_weights = bench_floats(inputs * outputs, 0, 0);
-    layer->d_bias = bench_floats(outputs, 0, 0);
+    layer->parameters[0] =
+        (dc_parameter){inputs * outputs, bench_floats(inputs * outputs, -range, range),
+                       bench_floats(inputs * outputs, 0, 0)};
+    layer->parameters[1] =
+        (dc_parameter){outputs, bench_floats(outputs, -range, range), bench_floats(outputs, 0, 0)};
     const int first = reference_has_first(&m->optimizer),
               second = reference_has_second(&m->optimizer);
     for (int which = 0; which < 2; which++) {
-        const size_t size = which ? outputs : inputs * outputs;
+        const dc_parameter *p = &layer->parameters[which];
         m->tensors[2 * l + (size_t)which] = (dc_tensor_f32){
-            .size = size,
-            .gradient = which ? layer->d_bias : layer->d_weights,
-            .parameter = which ? layer->bias : layer->weights,
-            .first = first ? bench_floats(size, 0, 0) : NULL,
-            .second = second ? bench_floats(size, 0, 0) : NULL,
+            .size = p->size,
+            .gradient = p->gradient,
+            .parameter = p->value,
+            .first = first ? bench_floats(p->size, 0, 0) : NULL,
+            .second = second ? bench_floats(p->size, 0, 0) : NULL,
         };
     }
 }
@@ -176,7 +177,9 @@ static model *make_model(size_t which) {
     m->optimizer = networks[which].rule;
     dc_layer *pointers[2 * MOST_LINEAR];
     for (size_t l = 0; l < m->linear; l++) {
-        if (l > 0) m->layers[m->layer_count++].kind = m->activation;
+        if (l > 0)
+            m->layers[m->layer_count++] =
+                (dc_layer){.kind = DC_LAYER_ACTIVATION, .activation = m->activation};
         add_linear(m, l, &m->layers[m->layer_count++]);
     }
     for (size_t l = 0; l < m->layer_count; l++) pointers[l] = &m->layers[l];

@@ -42,7 +42,8 @@ deepc_export(deepc_shared ${exports})
 
 install(TARGETS deepc_static deepc_shared EXPORT deepc COMPONENT library
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES csrc/deepc.h csrc/deepc_api.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT library)
+file(GLOB headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/csrc/deepc*.h")
+install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT library)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/deepc COMPONENT library)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/deepc)

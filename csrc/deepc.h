@@ -10,6 +10,7 @@ extern "C" {
 #endif
 
 #include "deepc_api.h"
+#include "deepc_layers.h"
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,8 @@ typedef enum dc_status {
     DC_BAD_VALUE = 4, /* a number out of its range */
     DC_BAD_LABEL = 5, /* a class label outside 0 .. cols - 1 */
     DC_BAD_STATE = 6, /* a call that needs another one first */
-    DC_NO_MEMORY = 7
+    DC_NO_MEMORY = 7,
+    DC_INTERRUPTED = 8 /* the caller's own function asked to stop */
 } dc_status;
 
 /* A sentence for a status, never NULL. */
@@ -229,39 +230,46 @@ int dc_optimizer_step_f64(dc_optimizer *optimizer, size_t count, const dc_tensor
 
 /* ---- Networks -------------------------------------------------------------------------------- */
 
-/* The kinds of layer; the activations have the numbers of dc_activation. */
-typedef enum dc_layer_kind {
-    DC_LAYER_LINEAR = 0,
-    DC_LAYER_SIGMOID = 1,
-    DC_LAYER_TANH = 2,
-    DC_LAYER_RELU = 3,
-    DC_LAYER_DROPOUT = 4
-} dc_layer_kind;
+/* The name of a kind of layer (dc_layer_kind, deepc_layers.h), such as "linear"; NULL past the last one. */
+const char *dc_layer_kind_name(int kind);
+/* The name of its i-th parameter, such as "weights"; NULL past the last one. */
+const char *dc_layer_parameter_name(int kind, int i);
+
+/* One parameter of a layer, of the network's dtype. gradient: where backward puts its gradient;
+ * NULL: it does not train. */
+typedef struct dc_parameter {
+    size_t size; /* elements */
+    void *value;
+    void *gradient;
+} dc_parameter;
+
+enum { DC_LAYER_PARAMETERS = 4 };
 
 /* One layer, for networks of either dtype. The caller owns it and its arrays, which must outlive
- * every network made of it; a network reads all of it anew at each call, so numbers may be changed
- * between calls (not kind, inputs, outputs).
- *   linear   y = x w + b, all of the network's dtype. weights, d_weights: inputs x outputs, element
- *            (i, o) at [i outputs + o]; bias, d_bias: outputs. The gradients may be NULL where
- *            backward is not called.
- *   dropout  while training is not 0: drops with probability `rate` by stream (key, counter), then
- *            adds one to the counter; otherwise multiplies by 1 - rate. rows and width tell the
- *            sizes of the last training pass.
+ * every network made of it. A network remembers its kind, inputs, outputs and activation, and reads
+ * all else anew at each call, so numbers may be changed between calls.
+ *   linear      y = x weights + bias. weights: inputs x outputs, element (i, o) at [i outputs + o];
+ *               bias: outputs, or of value NULL and size 0: none.
+ *   activation  y = activation(x), elementwise.
+ *   dropout     while training is not 0: drops with probability `rate` by stream (key, counter), then
+ *               adds one to the counter; otherwise multiplies by 1 - rate. pass_* tell of the last
+ *               training pass: rate, counter, rows (0: one sample that is no batch) and columns (0:
+ *               there was none), for dc_dropout to give its mask.
  * What a kind does not use is ignored. */
 typedef struct dc_layer {
     int kind; /* a dc_layer_kind */
     int training;
     size_t inputs;
     size_t outputs;
-    void *weights;
-    void *bias;
-    void *d_weights;
-    void *d_bias;
+    dc_parameter parameters[DC_LAYER_PARAMETERS];
+    int activation; /* a dc_activation */
     double rate;
     uint64_t key;
     uint64_t counter;
-    size_t rows;
-    size_t width;
+    double pass_rate;
+    uint64_t pass_counter;
+    size_t pass_rows;
+    size_t pass_cols;
 } dc_layer;
 
 /* A sequence of layers, compiled: it owns the memory between the layers, sized for the largest
@@ -270,26 +278,41 @@ typedef struct dc_network_f32 dc_network_f32;
 typedef struct dc_network_f64 dc_network_f64;
 
 /* Makes a network of 1 or more layers, keeps the pointers to them (not the array of pointers). A
- * layer may occur more than once; its gradients then add up. DC_BAD_SIZE: a linear layer's inputs
- * are not the width before it. */
+ * layer may occur more than once; its gradients then add up. DC_BAD_NAME: a kind or activation that
+ * is unknown. DC_BAD_SIZE: a layer's inputs are not the width before it, or a parameter's size is not
+ * the layer's. DC_BAD_POINTER: a parameter that a layer cannot do without. DC_BAD_VALUE: a number out
+ * of its range; one that becomes so later is refused by the call that meets it. */
 int dc_network_create_f32(size_t count, dc_layer *const *layers, dc_network_f32 **network);
 int dc_network_create_f64(size_t count, dc_layer *const *layers, dc_network_f64 **network);
 /* Frees it; NULL is allowed. */
 void dc_network_free_f32(dc_network_f32 *network);
 void dc_network_free_f64(dc_network_f64 *network);
 
-/* y (rows x outputs) = the network's output for x (rows x cols). Keeps what the layers computed for
- * backward. DC_BAD_SIZE: no rows, or cols is not the first width; what was kept of the last forward
- * stays then. */
+/* How many inputs a network has; 0: any number. */
+size_t dc_network_inputs_f32(const dc_network_f32 *network);
+size_t dc_network_inputs_f64(const dc_network_f64 *network);
+/* How many outputs it has for so many inputs; 0: these are not its inputs. */
+size_t dc_network_outputs_f32(const dc_network_f32 *network, size_t cols);
+size_t dc_network_outputs_f64(const dc_network_f64 *network, size_t cols);
+
+/* y (rows x outputs) = the network's output for x (rows x cols). What the layers computed is kept for
+ * backward; but a batch whose layers' outputs take more than 32 MB, of a network where no layer
+ * trains, is computed block by block of rows in a few MB, and once more if backward comes
+ * after all. DC_BAD_SIZE: cols is not the first width; what was kept of the last forward stays
+ * then. */
 int dc_network_forward_f32(dc_network_f32 *network, size_t rows, size_t cols, const float *x,
                            float *y);
 int dc_network_forward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
                            double *y);
+/* The same for one sample that is no batch, which differs from a batch of one row in what
+ * dc_layer.pass_rows says. */
+int dc_network_forward_sample_f32(dc_network_f32 *network, size_t cols, const float *x, float *y);
+int dc_network_forward_sample_f64(dc_network_f64 *network, size_t cols, const double *x, double *y);
 
-/* From d_y (rows x outputs) to the gradients of all parameters, summed over the rows, into the
- * layers' d_weights and d_bias; and to d_x (rows x cols), or NULL where it is not wanted. rows,
- * cols and x are those of the last forward. DC_BAD_STATE: no forward before, or one of other sizes,
- * or a dropout layer that is not training. */
+/* From d_y (rows x outputs) to the gradients of all parameters, summed over the rows, into their
+ * places; and to d_x (rows x cols), or NULL where it is not wanted. rows, cols and x are those of the
+ * last forward, and the parameters are as they were. DC_BAD_STATE: no forward before, or one of other
+ * sizes, or a dropout layer that is not training. */
 int dc_network_backward_f32(dc_network_f32 *network, size_t rows, size_t cols, const float *x,
                             const float *d_y, float *d_x);
 int dc_network_backward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
@@ -297,7 +320,9 @@ int dc_network_backward_f64(dc_network_f64 *network, size_t rows, size_t cols, c
 
 /* The rows to train on: x is rows x cols; targets rows x outputs or labels one a row (the other
  * NULL). order: the `rows` row numbers in the order of their use, or NULL for 0, 1, 2 ... The last
- * batch may be smaller. mean: the gradient of a batch is divided by its rows. */
+ * batch may be smaller. mean: the gradient of a batch is divided by its rows. interrupted, or NULL: is
+ * asked about every 20 ms in the midst of a long step; if it returns not 0, the call ends with
+ * DC_INTERRUPTED before the update of that step, and the network is as it was before the step. */
 typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
@@ -308,6 +333,7 @@ typedef struct dc_samples_f32 {
     size_t batch_size;
     int loss; /* a dc_loss */
     int mean;
+    int (*interrupted)(void);
 } dc_samples_f32;
 typedef struct dc_samples_f64 {
     size_t rows;
@@ -319,19 +345,20 @@ typedef struct dc_samples_f64 {
     size_t batch_size;
     int loss; /* a dc_loss */
     int mean;
+    int (*interrupted)(void);
 } dc_samples_f64;
 
 /* Trains from position *next (a multiple of the batch size) of the order, one step a batch:
  * forward, loss, backward, update. Returns at the end of the samples, or after the first step that
  * ends later than `seconds` from now; *next is then where to go on. Adds the sum of the rows'
- * losses to *loss. tensors: every parameter of the network once, as for dc_optimizer_step. With
- * batches of one row the gradients go straight into the update and are not written to d_weights and
- * d_bias. The results have the bits of the single calls.
+ * losses to *loss. tensors: every parameter that trains once, with the gradient that its layer has, as
+ * for dc_optimizer_step. With batches of one row the gradients may go straight into the update and
+ * are then not written to their places. The results have the bits of the single calls.
  *
- * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, or *next is no multiple of the
- * batch size. DC_BAD_VALUE: order holds no row number. DC_BAD_LABEL: a label is not one of the
+ * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, *next is no multiple of the
+ * batch size, or a tensor's size is not its parameter's. DC_BAD_VALUE: order holds no row number. DC_BAD_LABEL: a label is not one of the
  * outputs. DC_BAD_NAME: the loss or the rule. DC_BAD_POINTER: both or none of targets and labels, or
- * labels for squared error. DC_BAD_STATE: a dropout layer is not training. What
+ * labels for squared error; a tensor's gradient is not its parameter's. DC_BAD_STATE: a dropout layer is not training. What
  * dc_optimizer_step refuses is refused before the first step. */
 int dc_network_train_f32(dc_network_f32 *network, dc_optimizer *optimizer, size_t count,
                          const dc_tensor_f32 *tensors, const dc_samples_f32 *samples,

@@ -15,6 +15,7 @@ const char *dc_status_text(int status) {
     case DC_BAD_LABEL: return "a class label outside 0 .. classes - 1";
     case DC_BAD_STATE: return "another call is needed first";
     case DC_NO_MEMORY: return "out of memory";
+    case DC_INTERRUPTED: return "interrupted";
     default: return "an unknown status";
     }
 }

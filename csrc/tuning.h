@@ -58,6 +58,23 @@
  * they stay in the caches near the core, that is cheaper than a call for each row of each tile. */
 #define ACTIVATION_AFTER 16384
 
+/* A batch whose layers' outputs take more than this is not kept for backward by a network that never came back with
+ * one as large: inference of many rows then needs two buffers of RING_BYTES / 2, which stay in the caches, and no more.
+ * If backward comes after all, the first one computes the batch once more. */
+#define KEEP_BYTES ((size_t)1 << 25)
+#define RING_BYTES ((size_t)1 << 22)
+
+/* What a stage costs beside its arithmetic, in multiply-adds. */
+#define STAGE_WORK ((size_t)64)
+
+/* Ctrl-C shall end a step within 100 ms. So a step of more multiply-adds than LONG_STEP_WORK (10 ms of a fast core, 100
+ * of a slow one) is cut into parts of about WATCH_SECONDS or less, between which somebody is asked. */
+#define LONG_STEP_WORK ((size_t)1 << 28)
+#define WATCH_SECONDS 0.02
+#define WATCH_FIRST_WORK ((size_t)1 << 26)
+#define WATCH_LEAST_WORK ((size_t)1 << 20)
+#define WATCH_MOST_WORK ((size_t)1 << 30)
+
 /* Multiply-adds between two looks at the clock while training: some microseconds, so that looking
  * is free and a call ends in time. */
 #define TRAIN_CLOCK_WORK ((size_t)1 << 16)

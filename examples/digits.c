@@ -137,13 +137,13 @@ static linear make_linear(size_t inputs, size_t outputs, uint64_t counter) {
                                        .first = zeros(sizes[i], sizeof(float)),
                                        .second = zeros(sizes[i], sizeof(float))};
     }
-    l.layer.weights = l.tensors[0].parameter;
-    l.layer.bias = l.tensors[1].parameter;
-    l.layer.d_weights = (float *)l.tensors[0].gradient;
-    l.layer.d_bias = (float *)l.tensors[1].gradient;
+    for (int i = 0; i < 2; i++)
+        l.layer.parameters[i] =
+            (dc_parameter){sizes[i], l.tensors[i].parameter, (float *)l.tensors[i].gradient};
     /* Xavier: variance 2 / (inputs + outputs). */
     const double deviation = sqrt(2.0 / (double)(inputs + outputs));
-    check(dc_random_normal_f32(SEED, counter, sizes[0], 0, deviation, l.layer.weights), "weights");
+    check(dc_random_normal_f32(SEED, counter, sizes[0], 0, deviation, l.tensors[0].parameter),
+          "weights");
     return l;
 }
 
@@ -217,7 +217,7 @@ int main(int argc, char **argv) {
     test.classes = all.classes + training.rows;
 
     linear hidden = make_linear(all.pixels, HIDDEN, 1), output = make_linear(HIDDEN, CLASSES, 2);
-    dc_layer activation = {.kind = DC_LAYER_RELU};
+    dc_layer activation = {.kind = DC_LAYER_ACTIVATION, .activation = DC_RELU};
     dc_layer *layers[] = {&hidden.layer, &activation, &output.layer};
     const dc_tensor_f32 tensors[] = {hidden.tensors[0], hidden.tensors[1], output.tensors[0],
                                      output.tensors[1]};

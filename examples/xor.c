@@ -36,18 +36,14 @@ int main(void) {
     dc_layer hidden = {.kind = DC_LAYER_LINEAR,
                        .inputs = INPUTS,
                        .outputs = HIDDEN,
-                       .weights = hidden_weights,
-                       .bias = hidden_bias,
-                       .d_weights = d_hidden_weights,
-                       .d_bias = d_hidden_bias};
-    dc_layer activation = {.kind = DC_LAYER_TANH};
+                       .parameters = {{INPUTS * HIDDEN, hidden_weights, d_hidden_weights},
+                                      {HIDDEN, hidden_bias, d_hidden_bias}}};
+    dc_layer activation = {.kind = DC_LAYER_ACTIVATION, .activation = DC_TANH};
     dc_layer output = {.kind = DC_LAYER_LINEAR,
                        .inputs = HIDDEN,
                        .outputs = OUTPUTS,
-                       .weights = output_weights,
-                       .bias = output_bias,
-                       .d_weights = d_output_weights,
-                       .d_bias = d_output_bias};
+                       .parameters = {{HIDDEN * OUTPUTS, output_weights, d_output_weights},
+                                      {OUTPUTS, output_bias, d_output_bias}}};
     dc_layer *layers[] = {&hidden, &activation, &output};
     dc_network_f32 *network;
     check(dc_network_create_f32(3, layers, &network), "dc_network_create");

@@ -596,7 +596,7 @@ def test_refused_input_leaves_the_last_forward_in_place():
     net = Sequential([Linear(2, 2, rng=1), Tanh()])
     y = net.forward([1.0, 2.0])
     expected = net.backward(y)
-    wrong_width, empty = np.ones((3, 5), np.float32), np.ones((0, 2), np.float32)
+    wrong_width, empty = np.ones((3, 5), np.float32), np.ones((2, 0), np.float32)
     for wrong in ([1.0, "a"], [[1.0, 2.0], [3.0]], np.ones((1, 1, 2)), None, wrong_width, empty):
         with pytest.raises((TypeError, ValueError), match="input"):
             net.forward(wrong)
@@ -831,7 +831,7 @@ def test_layers_are_told_apart_by_identity():
 
 def test_dropout_in_training(isa, dtype, rng):
     layer = Dropout(0.3, rng=1)
-    for shape in [(50,), (1,), (20, 30), (2, 3)]:
+    for shape in [(50,), (1,), (20, 30), (2, 3), (1, 6), (1, 1)]:
         x = rng.uniform(1, 2, shape).astype(dtype)
         y = layer.forward(x)
         mask = layer.mask

@@ -297,56 +297,54 @@ static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_
 
 /* ---- Networks --------------------------------------------------------------------------------- */
 
-/* A network and its width, 0 for "as wide as the input". */
-static int take_network(PyObject *const *arguments, void **network, size_t *outputs) {
-    *network = PyLong_AsVoidPtr(arguments[0]);
-    return *network && as_number(arguments[1], outputs);
-}
-
 /* Whether it is one sample or a batch of a dtype. */
 static int is_input(const array *x, dtype dtype) {
     return x->dtype == dtype && is_contiguous(x) && (x->ndim == 1 || x->ndim == 2);
 }
 
 #define NETWORK(suffix, type, dtype)                                                               \
-    /* forward(network, outputs, x) */                                                             \
+    /* forward(network, x) */                                                                      \
     static PyObject *forward_##suffix(PyObject *module, PyObject *const *arguments,                \
                                       Py_ssize_t count) {                                          \
         (void)module;                                                                              \
-        void *network;                                                                             \
-        size_t outputs;                                                                            \
-        if (!is_count(count, 3) || !take_network(arguments, &network, &outputs)) return NULL;      \
-        const array x = look(arguments[2]);                                                        \
+        dc_network_##suffix *network;                                                              \
+        if (!is_count(count, 2) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
+        const array x = look(arguments[1]);                                                        \
         if (!is_input(&x, dtype)) return of_status(DC_OTHER_ARRAYS);                               \
         const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
         const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
+        const size_t outputs = dc_network_outputs_##suffix(network, cols);                         \
+        if (outputs == 0) return of_status(DC_BAD_SIZE);                                           \
         npy_intp shape[2] = {(npy_intp)rows};                                                      \
-        shape[x.ndim - 1] = (npy_intp)(outputs ? outputs : cols);                                  \
+        shape[x.ndim - 1] = (npy_intp)outputs;                                                     \
         array y;                                                                                   \
         PyObject *result = output(Py_None, dtype, x.ndim, shape, &y);                              \
         if (!result) return NULL;                                                                  \
         int status;                                                                                \
-        UNLOCKED(status = dc_network_forward_##suffix(                                             \
-                     network, rows, cols, (const type *)(void *)x.data, (type *)(void *)y.data));  \
+        const type *from = (const type *)(void *)x.data;                                           \
+        type *to = (type *)(void *)y.data;                                                         \
+        if (x.ndim == 2)                                                                           \
+            UNLOCKED(status = dc_network_forward_##suffix(network, rows, cols, from, to));         \
+        else                                                                                       \
+            UNLOCKED(status = dc_network_forward_sample_##suffix(network, cols, from, to));        \
         return result_or_status(result, status);                                                   \
     }                                                                                              \
                                                                                                    \
-    /* backward(network, outputs, x, d_y, wanted) */                                               \
+    /* backward(network, x, d_y, wanted) */                                                        \
     static PyObject *backward_##suffix(PyObject *module, PyObject *const *arguments,               \
                                        Py_ssize_t count) {                                         \
         (void)module;                                                                              \
-        void *network;                                                                             \
-        size_t outputs;                                                                            \
-        if (!is_count(count, 5) || !take_network(arguments, &network, &outputs)) return NULL;      \
-        const int wanted = PyObject_IsTrue(arguments[4]);                                          \
+        dc_network_##suffix *network;                                                              \
+        if (!is_count(count, 4) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
+        const int wanted = PyObject_IsTrue(arguments[3]);                                          \
         if (wanted < 0) return NULL;                                                               \
-        const array x = look(arguments[2]), d_y = look(arguments[3]);                              \
+        const array x = look(arguments[1]), d_y = look(arguments[2]);                              \
         if (!is_input(&x, dtype) || !is_input(&d_y, dtype) || x.ndim != d_y.ndim)                  \
             return of_status(DC_OTHER_ARRAYS);                                                     \
         const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
         const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
         npy_intp shape[2] = {(npy_intp)rows};                                                      \
-        shape[x.ndim - 1] = (npy_intp)(outputs ? outputs : cols);                                  \
+        shape[x.ndim - 1] = (npy_intp)dc_network_outputs_##suffix(network, cols);                  \
         if (!same_shape(&d_y, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);                   \
         array d_x = {.data = NULL};                                                                \
         PyObject *result =                                                                         \
@@ -360,6 +358,15 @@ static int is_input(const array *x, dtype dtype) {
     }
 NETWORK(f32, float, FLOAT32)
 NETWORK(f64, double, FLOAT64)
+
+int dc_arrays_interrupted(void) {
+    const PyGILState_STATE lock = PyGILState_Ensure();
+    /* Asking takes the signal's mark away; set again, it is handled as soon as Python goes on. */
+    const int interrupted = PyOS_InterruptOccurred();
+    if (interrupted) PyErr_SetInterrupt();
+    PyGILState_Release(lock);
+    return interrupted;
+}
 
 /* ---- The module ------------------------------------------------------------------------------- */
 

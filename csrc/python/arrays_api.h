@@ -10,9 +10,9 @@
  *                                              one column of op(b), and the result lacks it
  *   loss(kind, mean, predicted, actual)        a float; actual: targets, or a label for each row
  *   loss_gradient(kind, mean, predicted, actual)
- *   forward_f32(network, outputs, x)           network: its address; outputs: its width, 0: as the
- *   forward_f64                                input; x: one sample or a batch
- *   backward_f32(network, outputs, x, d_y, wanted)    the gradient of x if wanted, else None
+ *   forward_f32(network, x)                    network: its address; x: one sample or a batch
+ *   forward_f64
+ *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted, else None
  *   backward_f64
  *
  * `out` is None or an array that takes the result. A function returns its result, a new array
@@ -36,3 +36,7 @@ typedef enum dc_function {
 /* Adds the functions to a module, given by the address of the object. The caller need not hold the
  * interpreter's lock. DC_BAD_STATE with an exception set if NumPy cannot be used. */
 int dc_arrays_initialize(uintptr_t module);
+
+/* Whether Python's main thread has got SIGINT and not handled it yet; for dc_samples.interrupted, so
+ * called without the interpreter's lock. In other threads, where Python handles no signals: 0. */
+int dc_arrays_interrupted(void);

@@ -3,7 +3,7 @@
  *
  * Tasks are cut at fixed places (multiples of SUM_BLOCK elements, of LOSS_ROWS rows), so the number
  * of threads cannot be seen in a result. The products are in gemm.c, the optimizers in optimizer.c,
- * the networks in network.c. */
+ * the networks in network.c and training.c. */
 #include <math.h>
 
 #include "../deepc.h"

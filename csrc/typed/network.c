@@ -1,126 +1,159 @@
-/* The compiled network: a sequence of layers with the memory between them.
+/* The compiled network: what stands in which memory, what is computed together, and the way through
+ * all layers and back. What a layer computes is the matter of layers/; training is in training.c.
  *
- * forward keeps each layer's output, because backward needs it: an activation its own output, a
- * linear layer its input. Neighbours share a buffer where nothing that backward needs is lost by
- * that. A linear layer and the activation after it are one product with an epilogue; so are, on the
- * way back, the gradient of a linear layer's input and the derivative of the activation before it.
- */
+ * A stage is a layer, or a linear layer with the activation after it: the two are one product with
+ * an epilogue. So are, on the way back, the gradient of a linear layer's input and the slope of the
+ * activation before it. forward keeps what backward reads, and nothing else. */
+#include "network.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "../deepc.h"
-#include "../threads.h"
 #include "../tuning.h"
-#include "gemm.h"
-#include "optimizer.h"
 #include "tables.h"
 
 typedef dc_layer layer;
 typedef TYPED(dc_network) network;
-typedef TYPED(dc_tensor) tensor;
-typedef TYPED(dc_samples) samples;
 
-/* A place in the sequence. */
-typedef struct place {
-    layer *layer;
-    size_t width;        /* of the output; 0 while not known */
-    int in_place;        /* the output stands where the input stood */
-    int shared;          /* the same layer stands further on, so its gradients add up */
-    real *output;        /* rows x width */
-    int trained; /* dropout: whether the last forward was training, and with which counter */
-    uint64_t counter;
-    uint64_t threshold;  /* and with which rate */
-} place;
+#define DECLARE(NAME, name, ...) extern const layer_kind TYPED(dc_layer_##name);
+DC_LAYER_LIST(DECLARE)
+#undef DECLARE
 
-struct TYPED(dc_network) {
-    dc_lock lock;
-    size_t count;
-    size_t inputs; /* the first width; 0 where any width goes (no linear layer) */
-    size_t widest;
-    place *places;
-
-    real *memory;
-    size_t capacity; /* rows that the memory is laid out for */
-    size_t capacity_cols; /* and the first width */
-    real *gradient[2]; /* rows x widest each */
-    real *batch_x, *batch_targets;
-    int64_t *batch_labels;
-
-    size_t rows; /* of the last forward; 0: none */
-    size_t cols;
+static const layer_kind *const kinds[DC_LAYER_COUNT] = {
+#define ENTRY(NAME, name, ...) &TYPED(dc_layer_##name),
+    DC_LAYER_LIST(ENTRY)
+#undef ENTRY
 };
 
-static int is_activation(const layer *l) {
-    return l->kind >= DC_LAYER_SIGMOID && l->kind <= DC_LAYER_RELU;
-}
+/* ---- The plan -------------------------------------------------------------------------------- */
 
-static size_t last_width(const network *net) { return net->places[net->count - 1].width; }
-
-/* ---- Making and freeing ---------------------------------------------------------------------- */
-
-/* Sets the widths of all places, given the first one. */
-static int set_widths(network *net, size_t cols) {
-    size_t width = cols;
-    net->widest = cols;
-    for (size_t i = 0; i < net->count; i++) {
-        place *p = &net->places[i];
-        if (p->layer->kind == DC_LAYER_LINEAR) {
-            if (width != p->layer->inputs) return DC_BAD_SIZE;
-            width = p->layer->outputs;
-        }
-        p->width = width;
-        if (width > net->widest) net->widest = width;
-    }
+static int check_layer(const layer *l) {
+    if (!l) return DC_BAD_POINTER;
+    if (l->kind < 0 || l->kind >= DC_LAYER_COUNT) return DC_BAD_NAME;
+    const layer_kind *kind = kinds[l->kind];
+    for (int i = 0; i < kind->parameters_least; i++)
+        if (!l->parameters[i].value) return DC_BAD_POINTER;
+    const int status = kind->check(l);
+    if (status || !kind->parameter) return status;
+    for (int i = 0; i < DC_LAYER_PARAMETERS; i++)
+        if (l->parameters[i].value && l->parameters[i].size != kind->parameter(l, i))
+            return DC_BAD_SIZE;
     return DC_OK;
 }
 
-/* Marks the places whose output may stand where their input stood. An elementwise layer may overwrite
- * what no backward pass needs: the outputs of linear layers and of dropout, not those of activations.
- * But dropout may overwrite these too: it only puts zeros where the gradient that comes back is zero
- * as well, so the derivative there does not matter. */
-static void share_buffers(network *net) {
-    /* What stands in the buffer so far; the caller's input is not to be overwritten. */
-    int needed = 1;
-    for (size_t i = 0; i < net->count; i++) {
-        place *p = &net->places[i];
-        const int kind = p->layer->kind;
-        p->in_place = i > 0 && kind != DC_LAYER_LINEAR && (!needed || kind == DC_LAYER_DROPOUT);
-        needed = is_activation(p->layer) || (p->in_place && needed);
+/* Whether a layer's activation, or its slope, can be part of a product. */
+static int fuses(const layer *l) { return l->kind == DC_LAYER_ACTIVATION; }
+
+/* The activation whose slope a stage's input gradient is to be multiplied by: that of the stage
+ * before, whose output is then this one's input. */
+static const layer *slope_before(const stage *s) {
+    const stage *before = s - 1;
+    if (s->kind != kinds[DC_LAYER_LINEAR]) return NULL;
+    return before->after ? before->after : fuses(before->layer) ? before->layer : NULL;
+}
+
+/* Makes the stages; returns how many. */
+static size_t make_stages(size_t count, layer *const *layers, stage *stages) {
+    size_t made = 0;
+    for (size_t i = 0; i < count; i++) {
+        stage *s = &stages[made];
+        if (made > 0 && fuses(layers[i]) && s[-1].kind == kinds[DC_LAYER_LINEAR] && !s[-1].after) {
+            s[-1].after = layers[i];
+            continue;
+        }
+        *s = (stage){.kind = kinds[layers[i]->kind], .layer = layers[i]};
+        if (made > 0) s->slope = slope_before(s);
+        made++;
     }
+    return made;
+}
+
+/* Marks the stages whose output may stand where their input stood: those that can do so, where the
+ * buffer holds nothing that a backward pass reads. */
+static void share_buffers(network *net) {
+    int needed = 1; /* what is in the buffer so far; the caller's input is not to be overwritten */
+    for (size_t i = 0; i < net->count; i++) {
+        stage *s = &net->stages[i];
+        const int traits = s->kind->traits(s->layer);
+        s->elementwise = (traits & IN_PLACE) != 0;
+        s->in_place = i > 0 && s->elementwise && !(traits & KEEPS_INPUT) &&
+                      (!needed || (traits & ONLY_ZEROS));
+        needed = s->after || (traits & KEEPS_OUTPUT) || (s->in_place && needed);
+    }
+    net->keeps_last = needed;
+}
+
+static int by_layer(const void *a, const void *b) {
+    const stage *p = *(const stage *const *)a, *q = *(const stage *const *)b;
+    const uintptr_t first = (uintptr_t)p->layer, second = (uintptr_t)q->layer;
+    return first != second ? (first > second) - (first < second) : (p > q) - (p < q);
+}
+
+/* Marks the stages whose layer stands further on too. */
+static int find_shared(network *net) {
+    if (net->count == 1) return DC_OK;
+    stage **sorted = malloc(net->count * sizeof *sorted);
+    if (!sorted) return DC_NO_MEMORY;
+    for (size_t i = 0; i < net->count; i++) sorted[i] = &net->stages[i];
+    qsort(sorted, net->count, sizeof *sorted, by_layer);
+    for (size_t i = 1; i < net->count; i++)
+        sorted[i - 1]->shared = sorted[i - 1]->layer == sorted[i]->layer;
+    free(sorted);
+    return DC_OK;
+}
+
+/* The first width, as the layers after it ask for it; 0: any. */
+static size_t first_width(const network *net) {
+    size_t width = 0;
+    for (size_t i = net->count; i-- > 0;)
+        width = net->stages[i].kind->inputs(net->stages[i].layer, width);
+    return width;
+}
+
+/* Sets all widths, given the first one, and what follows from them. */
+static int set_widths(network *net, size_t cols) {
+    size_t width = cols;
+    net->cols = net->widest = cols;
+    net->kept = net->work = 0;
+    for (size_t i = 0; i < net->count; i++) {
+        stage *s = &net->stages[i];
+        s->inputs = width;
+        s->outputs = width = s->kind->outputs(s->layer, width);
+        if (width == 0) return DC_BAD_SIZE;
+        if (width > net->widest) net->widest = width;
+        if (!s->in_place) net->kept += width;
+        net->work += s->kind->work(s) + STAGE_WORK;
+    }
+    net->last = width;
+    net->rows_kept = KEEP_BYTES / sizeof(real) / (net->kept ? net->kept : 1);
+    return DC_OK;
 }
 
 int TYPED(dc_network_create)(size_t count, layer *const *layers, network **out) {
     if (!layers || !out) return DC_BAD_POINTER;
     if (count == 0) return DC_BAD_SIZE;
-    size_t first = 0; /* the first known width */
     for (size_t i = 0; i < count; i++) {
-        const layer *l = layers[i];
-        if (!l) return DC_BAD_POINTER;
-        if (l->kind < DC_LAYER_LINEAR || l->kind > DC_LAYER_DROPOUT) return DC_BAD_NAME;
-        if (l->kind != DC_LAYER_LINEAR) continue;
-        if (!l->weights || !l->bias) return DC_BAD_POINTER;
-        if (l->inputs == 0 || l->outputs == 0) return DC_BAD_SIZE;
-        if (!first) first = l->inputs;
+        const int status = check_layer(layers[i]);
+        if (status) return status;
     }
     network *net = calloc(1, sizeof *net);
-    place *places = calloc(count, sizeof *places);
-    if (!net || !places) {
-        free(net);
-        free(places);
-        return DC_NO_MEMORY;
+    stage *stages = calloc(count, sizeof *stages);
+    int status = net && stages ? DC_OK : DC_NO_MEMORY;
+    if (!status) {
+        net->stages = stages;
+        net->count = make_stages(count, layers, stages);
+        share_buffers(net);
+        status = find_shared(net);
     }
-    net->count = count;
-    net->inputs = first;
-    net->places = places;
-    for (size_t i = 0; i < count; i++) {
-        places[i].layer = layers[i];
-        for (size_t j = i + 1; j < count; j++) places[i].shared |= layers[j] == layers[i];
+    if (!status) {
+        net->inputs = first_width(net);
+        if (net->inputs) status = set_widths(net, net->inputs);
+        if (net->inputs) net->outputs = net->last;
     }
-    share_buffers(net);
-    if (first && set_widths(net, first)) {
+    if (status) {
+        free(stages);
         free(net);
-        free(places);
-        return DC_BAD_SIZE;
+        return status;
     }
     dc_lock_init(&net->lock);
     *out = net;
@@ -130,425 +163,327 @@ int TYPED(dc_network_create)(size_t count, layer *const *layers, network **out) 
 void TYPED(dc_network_free)(network *net) {
     if (!net) return;
     dc_lock_destroy(&net->lock);
-    free(net->memory);
-    free(net->places);
+    free(net->outputs_area.memory);
+    free(net->gradients_area.memory);
+    free(net->batch_area.memory);
+    free(net->ring_area.memory);
+    free(net->stages);
     free(net);
+}
+
+size_t TYPED(dc_network_inputs)(const network *net) { return net ? net->inputs : 0; }
+
+size_t TYPED(dc_network_outputs)(const network *net, size_t cols) {
+    if (!net) return 0;
+    if (net->inputs) return cols == net->inputs ? net->outputs : 0;
+    for (size_t i = 0; i < net->count && cols; i++)
+        cols = net->stages[i].kind->outputs(net->stages[i].layer, cols);
+    return cols;
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-/* Hands out `count` reals on a cache line of their own; from a null base it only measures. */
-static real *take(real *base, size_t *used, size_t count) {
-    const size_t line = 64 / sizeof(real);
+real *TYPED(dc_area_take)(real *base, size_t *used, size_t count) {
+    const size_t line = CACHE_LINE / sizeof(real);
     const size_t at = *used;
     *used += (count + line - 1) / line * line;
     return base ? base + at : NULL;
 }
 
-static size_t lay_out(network *net, real *base, size_t rows) {
+int TYPED(dc_area_reserve)(network *net, area *a, size_t rows,
+                           size_t (*lay_out)(network *net, real *base, size_t rows)) {
+    if (area_fits(net, a, rows)) return DC_OK;
+    /* Within this, no size can overflow; beyond it no machine has the memory. */
+    if (rows > ((size_t)1 << 40) / (net->kept + net->widest)) return DC_NO_MEMORY;
+    const size_t size = lay_out(net, NULL, rows) * sizeof(real) + CACHE_LINE;
+    free(a->memory);
+    a->rows = 0;
+    a->memory = malloc(size);
+    if (!a->memory) return DC_NO_MEMORY;
+    const uintptr_t start = ((uintptr_t)a->memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
+    lay_out(net, (real *)start, rows);
+    a->rows = rows;
+    a->cols = net->cols;
+    return DC_OK;
+}
+
+static size_t lay_out_outputs(network *net, real *base, size_t rows) {
     size_t used = 0;
     for (size_t i = 0; i < net->count; i++) {
-        place *p = &net->places[i];
-        p->output = p->in_place ? net->places[i - 1].output : take(base, &used, rows * p->width);
+        stage *s = &net->stages[i];
+        if (s->in_place)
+            s->output = s[-1].output;
+        else if (i + 1 < net->count || net->keeps_last)
+            s->output = TYPED(dc_area_take)(base, &used, rows * s->outputs);
     }
-    for (int i = 0; i < 2; i++) net->gradient[i] = take(base, &used, rows * net->widest);
-    net->batch_x = take(base, &used, rows * net->cols);
-    net->batch_targets = take(base, &used, rows * last_width(net));
-    net->batch_labels =
-        (int64_t *)(void *)take(base, &used, rows * (sizeof(int64_t) / sizeof(real)));
     return used;
 }
 
-/* Makes room for `rows` rows of `cols` columns; forgets the last forward, but for sizes that cannot
- * be. */
-static int reserve(network *net, size_t rows, size_t cols) {
-    if (rows == 0 || cols == 0 || (net->inputs && cols != net->inputs)) return DC_BAD_SIZE;
-    net->rows = 0;
-    if (rows <= net->capacity && cols == net->capacity_cols) return DC_OK;
-    if (!net->inputs) set_widths(net, cols);
-    /* Within this, the sizes below cannot overflow; beyond it no machine has the memory. */
-    if (rows > ((size_t)1 << 40) / net->widest) {
-        net->capacity = 0;
-        return DC_NO_MEMORY;
+static size_t lay_out_gradients(network *net, real *base, size_t rows) {
+    size_t used = 0;
+    for (int i = 0; i < 2; i++)
+        net->gradient[i] = TYPED(dc_area_take)(base, &used, rows * net->widest);
+    return used;
+}
+
+static size_t lay_out_ring(network *net, real *base, size_t rows) {
+    size_t used = 0;
+    for (int i = 0; i < 2; i++) net->ring[i] = TYPED(dc_area_take)(base, &used, rows * net->widest);
+    return used;
+}
+
+/* Checks the width of an input and sets all others. */
+static int set_input(network *net, size_t cols) {
+    if (cols == 0 || (net->inputs && cols != net->inputs)) return DC_BAD_SIZE;
+    if (!TYPED(dc_network_outputs)(net, cols)) return DC_BAD_SIZE;
+    net->state = FORWARD_NONE;
+    return set_widths(net, cols);
+}
+
+static int reserve_outputs(network *net, size_t rows) {
+    return area_fits(net, &net->outputs_area, rows)
+               ? DC_OK
+               : TYPED(dc_area_reserve)(net, &net->outputs_area, rows, lay_out_outputs);
+}
+
+int TYPED(dc_network_reserve)(network *net, size_t rows, size_t cols) {
+    const int status = cols == net->cols ? DC_OK : set_input(net, cols);
+    if (status) return status;
+    net->state = FORWARD_NONE;
+    net->pass.rows = net->pass.batch = rows;
+    net->pass.sample = 0;
+    return reserve_outputs(net, rows);
+}
+
+int TYPED(dc_network_reserve_gradients)(network *net, size_t rows) {
+    return TYPED(dc_area_reserve)(net, &net->gradients_area, rows, lay_out_gradients);
+}
+
+/* ---- Long passes ----------------------------------------------------------------------------- */
+
+/* Between two parts of a pass: asks every WATCH_SECONDS whether somebody wants it to end. */
+static int look(watch *w, int cut) {
+    const double now = dc_seconds(), took = now - w->looked;
+    w->looked = now;
+    if (cut && took < WATCH_SECONDS / 4 && w->part_work < WATCH_MOST_WORK) w->part_work *= 2;
+    if (cut && took > WATCH_SECONDS && w->part_work > WATCH_LEAST_WORK) w->part_work /= 2;
+    if (now - w->asked < WATCH_SECONDS) return DC_OK;
+    w->asked = now;
+    return w->interrupted() ? DC_INTERRUPTED : DC_OK;
+}
+
+/* How many rows of a stage to compute between two looks: whole blocks of a sum over the rows, so that
+ * the gradients, which add up over the parts, have the bits of one sum. */
+static size_t part_of(const stage *s, size_t rows, const watch *w) {
+    if (s->kind->traits(s->layer) & WHOLE_BATCH) return rows;
+    const size_t most = w->part_work / (s->kind->work(s) + 1) / K_BLOCK * K_BLOCK;
+    return most < K_BLOCK ? K_BLOCK : most;
+}
+
+/* One stage forward, or back where d_y is given, in parts. */
+static int run_watched(network *net, stage *s, const real *x, real *y, const real *d_y, real *d_x) {
+    int status = DC_OK;
+    pass p = net->pass;
+    while (p.first < net->pass.rows && !status) {
+        const size_t left = net->pass.rows - p.first, most = part_of(s, left, net->watch);
+        const size_t in = p.first * s->inputs, out = p.first * s->outputs;
+        p.rows = left < most ? left : most;
+        status = d_y ? s->kind->backward(s, &p, x + in, y ? y + out : NULL, d_y + out,
+                                         d_x ? d_x + in : NULL)
+                     : s->kind->forward(s, &p, x + in, y + out);
+        if (!status) status = look(net->watch, p.rows < net->pass.rows);
+        p.first += p.rows;
     }
-    net->cols = cols;
-    const size_t size = lay_out(net, NULL, rows) * sizeof(real) + 64;
-    free(net->memory);
-    net->capacity = 0;
-    net->memory = malloc(size);
-    if (!net->memory) return DC_NO_MEMORY;
-    lay_out(net, (real *)(((uintptr_t)net->memory + 63) & ~(uintptr_t)63), rows);
-    net->capacity = rows;
-    net->capacity_cols = cols;
-    return DC_OK;
+    return status;
 }
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-static uint64_t dropout_threshold(double rate) { return (uint64_t)(rate * 0x1p32 + 0.5); }
+/* Takes back what a pass changed in the first `count` stages; the same layer may be in several. */
+static void undo(network *net, size_t count) {
+    while (count-- > 0)
+        if (net->stages[count].kind->undo) net->stages[count].kind->undo(&net->stages[count]);
+}
 
-/* Whether an activation comes after a product that has finished, in one call, and not row by row
- * while the tiles are in the first-level cache. */
-static int comes_after(size_t rows, size_t cols) { return rows * cols <= ACTIVATION_AFTER; }
+void TYPED(dc_network_undo)(network *net) { undo(net, net->count); }
 
-static int linear_forward(const layer *l, size_t rows, const real *x, int activation, real *y) {
-    const int after = activation && rows > 1 && comes_after(rows, l->outputs);
-    const epilogue end = {.bias = l->bias, .activation = after ? 0 : activation};
-    if (rows == 1) {
-        TYPED(dc_kernels)()->gemv(l->outputs, l->inputs, x, l->weights, (ptrdiff_t)l->outputs, 0,
-                                  &end, y);
-        return DC_OK;
+int TYPED(dc_network_run)(network *net, const real *x, real *last) {
+    const real *input = x;
+    if (!net->keeps_last) net->stages[net->count - 1].output = last;
+    for (size_t i = 0; i < net->count; i++) {
+        stage *s = &net->stages[i];
+        const int status = net->watch ? run_watched(net, s, input, s->output, NULL, NULL)
+                                      : s->kind->forward(s, &net->pass, input, s->output);
+        if (status) {
+            undo(net, i + 1);
+            return status;
+        }
+        input = s->output;
     }
-    const product p = {.m = rows,
-                       .n = l->outputs,
-                       .k = l->inputs,
-                       .a = x,
-                       .lda = l->inputs,
-                       .b = l->weights,
-                       .ldb = l->outputs,
-                       .end = end,
-                       .c = y,
-                       .ldc = l->outputs};
-    const int status = TYPED(dc_multiply)(&p);
-    if (!status && after)
-        TYPED(dc_kernels)()->activation_forward(activation, rows * l->outputs, y, y, 0);
+    return DC_OK;
+}
+
+/* Runs all layers block by block of rows in two buffers and keeps nothing. */
+static int run_in_blocks(network *net, const real *x, real *y) {
+    const size_t most = RING_BYTES / sizeof(real) / net->widest / K_BLOCK * K_BLOCK;
+    const size_t block = most < K_BLOCK ? K_BLOCK : most, rows = net->pass.rows;
+    int status = TYPED(dc_area_reserve)(net, &net->ring_area, block, lay_out_ring);
+    pass p = net->pass;
+    for (; p.first < rows && !status; p.first += p.rows) {
+        p.rows = rows - p.first < block ? rows - p.first : block;
+        const real *input = x + p.first * net->cols;
+        int turn = 0;
+        for (size_t i = 0; i < net->count && !status; i++) {
+            stage *s = &net->stages[i];
+            real *output = i + 1 == net->count       ? y + p.first * net->last
+                           : i > 0 && s->elementwise ? net->ring[turn]
+                                                     : net->ring[turn ^= 1];
+            status = s->kind->forward(s, &p, input, output);
+            input = output;
+        }
+    }
     return status;
 }
 
-static void dropout_forward(place *p, size_t rows, const real *x, real *y) {
-    layer *l = p->layer;
-    const size_t n = rows * p->width;
-    const kernel_table *kernel = TYPED(dc_kernels)();
-    p->trained = l->training;
-    if (!l->training) {
-        kernel->scale((real)(1 - l->rate), n, x, y, 0);
-        return;
+/* Whether a layer is in training. */
+static int trains(const network *net) {
+    for (size_t i = 0; i < net->count; i++) {
+        const layer *l = net->stages[i].layer;
+        if (l->training && (net->stages[i].kind->traits(l) & TWO_MODES)) return 1;
     }
-    p->counter = l->counter++;
-    p->threshold = dropout_threshold(l->rate);
-    l->rows = rows;
-    l->width = p->width;
-    kernel->dropout(l->key, p->counter, 0, p->threshold, n, x, y);
+    return 0;
 }
 
-/* Runs all layers; the result is the last place's output. */
-static int run_forward(network *net, size_t rows, const real *x) {
-    const real *input = x;
-    for (size_t i = 0; i < net->count; i++) {
-        place *p = &net->places[i];
-        const size_t n = rows * p->width;
-        if (p->layer->kind == DC_LAYER_LINEAR) {
-            const int fuse = i + 1 < net->count && is_activation(p[1].layer);
-            const int status =
-                linear_forward(p->layer, rows, input, fuse ? p[1].layer->kind : 0, p->output);
-            if (status) return status;
-            i += (size_t)fuse;
-        } else if (p->layer->kind == DC_LAYER_DROPOUT) {
-            dropout_forward(p, rows, input, p->output);
-        } else {
-            TYPED(dc_kernels)()->activation_forward(p->layer->kind, n, input, p->output, 0);
-        }
-        input = p->output;
+static int forward(network *net, size_t rows, int sample, size_t cols, const real *x, real *y) {
+    int status = cols == net->cols ? DC_OK : set_input(net, cols);
+    if (status) return status;
+    net->state = FORWARD_NONE;
+    net->pass.rows = net->pass.batch = rows;
+    net->pass.sample = sample;
+    if (rows > net->rows_kept && !trains(net)) {
+        status = run_in_blocks(net, x, y);
+        if (!status) net->state = FORWARD_LOST;
+        return status;
     }
-    net->rows = rows;
+    status = reserve_outputs(net, rows);
+    if (!status && rows > 0) status = TYPED(dc_network_run)(net, x, y);
+    if (status) return status;
+    if (net->keeps_last && rows > 0)
+        memcpy(y, net->stages[net->count - 1].output, rows * net->last * sizeof(real));
+    net->state = FORWARD_KEPT;
     return DC_OK;
 }
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-/* The gradients of a linear layer's parameters, summed over the rows in the order of a product. */
-static int linear_gradients(const place *p, size_t rows, const real *x, const real *d_y) {
-    const layer *l = p->layer;
-    const product weights = {.transpose_a = 1,
-                             .m = l->inputs,
-                             .n = l->outputs,
-                             .k = rows,
-                             .a = x,
-                             .lda = l->inputs,
-                             .b = d_y,
-                             .ldb = l->outputs,
-                             .accumulate = p->shared,
-                             .c = l->d_weights,
-                             .ldc = l->outputs};
-    TYPED(dc_kernels)()->column_sum(rows, l->outputs, d_y, (ptrdiff_t)l->outputs, p->shared,
-                                    l->d_bias);
-    return TYPED(dc_multiply)(&weights);
-}
-
-/* d_x = d_y w', times the derivative of the activation before, whose outputs are given, if there is
- * one. */
-static int linear_input_gradient(const layer *l, size_t rows, const real *d_y, int activation,
-                                 const real *outputs, real *d_x) {
-    const int after = activation && rows > 1 && comes_after(rows, l->inputs);
-    const epilogue end = {.activation = after ? 0 : activation,
-                          .outputs = outputs,
-                          .outputs_row = (ptrdiff_t)l->inputs};
-    if (rows == 1) {
-        TYPED(dc_kernels)()->gemv_transposed(l->inputs, l->outputs, d_y, l->weights,
-                                             (ptrdiff_t)l->outputs, 0, &end, d_x);
-        return DC_OK;
-    }
-    const product p = {.transpose_b = 1,
-                       .m = rows,
-                       .n = l->inputs,
-                       .k = l->outputs,
-                       .a = d_y,
-                       .lda = l->outputs,
-                       .b = l->weights,
-                       .ldb = l->outputs,
-                       .end = end,
-                       .c = d_x,
-                       .ldc = l->inputs};
-    const int status = TYPED(dc_multiply)(&p);
-    if (!status && after)
-        TYPED(dc_kernels)()->activation_backward(activation, rows * l->inputs, outputs, d_x, d_x,
-                                                 0);
-    return status;
-}
-
-/* Where a fused training step puts a linear layer's gradients: into the parameters. */
-typedef struct fused_update {
-    const update_step *step;
-    const tensor *const *weights; /* by place */
-    const tensor *const *bias;
-} fused_update;
-
-/* The update of one linear layer from a single row, without writing the gradient of its weights. */
-static void update_from_row(network *net, const fused_update *fused, size_t i, const real *x,
-                            const real *d_y) {
+int TYPED(dc_network_run_back)(network *net, const real *x, const real *d_y, real *d_x) {
     const kernel_table *kernel = TYPED(dc_kernels)();
-    const tensor *w = fused->weights[i], *b = fused->bias[i];
-    const layer *l = net->places[i].layer;
-    kernel->update_outer(fused->step, l->inputs, l->outputs, x, d_y, w->parameter, w->first,
-                         w->second);
-    const real one = 1; /* the bias is the weight of an input that is always 1 */
-    kernel->update_outer(fused->step, 1, l->outputs, &one, d_y, b->parameter, b->first, b->second);
-}
-
-/* Back from d_y to the parameters' gradients (or, where `fused`, into the parameters) and to d_x or
- * NULL. */
-static int run_backward(network *net, const real *x, const real *d_y, real *d_x,
-                        const fused_update *fused) {
-    const kernel_table *kernel = TYPED(dc_kernels)();
-    const size_t rows = net->rows;
     const real *gradient = d_y;
     int turn = 0;
-    int derived = 0; /* this activation's derivative is in the gradient already */
+    int derived = 0; /* the slope of this stage's activation is in the gradient already */
     for (size_t i = net->count; i-- > 0;) {
-        place *p = &net->places[i];
-        const layer *l = p->layer;
-        const real *input = i > 0 ? p[-1].output : x;
-        /* An activation's gradient may overwrite the one it comes from, but for the caller's. */
-        real *next = i == 0                                          ? d_x
-                     : l->kind != DC_LAYER_LINEAR && gradient != d_y ? (real *)gradient
-                                                                     : net->gradient[turn ^= 1];
-        if (l->kind == DC_LAYER_LINEAR) {
-            if (!fused) {
-                const int status = linear_gradients(p, rows, input, gradient);
-                if (status) return status;
-            }
-            if (next) {
-                derived = i > 0 && is_activation(p[-1].layer);
-                const int status =
-                    linear_input_gradient(l, rows, gradient, derived ? p[-1].layer->kind : 0,
-                                          derived ? input : NULL, next);
-                if (status) return status;
-            }
-            if (fused) update_from_row(net, fused, i, input, gradient);
-        } else if (!next) {
-            /* Nobody wants the gradient of the input. */
-        } else if (l->kind == DC_LAYER_DROPOUT) {
-            kernel->dropout(l->key, p->counter, 0, p->threshold, rows * p->width, gradient, next);
-        } else if (derived) {
-            if (next != gradient) memcpy(next, gradient, rows * p->width * sizeof(real));
-            derived = 0;
-        } else {
-            kernel->activation_backward(l->kind, rows * p->width, p->output, gradient, next, 0);
+        stage *s = &net->stages[i];
+        const real *input = i > 0 ? s[-1].output : x;
+        /* A gradient may be overwritten by the one that comes from it, but for the caller's. */
+        if (s->after && !derived) {
+            real *to = gradient != d_y ? (real *)gradient : net->gradient[turn ^= 1];
+            kernel->activation_backward(s->after->activation, net->pass.rows * s->outputs,
+                                        s->output, gradient, to, 0);
+            gradient = to;
         }
+        real *next = i == 0                              ? d_x
+                     : s->elementwise && gradient != d_y ? (real *)gradient
+                                                         : net->gradient[turn ^= 1];
+        if (derived && !s->after) {
+            if (next && next != gradient)
+                memcpy(next, gradient, net->pass.rows * s->inputs * sizeof(real));
+        } else {
+            const int status =
+                net->watch ? run_watched(net, s, input, s->output, gradient, next)
+                           : s->kind->backward(s, &net->pass, input, s->output, gradient, next);
+            if (status) return status;
+        }
+        derived = s->slope && next;
         gradient = next;
     }
     return DC_OK;
 }
 
-/* Whether there is a place for every gradient. */
-static int check_gradients(const network *net) {
-    for (size_t i = 0; i < net->count; i++) {
-        const layer *l = net->places[i].layer;
-        if (l->kind == DC_LAYER_LINEAR && (!l->d_weights || !l->d_bias)) return DC_BAD_POINTER;
-    }
-    return DC_OK;
-}
-
-/* Whether backward can follow: every dropout layer trained in the forward and still does. */
-static int check_backward(const network *net) {
-    for (size_t i = 0; i < net->count; i++) {
-        const place *p = &net->places[i];
-        if (p->layer->kind == DC_LAYER_DROPOUT && !(p->trained && p->layer->training))
-            return DC_BAD_STATE;
-    }
-    return check_gradients(net);
-}
-
-/* ---- Training -------------------------------------------------------------------------------- */
-
-/* The rows of one batch: where they stand if they are in one piece, else gathered. */
-static void gather(network *net, const samples *s, size_t from, size_t rows, const real **x,
-                   const real **targets, const int64_t **labels) {
-    const size_t cols = s->cols, outputs = last_width(net);
-    const size_t first = s->order ? (size_t)s->order[from] : from;
-    *x = s->x + first * cols;
-    *targets = s->targets ? s->targets + first * outputs : NULL;
-    *labels = s->labels ? s->labels + first : NULL;
-    if (!s->order || rows == 1) return;
-    for (size_t r = 0; r < rows; r++) {
-        const size_t row = (size_t)s->order[from + r];
-        memcpy(net->batch_x + r * cols, s->x + row * cols, cols * sizeof(real));
-        if (s->targets)
-            memcpy(net->batch_targets + r * outputs, s->targets + row * outputs,
-                   outputs * sizeof(real));
-        if (s->labels) net->batch_labels[r] = s->labels[row];
-    }
-    *x = net->batch_x;
-    *targets = s->targets ? net->batch_targets : NULL;
-    *labels = s->labels ? net->batch_labels : NULL;
-}
-
-static double batch_loss(network *net, const samples *s, size_t rows, const real *targets,
-                         const int64_t *labels, real *d_y) {
-    const kernel_table *kernel = TYPED(dc_kernels)();
-    const real *y = net->places[net->count - 1].output;
-    const size_t outputs = last_width(net);
-    const real scale = s->mean ? (real)(1.0 / (double)rows) : 1;
-    return s->loss == DC_SQUARED_ERROR
-               ? kernel->squared_error(rows * outputs, y, targets, scale, d_y)
-               : kernel->cross_entropy(rows, outputs, y, targets, labels, scale, d_y);
-}
-
-/* Finds each place's tensors; 0 where a parameter has none or a layer occurs twice. */
-static int find_tensors(const network *net, size_t count, const tensor *tensors,
-                        const tensor **weights, const tensor **bias) {
-    for (size_t i = 0; i < net->count; i++) {
-        const place *p = &net->places[i];
-        weights[i] = bias[i] = NULL;
-        if (p->layer->kind != DC_LAYER_LINEAR) continue;
-        for (size_t t = 0; t < count; t++) {
-            if (tensors[t].parameter == p->layer->weights) weights[i] = &tensors[t];
-            if (tensors[t].parameter == p->layer->bias) bias[i] = &tensors[t];
-        }
-        if (p->shared || !weights[i] || !bias[i]) return 0;
-    }
-    return 1;
-}
-
-static int check_samples(const network *net, const samples *s, size_t next) {
-    if (!s->x || (!s->targets) == (!s->labels)) return DC_BAD_POINTER;
-    if (s->loss != DC_SQUARED_ERROR && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_NAME;
-    if (s->labels && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_POINTER;
-    if (s->rows == 0 || s->batch_size == 0 || next % s->batch_size || next > s->rows)
-        return DC_BAD_SIZE;
-    if (s->order)
-        for (size_t i = 0; i < s->rows; i++)
-            if (s->order[i] < 0 || (size_t)s->order[i] >= s->rows) return DC_BAD_VALUE;
-    if (s->labels) {
-        const int64_t classes = (int64_t)(net->inputs ? last_width(net) : s->cols);
-        for (size_t i = 0; i < s->rows; i++)
-            if (s->labels[i] < 0 || s->labels[i] >= classes) return DC_BAD_LABEL;
-    }
-    return DC_OK;
-}
-
-static int train(network *net, dc_optimizer *optimizer, size_t count, const tensor *tensors,
-                 const samples *s, double seconds, size_t *next, double *loss) {
-    const size_t batch = s->batch_size < s->rows ? s->batch_size : s->rows;
-    int status = reserve(net, batch, s->cols);
-    if (status) return status;
+/* Sets the gradients of all parameters to 0. */
+static void clear_gradients(network *net) {
     for (size_t i = 0; i < net->count; i++)
-        if (net->places[i].layer->kind == DC_LAYER_DROPOUT && !net->places[i].layer->training)
-            return DC_BAD_STATE;
-
-    const tensor **found = malloc(2 * net->count * sizeof *found);
-    if (!found) return DC_NO_MEMORY;
-    const int fuse = batch == 1 && find_tensors(net, count, tensors, found, found + net->count);
-    if (!fuse) status = check_gradients(net);
-    update_step step;
-    const fused_update fused = {&step, found, found + net->count};
-
-    /* Reading the clock costs as much as a tiny step, so it is read once per so many multiply-adds.
-     */
-    size_t work = 1, since = 0;
-    for (size_t t = 0; t < count; t++) work += tensors[t].size * batch;
-    const double until = dc_seconds() + seconds;
-    while (*next < s->rows && !status) {
-        const size_t rows = s->rows - *next < batch ? s->rows - *next : batch;
-        const real *x, *targets;
-        const int64_t *labels;
-        gather(net, s, *next, rows, &x, &targets, &labels);
-        status = run_forward(net, rows, x);
-        if (status) break;
-        real *d_y = net->gradient[0];
-        *loss += batch_loss(net, s, rows, targets, labels, d_y);
-        if (fuse) {
-            optimizer->steps++;
-            step = TYPED(dc_update_step)(optimizer);
-            status = run_backward(net, x, d_y, NULL, &fused);
-        } else {
-            status = run_backward(net, x, d_y, NULL, NULL);
-            if (!status) status = TYPED(dc_optimizer_step)(optimizer, count, tensors);
+        for (int k = 0; k < DC_LAYER_PARAMETERS; k++) {
+            const dc_parameter *p = &net->stages[i].layer->parameters[k];
+            if (net->stages[i].kind->parameter && p->value && p->gradient)
+                memset(p->gradient, 0, p->size * sizeof(real));
         }
-        *next += rows;
-        if ((since += work) >= TRAIN_CLOCK_WORK) {
-            since = 0;
-            if (dc_seconds() > until) break;
-        }
+}
+
+int TYPED(dc_network_can_go_back)(const network *net) {
+    for (size_t i = 0; i < net->count; i++) {
+        const stage *s = &net->stages[i];
+        if (s->kind->can_go_back && !s->kind->can_go_back(s)) return DC_BAD_STATE;
     }
-    net->rows = 0;
-    free(found);
-    return status;
+    return DC_OK;
+}
+
+static int backward(network *net, const real *x, const real *d_y, real *d_x) {
+    const size_t rows = net->pass.rows;
+    if (rows == 0) {
+        clear_gradients(net);
+        return DC_OK;
+    }
+    int status = TYPED(dc_network_can_go_back)(net);
+    if (!status) status = TYPED(dc_network_reserve_gradients)(net, rows);
+    if (!status && net->state == FORWARD_LOST) {
+        /* Nothing trained then, so nothing in a layer changes if it is done again. */
+        if (trains(net)) return DC_BAD_STATE;
+        real *last = net->gradient[0]; /* which nobody reads */
+        status = reserve_outputs(net, rows);
+        if (!status) status = TYPED(dc_network_run)(net, x, last);
+        if (!status) net->state = FORWARD_KEPT;
+    }
+    if (status) return status;
+    if (rows > net->rows_kept) net->rows_kept = rows;
+    return TYPED(dc_network_run_back)(net, x, d_y, d_x);
 }
 
 /* ---- The public calls ------------------------------------------------------------------------ */
 
-/* One thread at a time. In a child that was forked during another thread's call, the memory is left
- * to itself: nobody knows how far that call had come. */
-static void enter(network *net) {
+/* In a child that was forked during another thread's call, the memory is left to itself: nobody
+ * knows how far that call had come. */
+void TYPED(dc_network_enter)(network *net) {
     if (dc_lock_acquire(&net->lock)) {
-        net->memory = NULL;
-        net->capacity = 0;
-        net->rows = 0;
+        net->outputs_area = net->gradients_area = net->batch_area = net->ring_area = (area){0};
+        net->state = FORWARD_NONE;
+        net->watch = NULL;
     }
 }
 
-int TYPED(dc_network_forward)(network *net, size_t rows, size_t cols, const real *x, real *y) {
-    if (!net || !x || !y) return DC_BAD_POINTER;
-    enter(net);
-    int status = reserve(net, rows, cols);
-    if (!status) status = run_forward(net, rows, x);
-    if (!status)
-        memcpy(y, net->places[net->count - 1].output, rows * last_width(net) * sizeof(real));
+static int call_forward(network *net, size_t rows, int sample, size_t cols, const real *x,
+                        real *y) {
+    if (!net || (rows > 0 && (!x || !y))) return DC_BAD_POINTER;
+    TYPED(dc_network_enter)(net);
+    const int status = forward(net, rows, sample, cols, x, y);
     dc_lock_release(&net->lock);
     return status;
+}
+
+int TYPED(dc_network_forward)(network *net, size_t rows, size_t cols, const real *x, real *y) {
+    return call_forward(net, rows, 0, cols, x, y);
+}
+
+int TYPED(dc_network_forward_sample)(network *net, size_t cols, const real *x, real *y) {
+    return call_forward(net, 1, 1, cols, x, y);
 }
 
 int TYPED(dc_network_backward)(network *net, size_t rows, size_t cols, const real *x,
                                const real *d_y, real *d_x) {
-    if (!net || !x || !d_y) return DC_BAD_POINTER;
-    enter(net);
-    int status =
-        !net->rows || rows != net->rows || cols != net->cols ? DC_BAD_STATE : check_backward(net);
-    if (!status) status = run_backward(net, x, d_y, d_x, NULL);
-    dc_lock_release(&net->lock);
-    return status;
-}
-
-int TYPED(dc_network_train)(network *net, dc_optimizer *optimizer, size_t count,
-                            const tensor *tensors, const samples *s, double seconds, size_t *next,
-                            double *loss) {
-    if (!net || !optimizer || !s || !next || !loss || (count && !tensors)) return DC_BAD_POINTER;
-    int status = TYPED(dc_optimizer_check)(optimizer, count, tensors);
-    if (!status) status = check_samples(net, s, *next);
-    if (status) return status;
-    enter(net);
-    status = train(net, optimizer, count, tensors, s, seconds, next, loss);
+    if (!net || (rows > 0 && (!x || !d_y))) return DC_BAD_POINTER;
+    TYPED(dc_network_enter)(net);
+    int status = net->state == FORWARD_NONE || rows != net->pass.rows || cols != net->cols
+                     ? DC_BAD_STATE
+                     : backward(net, x, d_y, d_x);
     dc_lock_release(&net->lock);
     return status;
 }

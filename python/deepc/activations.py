@@ -118,7 +118,7 @@ class Sigmoid(BuiltinLayer):
     [0.5]
     """
 
-    _kind = "sigmoid"
+    _kind, _activation = "activation", "sigmoid"
 
 
 class Tanh(BuiltinLayer):
@@ -130,7 +130,7 @@ class Tanh(BuiltinLayer):
     [0.0, 1.0]
     """
 
-    _kind = "tanh"
+    _kind, _activation = "activation", "tanh"
 
 
 class Relu(BuiltinLayer):
@@ -142,4 +142,4 @@ class Relu(BuiltinLayer):
     [0.0, 2.0]
     """
 
-    _kind = "relu"
+    _kind, _activation = "activation", "relu"

@@ -227,6 +227,10 @@ typedef struct model {
 } model;
 
 /* Layer i, the linear one after `before` others. */
+static dc_parameter parameter_of(const TYPED(dc_tensor) * t) {
+    return (dc_parameter){t->size, t->parameter, (real *)t->gradient};
+}
+
 static void add_linear(model *net, size_t i, size_t before, size_t inputs, size_t outputs) {
     const size_t sizes[2] = {inputs * outputs, outputs};
     TYPED(dc_tensor) *tensors = &net->tensors[2 * before];
@@ -238,23 +242,21 @@ static void add_linear(model *net, size_t i, size_t before, size_t inputs, size_
                                         .second = zeros(sizes[t])};
     /* Small weights, so that the activations are not all at their ends. */
     TYPED(dc_scale)(0.1, sizes[0], tensors[0].parameter, tensors[0].parameter);
-    net->layers[i] = (dc_layer){.kind = DC_LAYER_LINEAR,
-                                .inputs = inputs,
-                                .outputs = outputs,
-                                .weights = tensors[0].parameter,
-                                .bias = tensors[1].parameter,
-                                .d_weights = (real *)tensors[0].gradient,
-                                .d_bias = (real *)tensors[1].gradient};
+    net->layers[i] =
+        (dc_layer){.kind = DC_LAYER_LINEAR,
+                   .inputs = inputs,
+                   .outputs = outputs,
+                   .parameters = {parameter_of(&tensors[0]), parameter_of(&tensors[1])}};
 }
 
 static void make_model(uint64_t *digest, model *net, size_t inputs, size_t hidden, size_t outputs) {
     dc_layer *layers[LAYERS];
     add_linear(net, 0, 0, inputs, hidden);
-    net->layers[1] = (dc_layer){.kind = DC_LAYER_TANH};
+    net->layers[1] = (dc_layer){.kind = DC_LAYER_ACTIVATION, .activation = DC_TANH};
     net->layers[2] = (dc_layer){.kind = DC_LAYER_DROPOUT, .training = 1, .rate = 0.2, .key = 7};
     add_linear(net, 3, 1, hidden, hidden / 2);
-    net->layers[4] = (dc_layer){.kind = DC_LAYER_RELU};
-    net->layers[5] = (dc_layer){.kind = DC_LAYER_SIGMOID};
+    net->layers[4] = (dc_layer){.kind = DC_LAYER_ACTIVATION, .activation = DC_RELU};
+    net->layers[5] = (dc_layer){.kind = DC_LAYER_ACTIVATION, .activation = DC_SIGMOID};
     add_linear(net, 6, 2, hidden / 2, outputs);
     for (size_t i = 0; i < LAYERS; i++) layers[i] = &net->layers[i];
     net->inputs = inputs;

@@ -1,59 +1,12 @@
-/* The compiled network against the same network made of single calls, bit for bit; training in one
- * call against single steps; what it refuses. */
+/* The compiled network against the same network made of single calls, bit for bit; what it keeps,
+ * what it refuses, and how long it takes to make. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "deepc.h"
+#include "small_network.h"
 
-enum { MOST = 6000 };
-
-/* A linear layer with its arrays. */
-typedef struct linear {
-    dc_layer layer;
-    float w[MOST], b[100], d_w[MOST], d_b[100], first_w[MOST], first_b[100], second_w[MOST],
-        second_b[100];
-} linear;
-
-static void linear_init(linear *l, size_t inputs, size_t outputs, uint64_t key) {
-    memset(l, 0, sizeof *l);
-    l->layer = (dc_layer){.kind = DC_LAYER_LINEAR,
-                          .inputs = inputs,
-                          .outputs = outputs,
-                          .weights = l->w,
-                          .bias = l->b,
-                          .d_weights = l->d_w,
-                          .d_bias = l->d_b};
-    dc_random_normal_f32(key, 0, inputs * outputs, 0, 0.3, l->w);
-    dc_random_normal_f32(key, 1, outputs, 0, 0.3, l->b);
-}
-
-static void tensors_of(linear *l, dc_tensor_f32 t[2]) {
-    const size_t n = l->layer.inputs * l->layer.outputs;
-    t[0] = (dc_tensor_f32){n, l->d_w, l->w, l->first_w, l->second_w};
-    t[1] = (dc_tensor_f32){l->layer.outputs, l->d_b, l->b, l->first_b, l->second_b};
-}
-
-enum { IN = 70, HIDDEN = 37, OUT = 5, ROWS = 45 };
-static linear first, second, first_copy, second_copy;
-static dc_layer drop = {.kind = DC_LAYER_DROPOUT, .training = 1, .rate = 0.25, .key = 11};
-static dc_layer act = {.kind = DC_LAYER_TANH};
-static float x[ROWS * IN], targets[ROWS * OUT], y[ROWS * OUT], d_y[ROWS * OUT], d_x[ROWS * IN];
-
-static dc_network_f32 *make(void) {
-    dc_layer *layers[] = {&first.layer, &drop, &act, &second.layer};
-    dc_network_f32 *net = NULL;
-    CHECK(dc_network_create_f32(4, layers, &net) == DC_OK);
-    return net;
-}
-
-static void reset(void) {
-    linear_init(&first, IN, HIDDEN, 1);
-    linear_init(&second, HIDDEN, OUT, 2);
-    drop.counter = 0;
-    dc_random_normal_f32(3, 0, ROWS * IN, 0, 1, x);
-    dc_random_normal_f32(4, 0, ROWS * OUT, 0, 1, targets);
-}
+static float d_x[ROWS * IN];
 
 static void test_layer_by_layer(size_t rows) {
     static float h[ROWS * HIDDEN], o[ROWS * OUT], dh[ROWS * HIDDEN], dx[ROWS * IN], dw[MOST],
@@ -67,7 +20,7 @@ static void test_layer_by_layer(size_t rows) {
     CHECK(
         !dc_matmul_f32(0, 0, rows, OUT, HIDDEN, h, HIDDEN, second.w, OUT, 0, second.b, 0, o, OUT));
     CHECK(memcmp(y, o, rows * OUT * sizeof *y) == 0);
-    CHECK(drop.counter == 1 && drop.rows == rows && drop.width == HIDDEN);
+    CHECK(drop.counter == 1 && drop.pass_rows == rows && drop.pass_cols == HIDDEN);
 
     for (size_t i = 0; i < rows * OUT; i++) d_y[i] = y[i] - targets[i];
     CHECK(!dc_network_backward_f32(net, rows, IN, x, d_y, d_x));
@@ -86,66 +39,6 @@ static void test_layer_by_layer(size_t rows) {
     dc_network_free_f32(net);
 }
 
-/* One call of train against single calls, for each rule and batch size, with the order reversed. */
-static void test_train(int rule, size_t batch) {
-    const dc_optimizer start = {.rule = rule,
-                                .learning_rate = 0.01,
-                                .momentum = 0.9,
-                                .decay = 0.99,
-                                .epsilon = 1e-8,
-                                .weight_decay = 0.001};
-    int64_t order[ROWS];
-    for (int i = 0; i < ROWS; i++) order[i] = ROWS - 1 - i;
-    dc_tensor_f32 tensors[4];
-
-    reset();
-    dc_network_f32 *net = make();
-    dc_optimizer optimizer = start;
-    double loss = 0;
-    for (size_t from = 0; from < ROWS; from += batch) {
-        static float bx[ROWS * IN], bt[ROWS * OUT];
-        const size_t rows = ROWS - from < batch ? ROWS - from : batch;
-        for (size_t r = 0; r < rows; r++) {
-            memcpy(bx + r * IN, x + (size_t)order[from + r] * IN, IN * sizeof *x);
-            memcpy(bt + r * OUT, targets + (size_t)order[from + r] * OUT, OUT * sizeof *x);
-        }
-        CHECK(!dc_network_forward_f32(net, rows, IN, bx, y));
-        double value;
-        CHECK(!dc_loss_f32(DC_SQUARED_ERROR, rows, OUT, y, bt, NULL, 1.0 / (double)rows, &value,
-                           d_y));
-        loss += value;
-        CHECK(!dc_network_backward_f32(net, rows, IN, bx, d_y, NULL));
-        tensors_of(&first, tensors);
-        tensors_of(&second, tensors + 2);
-        CHECK(!dc_optimizer_step_f32(&optimizer, 4, tensors));
-    }
-    first_copy = first;
-    second_copy = second;
-
-    reset();
-    tensors_of(&first, tensors);
-    tensors_of(&second, tensors + 2);
-    optimizer = start;
-    const dc_samples_f32 samples = {.rows = ROWS,
-                                    .cols = IN,
-                                    .x = x,
-                                    .targets = targets,
-                                    .order = order,
-                                    .batch_size = batch,
-                                    .loss = DC_SQUARED_ERROR,
-                                    .mean = 1};
-    size_t next = 0;
-    double together = 0;
-    CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
-    CHECK(next == ROWS && together == loss);
-    CHECK(optimizer.steps == (ROWS + batch - 1) / batch);
-    CHECK(memcmp(first.w, first_copy.w, sizeof first.w) == 0);
-    CHECK(memcmp(second.w, second_copy.w, sizeof second.w) == 0);
-    CHECK(memcmp(first.b, first_copy.b, sizeof first.b) == 0);
-    CHECK(memcmp(second.first_w, second_copy.first_w, sizeof second.first_w) == 0);
-    dc_network_free_f32(net);
-}
-
 static void test_refusals(void) {
     reset();
     dc_network_f32 *net = NULL;
@@ -155,44 +48,161 @@ static void test_refusals(void) {
     CHECK(dc_network_create_f32(1, NULL, &net) == DC_BAD_POINTER);
     net = make();
     CHECK(dc_network_backward_f32(net, 1, IN, x, d_y, d_x) == DC_BAD_STATE);
-    CHECK(dc_network_forward_f32(net, 0, IN, x, y) == DC_BAD_SIZE);
     CHECK(dc_network_forward_f32(net, 1, IN + 1, x, y) == DC_BAD_SIZE);
     CHECK(dc_network_forward_f32(net, 1, IN, x, y) == DC_OK);
     CHECK(dc_network_backward_f32(net, 2, IN, x, d_y, d_x) == DC_BAD_STATE);
     drop.training = 0;
     CHECK(dc_network_backward_f32(net, 1, IN, x, d_y, d_x) == DC_BAD_STATE);
     drop.training = 1;
-
-    dc_optimizer optimizer = {.rule = DC_GRADIENT_DESCENT, .learning_rate = 0.1};
-    dc_tensor_f32 tensors[4];
-    tensors_of(&first, tensors);
-    tensors_of(&second, tensors + 2);
-    const int64_t labels[ROWS] = {OUT};
-    dc_samples_f32 samples = {.rows = 2,
-                              .cols = IN,
-                              .x = x,
-                              .labels = labels,
-                              .batch_size = 1,
-                              .loss = DC_SOFTMAX_CROSS_ENTROPY};
-    size_t next = 0;
-    double loss = 0;
-    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
-          DC_BAD_LABEL);
-    samples.labels = NULL;
-    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
-          DC_BAD_POINTER);
-    samples.targets = targets;
-    samples.batch_size = 0;
-    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
-          DC_BAD_SIZE);
-    const int64_t order[] = {0, 2};
-    samples.batch_size = 1;
-    samples.order = order;
-    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
-          DC_BAD_VALUE);
-    CHECK(next == 0 && optimizer.steps == 0);
     dc_network_free_f32(net);
     dc_network_free_f32(NULL);
+}
+
+static void test_widths(void) {
+    dc_network_f32 *any = NULL, *net;
+    dc_layer *layers[] = {&act, &drop};
+    CHECK(!dc_network_create_f32(2, layers, &any));
+    CHECK(dc_network_inputs_f32(any) == 0 && dc_network_outputs_f32(any, 7) == 7);
+    dc_network_free_f32(any);
+    reset();
+    net = make();
+    CHECK(dc_network_inputs_f32(net) == IN && dc_network_outputs_f32(net, IN) == OUT);
+    CHECK(dc_network_outputs_f32(net, IN + 1) == 0 && dc_network_outputs_f32(net, 0) == 0);
+    CHECK(dc_network_inputs_f32(NULL) == 0 && dc_network_outputs_f32(NULL, 1) == 0);
+    dc_network_free_f32(net);
+    first.layer.parameters[0].size--;
+    dc_layer *wrong[] = {&first.layer};
+    CHECK(dc_network_create_f32(1, wrong, &net) == DC_BAD_SIZE);
+    first.layer.parameters[0].value = NULL;
+    CHECK(dc_network_create_f32(1, wrong, &net) == DC_BAD_POINTER);
+    first.layer.kind = DC_LAYER_COUNT;
+    CHECK(dc_network_create_f32(1, wrong, &net) == DC_BAD_NAME);
+    CHECK(!dc_layer_kind_name(DC_LAYER_COUNT) && !dc_layer_kind_name(-1));
+    CHECK(strcmp(dc_layer_kind_name(DC_LAYER_LINEAR), "linear") == 0);
+    CHECK(strcmp(dc_layer_parameter_name(DC_LAYER_LINEAR, 1), "bias") == 0);
+    CHECK(!dc_layer_parameter_name(DC_LAYER_LINEAR, 2) && !dc_layer_parameter_name(-1, 0));
+}
+
+/* No rows give no rows, and gradients of 0. */
+static void test_empty_batches(void) {
+    reset();
+    dc_network_f32 *net = make();
+    first.d_w[3] = second.d_b[1] = 5;
+    y[0] = 5;
+    CHECK(dc_network_forward_f32(net, 0, IN, NULL, NULL) == DC_OK);
+    CHECK(dc_network_forward_f32(net, 0, IN, x, y) == DC_OK && y[0] == 5 && drop.counter == 0);
+    CHECK(dc_network_forward_f32(net, 0, IN + 1, x, y) == DC_BAD_SIZE);
+    CHECK(dc_network_backward_f32(net, 0, IN, x, d_y, d_x) == DC_OK);
+    CHECK(first.d_w[3] == 0 && second.d_b[1] == 0);
+    dc_network_free_f32(net);
+}
+
+/* A batch that is too large to be kept: the same bits as its parts, and backward after all. */
+static void test_large_batches(void) {
+    enum { WIDE = 2000, MANY = 4500 };
+    static linear wide;
+    static float many_x[MANY], many_y[MANY * WIDE], few_y[WIDE], many_d_x[MANY], few_d_x[1];
+    linear_init(&wide, 1, 100, 3);
+    float *w = calloc(WIDE, sizeof *w), *b = calloc(WIDE, sizeof *b),
+          *d_w = calloc(WIDE, sizeof *d_w);
+    dc_random_normal_f32(9, 0, WIDE, 0, 1, w);
+    dc_random_normal_f32(9, 1, MANY, 0, 1, many_x);
+    dc_layer big = {.kind = DC_LAYER_LINEAR,
+                    .inputs = 1,
+                    .outputs = WIDE,
+                    .parameters = {{WIDE, w, d_w}, {WIDE, b, NULL}}};
+    dc_layer *layers[] = {&big, &act, &act};
+    dc_network_f32 *net = NULL;
+    CHECK(!dc_network_create_f32(3, layers, &net));
+    CHECK(!dc_network_forward_f32(net, MANY, 1, many_x, many_y));
+    for (size_t r = 0; r < MANY; r += 777) {
+        CHECK(!dc_network_forward_f32(net, 1, 1, many_x + r, few_y));
+        CHECK(memcmp(few_y, many_y + r * WIDE, sizeof few_y) == 0);
+    }
+    for (int again = 0; again < 2; again++) { /* computed once more, then kept */
+        CHECK(!dc_network_forward_f32(net, MANY, 1, many_x, many_y));
+        CHECK(!dc_network_backward_f32(net, MANY, 1, many_x, many_y, many_d_x));
+        const float sum = d_w[WIDE - 1];
+        CHECK(!dc_network_forward_f32(net, 1, 1, many_x + MANY - 1, few_y));
+        CHECK(!dc_network_backward_f32(net, 1, 1, many_x + MANY - 1, few_y, few_d_x));
+        CHECK(many_d_x[MANY - 1] == few_d_x[0] && sum != 0);
+    }
+    dc_network_free_f32(net);
+    free(w), free(b), free(d_w);
+}
+
+/* A rate that has become impossible is refused, and the dropout before it takes no number. */
+static void test_rates(void) {
+    reset();
+    static const double rates[] = {NAN, -0.5, 2, INFINITY};
+    dc_layer bad = {.kind = DC_LAYER_DROPOUT, .training = 1, .key = 1};
+    dc_layer *layers[] = {&drop, &bad};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        dc_network_f32 *net = NULL;
+        bad.rate = rates[i];
+        CHECK(dc_network_create_f32(2, layers, &net) == DC_BAD_VALUE && !net);
+        bad.rate = 0.5;
+        CHECK(!dc_network_create_f32(2, layers, &net));
+        bad.rate = rates[i];
+        CHECK(dc_network_forward_f32(net, 2, 8, x, y) == DC_BAD_VALUE);
+        CHECK(drop.counter == 0 && bad.counter == 0);
+        CHECK(dc_network_backward_f32(net, 2, 8, x, d_y, d_x) == DC_BAD_STATE);
+        bad.training = 0;
+        CHECK(dc_network_forward_f32(net, 2, 8, x, y) == DC_BAD_VALUE && drop.counter == 0);
+        bad.training = 1;
+        dc_network_free_f32(net);
+    }
+    dc_network_f32 *net = make();
+    CHECK(!dc_network_forward_sample_f32(net, IN, x, y) && drop.pass_rows == 0);
+    CHECK(drop.pass_cols == HIDDEN && drop.pass_counter == 0 && drop.pass_rate == drop.rate);
+    CHECK(!dc_network_forward_f32(net, 1, IN, x, y) && drop.pass_rows == 1);
+    CHECK(drop.pass_counter == 1);
+    dc_network_free_f32(net);
+}
+
+/* A layer that stands twice: its gradients add up, and each of its passes drops anew. */
+static void test_shared_layers(void) {
+    static linear square;
+    static float h[2 * 9], o[2 * 9], sum[81], last[81];
+    linear_init(&square, 9, 9, 5);
+    reset();
+    dc_layer *layers[] = {&square.layer, &drop, &drop, &square.layer}, *half[] = {&square.layer};
+    dc_network_f32 *net = NULL, *one = NULL;
+    CHECK(!dc_network_create_f32(4, layers, &net) && !dc_network_create_f32(1, half, &one));
+    CHECK(!dc_network_forward_f32(net, 2, 9, x, y) && drop.counter == 2);
+    CHECK(!dc_network_forward_f32(one, 2, 9, x, h));
+    CHECK(!dc_dropout_f32(drop.key, 0, drop.rate, 18, h, h));
+    CHECK(!dc_dropout_f32(drop.key, 1, drop.rate, 18, h, h));
+    CHECK(!dc_network_forward_f32(one, 2, 9, h, o));
+    CHECK(memcmp(o, y, sizeof o) == 0);
+    CHECK(!dc_network_backward_f32(net, 2, 9, x, targets, NULL));
+    memcpy(sum, square.d_w, sizeof sum);
+    CHECK(!dc_network_backward_f32(one, 2, 9, h, targets, o));
+    memcpy(last, square.d_w, sizeof last);
+    CHECK(!dc_dropout_f32(drop.key, 1, drop.rate, 18, o, o));
+    CHECK(!dc_dropout_f32(drop.key, 0, drop.rate, 18, o, o));
+    CHECK(!dc_network_forward_f32(one, 2, 9, x, h));
+    CHECK(!dc_network_backward_f32(one, 2, 9, x, o, NULL));
+    for (int i = 0; i < 81; i++) CHECK(square.d_w[i] + last[i] == sum[i]);
+    dc_network_free_f32(net);
+    dc_network_free_f32(one);
+}
+
+/* Making a network takes a time that grows as its layers do: pairs of 200,000 would be minutes. */
+static void test_many_layers(void) {
+    enum { LAYERS = 200000 };
+    dc_layer **layers = malloc(LAYERS * sizeof *layers);
+    dc_layer *own = calloc(LAYERS, sizeof *own);
+    if (!layers || !own) abort();
+    for (size_t i = 0; i < LAYERS; i++) {
+        own[i] = act;
+        layers[i] = i % 3 ? &own[i] : &act;
+    }
+    dc_network_f32 *net = NULL;
+    CHECK(!dc_network_create_f32(LAYERS, layers, &net));
+    CHECK(!dc_network_forward_f32(net, 1, 2, x, y) && fabsf(y[0]) < fabsf(x[0]));
+    dc_network_free_f32(net);
+    free(layers), free(own);
 }
 
 int main(void) {
@@ -201,12 +211,13 @@ int main(void) {
         test_layer_by_layer(1);
         test_layer_by_layer(2);
         test_layer_by_layer(ROWS);
-        for (int rule = DC_GRADIENT_DESCENT; rule <= DC_ADAGRAD; rule++) {
-            test_train(rule, 1);
-            test_train(rule, 7);
-            test_train(rule, ROWS);
-        }
     }
     test_refusals();
+    test_widths();
+    test_empty_batches();
+    test_large_batches();
+    test_rates();
+    test_shared_layers();
+    test_many_layers();
     return check_result();
 }

@@ -19,19 +19,28 @@ _ndarray = np.ndarray
 # Names of this module are found faster than those of another.
 _OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
 
-LAYER_KINDS = {
-    "linear": lib.DC_LAYER_LINEAR,
-    "sigmoid": lib.DC_LAYER_SIGMOID,
-    "tanh": lib.DC_LAYER_TANH,
-    "relu": lib.DC_LAYER_RELU,
-    "dropout": lib.DC_LAYER_DROPOUT,
-}
+_INTERRUPTED = lib.DC_INTERRUPTED
+_interrupted = ffi.addressof(lib, "dc_arrays_interrupted")
+
+ACTIVATIONS = {"sigmoid": lib.DC_SIGMOID, "tanh": lib.DC_TANH, "relu": lib.DC_RELU}
 
 
-def new_layer(kind: str) -> Any:
+def _kinds() -> dict[str, int]:
+    names: list[str] = []
+    while (name := lib.dc_layer_kind_name(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return {name: kind for kind, name in enumerate(names)}
+
+
+LAYER_KINDS = _kinds()
+
+
+def new_layer(kind: str, activation: str | None = None) -> Any:
     """Return a ``dc_layer`` that belongs to the caller."""
     layer = ffi.new("dc_layer *")
     layer.kind = LAYER_KINDS[kind]
+    if activation is not None:
+        layer.activation = ACTIVATIONS[activation]
     return layer
 
 
@@ -40,8 +49,11 @@ def set_linear(
 ) -> tuple[Any, ...]:
     """Point a linear layer to its C-contiguous arrays; keep the result as long as the layer."""
     layer.inputs, layer.outputs = weights.shape
-    pointers = tuple(pointer(array, True) for array in (weights, bias, d_weights, d_bias))
-    layer.weights, layer.bias, layer.d_weights, layer.d_bias = pointers
+    pointers = tuple(pointer(array, True) for array in (weights, d_weights, bias, d_bias))
+    for i, array in enumerate((weights, bias)):
+        parameter = layer.parameters[i]
+        parameter.size = array.size
+        parameter.value, parameter.gradient = pointers[2 * i : 2 * i + 2]
     return pointers
 
 
@@ -52,17 +64,11 @@ class Network:
     """
 
     __slots__ = (
-        "_address", "_backward", "_forward", "_handle", "_last", "_layers", "_train", "_width",
+        "_address", "_backward", "_forward", "_handle", "_last", "_layers", "_train",
         "dtype", "inputs", "outputs",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        layers: Sequence[Any],
-        dtype: np.dtype[Any],
-        inputs: int | None,
-        outputs: int | None,
-    ) -> None:
+    def __init__(self, layers: Sequence[Any], dtype: np.dtype[Any]) -> None:
         typed = TYPED[dtype]
         handle = ffi.new(f"dc_network_{typed.suffix} **")
         structures = [layer._structure for layer in layers]
@@ -73,9 +79,12 @@ class Network:
         ]
         check(typed.network_create(len(structures), structures, handle), "layers")
         self._handle = ffi.gc(handle[0], typed.network_free)
-        self.dtype, self.inputs, self.outputs = dtype, inputs, outputs
+        self.dtype = dtype
+        inputs = typed.network_inputs(self._handle)
+        self.inputs: int | None = inputs or None
+        self.outputs: int | None = typed.network_outputs(self._handle, inputs) or None
         # What the functions over arrays take.
-        self._address, self._width = int(ffi.cast("uintptr_t", handle[0])), outputs or 0
+        self._address = int(ffi.cast("uintptr_t", handle[0]))
         self._forward = getattr(_deepc, f"forward_{typed.suffix}")
         self._backward = getattr(_deepc, f"backward_{typed.suffix}")
         self._train = typed.network_train
@@ -83,7 +92,7 @@ class Network:
 
     def forward(self, x: Any) -> Any:
         """Return the output for one sample or for a batch: a list for a list, else an array."""
-        y = self._forward(self._address, self._width, x)
+        y = self._forward(self._address, x)
         if type(y) is _ndarray:
             self._last = x
             return y
@@ -97,9 +106,7 @@ class Network:
 
     def _refuse_input(self, status: int, x: Array) -> None:
         if status == lib.DC_BAD_SIZE:
-            if len(x) == 0 and x.ndim == 2:
-                raise ValueError("input: expected at least 1 row, got an empty batch")
-            if x.size == 0:
+            if x.shape[-1] == 0:
                 raise ValueError("input: expected at least 1 column, got an empty sample")
             raise ValueError(f"input: expected {self.inputs} columns, got {x.shape[-1]}")
         self._last = None  # only a size that cannot be leaves the last forward in place
@@ -110,7 +117,7 @@ class Network:
         x = self._last
         if x is None:
             raise RuntimeError("backward: call forward first")
-        result = self._backward(self._address, self._width, x, gradient, input_gradient)
+        result = self._backward(self._address, x, gradient, input_gradient)
         if type(result) is not int:
             return result
         array = as_array(gradient, "gradient", self.dtype)
@@ -135,10 +142,14 @@ class Network:
     def train(self, optimizer: Any, tensors: Tensors, samples: Samples, seconds: float) -> int:
         """Train for about so many seconds; return the row to go on at."""
         self._last = None
-        status = self._train(
-            self._handle, optimizer, tensors.count, tensors.pointer, samples.pointer, seconds,
-            samples.next, samples.loss,
-        )  # fmt: skip
+        status = _INTERRUPTED
+        # Python handles the signal that interrupted a step when the loop turns; if the handler
+        # raises nothing, the step is taken after all.
+        while status == _INTERRUPTED:
+            status = self._train(
+                self._handle, optimizer, tensors.count, tensors.pointer, samples.pointer, seconds,
+                samples.next, samples.loss,
+            )  # fmt: skip
         if status:
             if status == lib.DC_BAD_STATE:
                 raise RuntimeError("fit: a Dropout layer does not train; set its train = True")
@@ -176,6 +187,7 @@ class Samples:
                 keep.append(_from_buffer(ctype, array))
                 setattr(samples, name, keep[-1])
         samples.batch_size, samples.loss, samples.mean = batch_size, loss, mean
+        samples.interrupted = _interrupted
         self._keep = keep
         self.pointer = samples
         self.next = ffi.new("size_t *")

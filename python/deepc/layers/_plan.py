@@ -128,7 +128,7 @@ class Run:
     def network(self, dtype: np.dtype[Any]) -> Network:
         network = self._networks.get(dtype)
         if network is None:
-            network = Network(self.layers, dtype, self.inputs, self.outputs)
+            network = Network(self.layers, dtype)
             self._networks[dtype] = network
         return network
 

@@ -75,12 +75,13 @@ class BuiltinLayer(Hookable):
     """A layer of the library, of one of its kinds. By itself it is a network of one layer."""
 
     _kind: str
+    _activation: str | None = None
     # What is made anew in a copy of the layer.
     _transient = frozenset({"_structure", "_networks", "_last", "_pointers"})
 
     def __init__(self) -> None:
         anew = "_structure" in self.__dict__  # and maybe inside a Sequential
-        self._structure = new_layer(self._kind)
+        self._structure = new_layer(self._kind, self._activation)
         if anew:
             note_change()
         self._networks: dict[np.dtype[Any], Network] = {}
@@ -109,7 +110,7 @@ class BuiltinLayer(Hookable):
     def _network(self, dtype: np.dtype[Any]) -> Network:
         network = self._networks.get(dtype)
         if network is None:
-            network = self._networks[dtype] = Network([self], dtype, *self._widths)
+            network = self._networks[dtype] = Network([self], dtype)
         return network
 
     def forward(self, input: Tensor) -> Tensor:

@@ -84,7 +84,8 @@ class Dropout(BuiltinLayer):
     def mask(self) -> Array:
         """1 where the last training pass kept an input, 0 where it dropped it."""
         s = self._structure
-        if s.rows == 0:
+        if s.pass_cols == 0:
             raise RuntimeError("mask: call forward in training first")
-        shape = (s.rows, s.width) if s.rows > 1 else (s.width,)
-        return random.dropout_mask(s.key, s.counter - 1, s.rate, shape)
+        # A sample by itself counts as no rows.
+        shape = (s.pass_rows, s.pass_cols) if s.pass_rows else (s.pass_cols,)
+        return random.dropout_mask(s.key, s.pass_counter, s.pass_rate, shape)

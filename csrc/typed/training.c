@@ -1,0 +1,206 @@
+/* Training: an epoch, or as much of it as there is time for, in one call. Each step is what the single
+ * calls make of a batch: forward, loss, backward, update. */
+#include <string.h>
+
+#include "../tuning.h"
+#include "network.h"
+#include "optimizer.h"
+#include "tables.h"
+
+typedef TYPED(dc_network) network;
+typedef TYPED(dc_tensor) tensor;
+typedef TYPED(dc_samples) samples;
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+static size_t lay_out_batch(network *net, real *base, size_t rows) {
+    size_t used = 0;
+    net->last_output = TYPED(dc_area_take)(base, &used, rows * net->last);
+    net->batch_x = TYPED(dc_area_take)(base, &used, rows * net->cols);
+    net->batch_targets = TYPED(dc_area_take)(base, &used, rows * net->last);
+    net->batch_labels = (int64_t *)(void *)TYPED(dc_area_take)(
+        base, &used, rows * (sizeof(int64_t) / sizeof(real)));
+    return used;
+}
+
+static int reserve(network *net, size_t rows, size_t cols) {
+    int status = TYPED(dc_network_reserve)(net, rows, cols);
+    if (!status) status = TYPED(dc_network_reserve_gradients)(net, rows);
+    if (!status) status = TYPED(dc_area_reserve)(net, &net->batch_area, rows, lay_out_batch);
+    return status;
+}
+
+/* ---- Checks ---------------------------------------------------------------------------------- */
+
+static int check_samples(const network *net, const samples *s, size_t next) {
+    const size_t outputs = TYPED(dc_network_outputs)(net, s->cols);
+    if (!s->x || (!s->targets) == (!s->labels)) return DC_BAD_POINTER;
+    if (s->loss != DC_SQUARED_ERROR && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_NAME;
+    if (s->labels && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_POINTER;
+    if (s->rows == 0 || s->batch_size == 0 || next % s->batch_size || next > s->rows || !outputs)
+        return DC_BAD_SIZE;
+    if (s->order)
+        for (size_t i = 0; i < s->rows; i++)
+            if (s->order[i] < 0 || (size_t)s->order[i] >= s->rows) return DC_BAD_VALUE;
+    if (s->labels)
+        for (size_t i = 0; i < s->rows; i++)
+            if ((uint64_t)s->labels[i] >= outputs) return DC_BAD_LABEL;
+    return DC_OK;
+}
+
+/* The tensor of a parameter, or NULL. Tensors mostly come in the order of the layers, so the search
+ * starts behind the one found last. */
+static const tensor *find_tensor(size_t count, const tensor *tensors, const void *parameter,
+                                 size_t *behind) {
+    for (size_t i = 0, at = *behind; i < count; i++, at++) {
+        if (at >= count) at = 0;
+        if (tensors[at].parameter != parameter) continue;
+        *behind = at + 1;
+        return &tensors[at];
+    }
+    return NULL;
+}
+
+/* Finds the tensors of all parameters that train. *outer: whether steps of one row can go straight into
+ * them. DC_BAD_SIZE, DC_BAD_POINTER: a tensor's size or gradient is not that of its parameter. */
+static int bind_tensors(network *net, size_t count, const tensor *tensors, int *outer) {
+    size_t behind = 0;
+    *outer = 1;
+    for (size_t i = 0; i < net->count; i++) {
+        stage *s = &net->stages[i];
+        for (int k = 0; k < DC_LAYER_PARAMETERS && s->kind->parameter; k++) {
+            const dc_parameter *p = &s->layer->parameters[k];
+            s->tensors[k] = NULL;
+            if (!p->value || !p->gradient) continue;
+            const tensor *t = find_tensor(count, tensors, p->value, &behind);
+            if (t && t->size != p->size) return DC_BAD_SIZE;
+            if (t && t->gradient != p->gradient) return DC_BAD_POINTER;
+            if (!t || s->shared || !s->kind->updates) *outer = 0;
+            s->tensors[k] = t;
+        }
+    }
+    return DC_OK;
+}
+
+/* ---- A step ---------------------------------------------------------------------------------- */
+
+/* What a call is about. */
+typedef struct training {
+    network *net;
+    dc_optimizer *optimizer;
+    size_t count;
+    const tensor *tensors;
+    const samples *samples;
+    int outer; /* gradients go straight into the parameters, by this step: */
+    update_step update;
+} training;
+
+/* The rows of one batch: where they stand if they are in one piece, else gathered. */
+static void gather(network *net, const samples *s, size_t from, size_t rows, const real **x,
+                   const real **targets, const int64_t **labels) {
+    const size_t cols = s->cols, outputs = net->last;
+    const size_t first = s->order ? (size_t)s->order[from] : from;
+    *x = s->x + first * cols;
+    *targets = s->targets ? s->targets + first * outputs : NULL;
+    *labels = s->labels ? s->labels + first : NULL;
+    if (!s->order || rows == 1) return;
+    for (size_t r = 0; r < rows; r++) {
+        const size_t row = (size_t)s->order[from + r];
+        memcpy(net->batch_x + r * cols, s->x + row * cols, cols * sizeof(real));
+        if (s->targets)
+            memcpy(net->batch_targets + r * outputs, s->targets + row * outputs,
+                   outputs * sizeof(real));
+        if (s->labels) net->batch_labels[r] = s->labels[row];
+    }
+    *x = net->batch_x;
+    *targets = s->targets ? net->batch_targets : NULL;
+    *labels = s->labels ? net->batch_labels : NULL;
+}
+
+static double batch_loss(network *net, const samples *s, size_t rows, const real *targets,
+                         const int64_t *labels, real *d_y) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    const real *y = net->stages[net->count - 1].output;
+    const real scale = s->mean ? (real)(1.0 / (double)rows) : 1;
+    return s->loss == DC_SQUARED_ERROR
+               ? kernel->squared_error(rows * net->last, y, targets, scale, d_y)
+               : kernel->cross_entropy(rows, net->last, y, targets, labels, scale, d_y);
+}
+
+/* The step of rows from .. from + rows - 1 of the order. One that fails, or that somebody interrupts,
+ * has changed nothing. */
+static int step(training *t, size_t from, size_t rows, double *loss) {
+    network *net = t->net;
+    const real *x, *targets;
+    const int64_t *labels;
+    gather(net, t->samples, from, rows, &x, &targets, &labels);
+    net->pass.rows = net->pass.batch = rows;
+    int status = TYPED(dc_network_run)(net, x, net->last_output);
+    if (status) return status;
+    real *d_y = net->gradient[0];
+    const double value = batch_loss(net, t->samples, rows, targets, labels, d_y);
+    if (t->outer) {
+        t->optimizer->steps++;
+        t->update = TYPED(dc_update_step)(t->optimizer);
+    }
+    status = TYPED(dc_network_run_back)(net, x, d_y, NULL);
+    if (!status && !t->outer) status = TYPED(dc_optimizer_step)(t->optimizer, t->count, t->tensors);
+    if (status)
+        TYPED(dc_network_undo)(net);
+    else
+        *loss += value;
+    return status;
+}
+
+static int train(training *t, double seconds, size_t *next, double *loss) {
+    network *net = t->net;
+    const samples *s = t->samples;
+    const size_t batch = s->batch_size < s->rows ? s->batch_size : s->rows;
+    int status = bind_tensors(net, t->count, t->tensors, &t->outer);
+    if (!status) status = reserve(net, batch, s->cols);
+    if (status) return status;
+    for (size_t i = 0; i < net->count; i++)
+        if (net->stages[i].kind->can_go_back && !net->stages[i].layer->training)
+            return DC_BAD_STATE;
+    if (t->optimizer->steps > UINT64_MAX - (s->rows - *next + batch - 1) / batch)
+        return DC_BAD_VALUE;
+
+    watch w = {.interrupted = s->interrupted, .part_work = WATCH_FIRST_WORK};
+    const int is_long = s->interrupted && 3 * net->work >= LONG_STEP_WORK / batch;
+    t->outer = t->outer && batch == 1 && !is_long;
+    net->pass.update = t->outer ? &t->update : NULL;
+    net->watch = is_long ? &w : NULL;
+
+    /* Reading the clock costs as much as a tiny step, so it is read once per so many multiply-adds. */
+    size_t work = net->work * batch, since = 0;
+    for (size_t i = 0; i < t->count; i++) work += t->tensors[i].size;
+    w.asked = w.looked = dc_seconds();
+    const double until = w.asked + seconds;
+    while (*next < s->rows && !status) {
+        const size_t rows = s->rows - *next < batch ? s->rows - *next : batch;
+        status = step(t, *next, rows, loss);
+        if (status) break;
+        *next += rows;
+        if ((since += work) >= TRAIN_CLOCK_WORK) {
+            since = 0;
+            if (dc_seconds() > until) break;
+        }
+    }
+    net->watch = NULL;
+    net->pass.update = NULL;
+    return status;
+}
+
+int TYPED(dc_network_train)(network *net, dc_optimizer *optimizer, size_t count,
+                            const tensor *tensors, const samples *s, double seconds, size_t *next,
+                            double *loss) {
+    if (!net || !optimizer || !s || !next || !loss || (count && !tensors)) return DC_BAD_POINTER;
+    int status = TYPED(dc_optimizer_check)(optimizer, count, tensors);
+    if (!status) status = check_samples(net, s, *next);
+    if (status) return status;
+    training t = {net, optimizer, count, tensors, s, 0, {0}};
+    TYPED(dc_network_enter)(net);
+    status = train(&t, seconds, next, loss);
+    dc_lock_release(&net->lock);
+    return status;
+}

@@ -1,0 +1,261 @@
+/* Training in one call against single steps, bit for bit; what it refuses before the first step; and how
+ * it is interrupted in the midst of one. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "small_network.h"
+
+static linear first_copy, second_copy;
+
+/* One call of train against single calls, for each rule and batch size, with the order reversed. */
+static void test_train(int rule, size_t batch) {
+    const dc_optimizer start = {.rule = rule,
+                                .learning_rate = 0.01,
+                                .momentum = 0.9,
+                                .decay = 0.99,
+                                .epsilon = 1e-8,
+                                .weight_decay = 0.001};
+    int64_t order[ROWS];
+    for (int i = 0; i < ROWS; i++) order[i] = ROWS - 1 - i;
+    dc_tensor_f32 tensors[4];
+
+    reset();
+    dc_network_f32 *net = make();
+    dc_optimizer optimizer = start;
+    double loss = 0;
+    for (size_t from = 0; from < ROWS; from += batch) {
+        static float bx[ROWS * IN], bt[ROWS * OUT];
+        const size_t rows = ROWS - from < batch ? ROWS - from : batch;
+        for (size_t r = 0; r < rows; r++) {
+            memcpy(bx + r * IN, x + (size_t)order[from + r] * IN, IN * sizeof *x);
+            memcpy(bt + r * OUT, targets + (size_t)order[from + r] * OUT, OUT * sizeof *x);
+        }
+        CHECK(!dc_network_forward_f32(net, rows, IN, bx, y));
+        double value;
+        CHECK(!dc_loss_f32(DC_SQUARED_ERROR, rows, OUT, y, bt, NULL, 1.0 / (double)rows, &value,
+                           d_y));
+        loss += value;
+        CHECK(!dc_network_backward_f32(net, rows, IN, bx, d_y, NULL));
+        tensors_of(&first, tensors);
+        tensors_of(&second, tensors + 2);
+        CHECK(!dc_optimizer_step_f32(&optimizer, 4, tensors));
+    }
+    first_copy = first;
+    second_copy = second;
+
+    reset();
+    tensors_of(&first, tensors);
+    tensors_of(&second, tensors + 2);
+    optimizer = start;
+    const dc_samples_f32 samples = {.rows = ROWS,
+                                    .cols = IN,
+                                    .x = x,
+                                    .targets = targets,
+                                    .order = order,
+                                    .batch_size = batch,
+                                    .loss = DC_SQUARED_ERROR,
+                                    .mean = 1};
+    size_t next = 0;
+    double together = 0;
+    CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
+    CHECK(next == ROWS && together == loss);
+    CHECK(optimizer.steps == (ROWS + batch - 1) / batch);
+    CHECK(memcmp(first.w, first_copy.w, sizeof first.w) == 0);
+    CHECK(memcmp(second.w, second_copy.w, sizeof second.w) == 0);
+    CHECK(memcmp(first.b, first_copy.b, sizeof first.b) == 0);
+    CHECK(memcmp(second.first_w, second_copy.first_w, sizeof second.first_w) == 0);
+    dc_network_free_f32(net);
+}
+
+static void test_refusals(void) {
+    reset();
+    dc_network_f32 *net = make();
+    dc_optimizer optimizer = {.rule = DC_GRADIENT_DESCENT, .learning_rate = 0.1};
+    dc_tensor_f32 tensors[4];
+    tensors_of(&first, tensors);
+    tensors_of(&second, tensors + 2);
+    const int64_t labels[ROWS] = {OUT};
+    dc_samples_f32 samples = {.rows = 2,
+                              .cols = IN,
+                              .x = x,
+                              .labels = labels,
+                              .batch_size = 1,
+                              .loss = DC_SOFTMAX_CROSS_ENTROPY};
+    size_t next = 0;
+    double loss = 0;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_LABEL);
+    samples.labels = NULL;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_POINTER);
+    samples.targets = targets;
+    samples.batch_size = 0;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_SIZE);
+    const int64_t order[] = {0, 2};
+    samples.batch_size = 1;
+    samples.order = order;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_VALUE);
+    CHECK(next == 0 && optimizer.steps == 0);
+    dc_network_free_f32(net);
+}
+
+/* Tensors must be those of the layers: a shorter one would be written beyond its end. */
+static void test_tensors(void) {
+    reset();
+    dc_network_f32 *net = make();
+    dc_optimizer optimizer = {.rule = DC_MOMENTUM, .learning_rate = 0.1, .momentum = 0.9};
+    const dc_samples_f32 samples = {.rows = 2,
+                                    .cols = IN,
+                                    .x = x,
+                                    .targets = targets,
+                                    .batch_size = 1,
+                                    .loss = DC_SQUARED_ERROR};
+    for (size_t which = 0; which < 4; which++)
+        for (int fault = 0; fault < 3; fault++) {
+            dc_tensor_f32 tensors[4];
+            tensors_of(&first, tensors);
+            tensors_of(&second, tensors + 2);
+            if (fault == 0) tensors[which].size--;
+            if (fault == 1) tensors[which].size++;
+            if (fault == 2) tensors[which].gradient++;
+            size_t next = 0;
+            double loss = 0;
+            const int status =
+                dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss);
+            CHECK(status == (fault == 2 ? DC_BAD_POINTER : DC_BAD_SIZE));
+            CHECK(next == 0 && optimizer.steps == 0 && drop.counter == 0);
+        }
+    dc_network_free_f32(net);
+}
+
+/* What has no gradient does not train, whatever the size of the batch. */
+static void test_frozen(void) {
+    static linear before;
+    for (size_t batch = 1; batch < 8; batch += 6) {
+        reset();
+        first.layer.parameters[0].gradient = second.layer.parameters[1].gradient = NULL;
+        before = first;
+        dc_network_f32 *net = make();
+        dc_tensor_f32 tensors[4];
+        tensors_of(&first, tensors);
+        tensors_of(&second, tensors + 2);
+        const dc_tensor_f32 trained[2] = {tensors[1], tensors[2]};
+        dc_optimizer optimizer = {.rule = DC_GRADIENT_DESCENT, .learning_rate = 0.01};
+        const dc_samples_f32 samples = {.rows = ROWS,
+                                        .cols = IN,
+                                        .x = x,
+                                        .targets = targets,
+                                        .batch_size = batch,
+                                        .loss = DC_SQUARED_ERROR};
+        size_t next = 0;
+        double loss = 0;
+        CHECK(!dc_network_train_f32(net, &optimizer, 2, trained, &samples, 1e9, &next, &loss));
+        CHECK(memcmp(first.w, before.w, sizeof first.w) == 0);
+        CHECK(memcmp(first.b, before.b, sizeof first.b) != 0);
+        CHECK(memcmp(first.d_w, before.d_w, sizeof first.d_w) == 0);
+        dc_network_free_f32(net);
+    }
+}
+
+/* The number of a step is never beyond its type. */
+static void test_last_step(void) {
+    reset();
+    dc_network_f32 *net = make();
+    dc_tensor_f32 tensors[4];
+    tensors_of(&first, tensors);
+    tensors_of(&second, tensors + 2);
+    const dc_samples_f32 samples = {.rows = 4,
+                                    .cols = IN,
+                                    .x = x,
+                                    .targets = targets,
+                                    .batch_size = 1,
+                                    .loss = DC_SQUARED_ERROR};
+    for (uint64_t left = 0; left < 6; left++) {
+        dc_optimizer optimizer = {.rule = DC_ADAM,
+                                  .learning_rate = 1e-3,
+                                  .momentum = 0.9,
+                                  .decay = 0.999,
+                                  .epsilon = 1e-8,
+                                  .steps = UINT64_MAX - left};
+        size_t next = 0;
+        double loss = 0;
+        const int status =
+            dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &loss);
+        CHECK(status == (left < 4 ? DC_BAD_VALUE : DC_OK));
+        CHECK(optimizer.steps == (left < 4 ? UINT64_MAX - left : UINT64_MAX - left + 4));
+    }
+    CHECK(isfinite(first.w[0]));
+    dc_network_free_f32(net);
+}
+
+static int asked, stop_at;
+static int stop(void) { return ++asked == stop_at; }
+
+/* A step of half a second: it is asked several times, ends where it is told to, and has then changed
+ * nothing; asked in vain, it has the bits of a step in one piece. */
+static void test_interrupted(void) {
+    enum { COLS = 400, WIDTH = 500, MANY = 9000 };
+    static float many_x[MANY * COLS], w[COLS * WIDTH], start[COLS * WIDTH], whole[COLS * WIDTH],
+        d_w[COLS * WIDTH], many_targets[MANY * WIDTH];
+    dc_random_normal_f32(1, 0, MANY * COLS, 0, 1, many_x);
+    dc_random_normal_f32(1, 1, MANY * WIDTH, 0, 1, many_targets);
+    dc_random_normal_f32(1, 2, COLS * WIDTH, 0, 0.01, start);
+    dc_layer big = {.kind = DC_LAYER_LINEAR,
+                    .inputs = COLS,
+                    .outputs = WIDTH,
+                    .parameters = {{COLS * WIDTH, w, d_w}}};
+    dc_layer *layers[] = {&drop, &big, &drop, &act};
+    dc_network_f32 *net = NULL;
+    CHECK(!dc_network_create_f32(4, layers, &net));
+    const dc_tensor_f32 tensor = {.size = COLS * WIDTH, .gradient = d_w, .parameter = w};
+    dc_samples_f32 samples = {.rows = MANY,
+                              .cols = COLS,
+                              .x = many_x,
+                              .targets = many_targets,
+                              .batch_size = MANY,
+                              .loss = DC_SQUARED_ERROR,
+                              .mean = 1};
+    int most = 1;
+    for (stop_at = -1; stop_at < most; stop_at++) {
+        dc_optimizer optimizer = {.rule = DC_GRADIENT_DESCENT, .learning_rate = 0.1};
+        size_t next = 0;
+        double loss = 0;
+        memcpy(w, start, sizeof w);
+        drop.counter = 0;
+        asked = 0;
+        samples.interrupted = stop_at < 0 ? NULL : stop;
+        const int status =
+            dc_network_train_f32(net, &optimizer, 1, &tensor, &samples, 1, &next, &loss);
+        if (stop_at < 0) memcpy(whole, w, sizeof w);
+        if (stop_at == 0) most = asked < 4 ? asked : 4;
+        if (status == DC_OK) {
+            CHECK(stop_at <= 0 && next == MANY && optimizer.steps == 1 && drop.counter == 2);
+            CHECK(memcmp(w, whole, sizeof w) == 0 && memcmp(w, start, sizeof w) != 0);
+        } else {
+            CHECK(stop_at > 0 && status == DC_INTERRUPTED && next == 0 && loss == 0);
+            CHECK(optimizer.steps == 0 && drop.counter == 0 && memcmp(w, start, sizeof w) == 0);
+        }
+    }
+    CHECK(most > 1);
+    dc_network_free_f32(net);
+}
+
+int main(void) {
+    for (size_t i = 0; dc_isa_available(i); i++) {
+        CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
+        for (int rule = DC_GRADIENT_DESCENT; rule <= DC_ADAGRAD; rule++) {
+            test_train(rule, 1);
+            test_train(rule, 7);
+            test_train(rule, ROWS);
+        }
+    }
+    CHECK(dc_set_isa(dc_isa_available(0)) == DC_OK);
+    test_refusals();
+    test_tensors();
+    test_frozen();
+    test_last_step();
+    test_interrupted();
+    return check_result();
+}
