@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from typing import Any, overload
 
-import numpy as np
-
 from deepc import kernels
-from deepc._values import Array, as_array
+from deepc._values import Array, as_array, like
 from deepc.layers.base import BuiltinLayer
 
 __all__ = ["Relu", "Sigmoid", "Tanh", "relu", "sigmoid", "softmax", "tanh"]
-
-
-def _like(x: Any, y: Array) -> Any:
-    """Return a result in the form of the input: an array, a list or a number."""
-    if isinstance(x, np.ndarray):
-        return y
-    return y.tolist()
 
 
 @overload
@@ -38,7 +29,7 @@ def sigmoid(t: Any) -> Any:
     >>> sigmoid([0.0, -1000.0])
     [0.5, 0.0]
     """
-    return _like(t, kernels.sigmoid(as_array(t, "t")))
+    return like(t, kernels.sigmoid(as_array(t, "t")))
 
 
 @overload
@@ -59,7 +50,7 @@ def tanh(x: Any) -> Any:
     >>> tanh([-1000.0, 1000.0])
     [-1.0, 1.0]
     """
-    return _like(x, kernels.tanh(as_array(x, "x")))
+    return like(x, kernels.tanh(as_array(x, "x")))
 
 
 @overload
@@ -76,7 +67,7 @@ def relu(x: Any) -> Any:
     >>> relu([-1.0, 2.0])
     [0.0, 2.0]
     """
-    return _like(x, kernels.relu(as_array(x, "x")))
+    return like(x, kernels.relu(as_array(x, "x")))
 
 
 @overload
@@ -106,7 +97,7 @@ def softmax(tensor: Any) -> Any:
     array = as_array(tensor, "tensor")
     if array.ndim == 0 or array.shape[-1] == 0:
         raise ValueError(f"tensor: expected at least one element a row, got shape {array.shape}")
-    return _like(tensor, kernels.softmax(array))
+    return like(tensor, kernels.softmax(array))
 
 
 class Sigmoid(BuiltinLayer):

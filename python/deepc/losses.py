@@ -8,7 +8,7 @@ import numpy as np
 
 from deepc._c import arrays
 from deepc._c.library import check
-from deepc._values import INT64, Array, any_array, as_array, as_integers, describe
+from deepc._values import INT64, Array, any_array, as_array, as_integers, describe, like
 from deepc.tensor import Tensor
 
 __all__ = ["SSE", "Loss", "SoftmaxCrossEntropy"]
@@ -123,7 +123,7 @@ class BuiltinLoss(Loss):
             check_labels(actual, converted.shape[-1], "actual")
             check(result, "gradient")
         shaped = result.reshape(np.shape(predicted))
-        return cast(Tensor, shaped.tolist()) if isinstance(predicted, list) else shaped
+        return cast(Tensor, like(predicted, shaped))
 
 
 class SSE(BuiltinLoss):

@@ -9,7 +9,17 @@ import numpy as np
 
 from deepc._c.library import check
 from deepc._c.optimizer import Tensors, new_optimizer
-from deepc._values import Array, aligned_zeros_like, as_array, as_bool, as_float, describe
+from deepc._values import (
+    BELOW_ONE,
+    LARGEST,
+    SMALLEST,
+    Array,
+    aligned_zeros_like,
+    as_array,
+    as_bool,
+    as_float,
+    describe,
+)
 from deepc.layers import Layer, _plan
 from deepc.layers.sequential import has_fixed_parameters
 
@@ -59,11 +69,6 @@ def _number(field: str, low: float, high: float, doc: str, name: str = "") -> An
     return property(get, set, doc=doc)
 
 
-_BELOW_ONE = float(np.nextafter(1.0, 0.0))
-# What float32 can hold, as a divisor and as a factor: the same optimizer may serve both dtypes.
-_TINY, _LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
-
-
 class BuiltinOptimizer(Optimizer):
     """An update rule of the library.
 
@@ -75,7 +80,7 @@ class BuiltinOptimizer(Optimizer):
     # The fields of dc_tensor in which the rule remembers something of each parameter.
     _states: tuple[str, ...] = ()
 
-    lr = _number("learning_rate", 0.0, _LARGEST, "The learning rate.")
+    lr = _number("learning_rate", 0.0, LARGEST, "The learning rate.")
 
     def __init__(self, learning_rate: float) -> None:
         self._numbers = new_optimizer(self._rule)
@@ -206,7 +211,7 @@ class BuiltinOptimizer(Optimizer):
         grads = [as_array(grad, f"gradient {i}") for i, grad in enumerate(layer.grads())]
         self._remember(arrays, grads)
         rows = [
-            (np.require(grad, array.dtype, "C"), array, states)
+            (as_array(grad, "gradient", array.dtype), array, states)
             for grad, array, states in zip(grads, arrays, self._memory, strict=True)
         ]
         steps = self._numbers.steps
@@ -214,8 +219,9 @@ class BuiltinOptimizer(Optimizer):
             self._numbers.steps = steps
             same = [row for row in rows if row[1].dtype == dtype]
             check(Tensors(self._numbers, same, self._states).step(), "step")
-        for param, array in zip(params, arrays, strict=True):
-            cast(Any, param)[:] = array.tolist() if isinstance(param, list) else array
+        with np.errstate(all="ignore"):  # a parameter may be of less precision
+            for param, array in zip(params, arrays, strict=True):
+                cast(Any, param)[:] = array.tolist() if isinstance(param, list) else array
 
 
 def _check_writable(param: Array, i: int) -> None:
@@ -300,7 +306,7 @@ class Momentum(_WithUpdates):
     """
 
     _rule = "momentum"
-    mo = _number("momentum", 0.0, _BELOW_ONE, "The momentum.")
+    mo = _number("momentum", 0.0, BELOW_ONE, "The momentum.")
 
     def __init__(self, learning_rate: float, momentum: float = 0.9) -> None:
         super().__init__(learning_rate)
@@ -341,8 +347,8 @@ class SGD(_WithUpdates):
     """
 
     _rule = "sgd"
-    momentum = _number("momentum", 0.0, _BELOW_ONE, "The momentum.")
-    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
+    momentum = _number("momentum", 0.0, BELOW_ONE, "The momentum.")
+    weight_decay = _number("weight_decay", 0.0, LARGEST, "The weight decay.")
 
     def __init__(
         self,
@@ -391,9 +397,9 @@ class RMSProp(BuiltinOptimizer):
 
     _rule = "rmsprop"
     _states = ("second",)
-    decay = _number("decay", 0.0, _BELOW_ONE, "The decay of the average.")
-    epsilon = _number("epsilon", _TINY, _LARGEST, "What keeps the divisor from 0.")
-    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
+    decay = _number("decay", 0.0, BELOW_ONE, "The decay of the average.")
+    epsilon = _number("epsilon", SMALLEST, LARGEST, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, LARGEST, "The weight decay.")
 
     def __init__(
         self,
@@ -428,8 +434,8 @@ class Adagrad(BuiltinOptimizer):
 
     _rule = "adagrad"
     _states = ("second",)
-    epsilon = _number("epsilon", _TINY, _LARGEST, "What keeps the divisor from 0.")
-    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
+    epsilon = _number("epsilon", SMALLEST, LARGEST, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, LARGEST, "The weight decay.")
 
     def __init__(
         self, learning_rate: float = 0.01, epsilon: float = 1e-10, weight_decay: float = 0.0
@@ -462,10 +468,10 @@ class Adam(BuiltinOptimizer):
 
     _rule = "adam"
     _states = ("first", "second")
-    beta1 = _number("momentum", 0.0, _BELOW_ONE, "The decay of the gradients' average.", "beta1")
-    beta2 = _number("decay", 0.0, _BELOW_ONE, "The decay of their squares' average.", "beta2")
-    epsilon = _number("epsilon", _TINY, _LARGEST, "What keeps the divisor from 0.")
-    weight_decay = _number("weight_decay", 0.0, _LARGEST, "The weight decay.")
+    beta1 = _number("momentum", 0.0, BELOW_ONE, "The decay of the gradients' average.", "beta1")
+    beta2 = _number("decay", 0.0, BELOW_ONE, "The decay of their squares' average.", "beta2")
+    epsilon = _number("epsilon", SMALLEST, LARGEST, "What keeps the divisor from 0.")
+    weight_decay = _number("weight_decay", 0.0, LARGEST, "The weight decay.")
 
     def __init__(
         self,

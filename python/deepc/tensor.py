@@ -19,12 +19,15 @@ from deepc._values import (
     FLOAT32,
     FLOAT64,
     Array,
+    any_array,
     as_array,
     as_float,
     as_int,
     as_number,
     default_dtype,
     describe,
+    is_array,
+    like,
 )
 from deepc.kernels import matmul
 
@@ -58,7 +61,8 @@ WHOLE: dict[Callable[..., Any], Callable[..., Any]] = {
     operator.neg: np.negative,
 }
 
-_ROWS = (list, np.ndarray)
+_LISTS = (list, tuple)
+_ROWS = (*_LISTS, np.ndarray)
 _NUMBER: Any = (int, float, np.number)
 _MOST_DIMENSIONS = 64  # NumPy's limit; a list that holds itself has no end
 
@@ -87,7 +91,7 @@ def shape(tensor: Tensor | float) -> list[int]:
 def _shape(tensor: Any, name: str) -> list[int]:
     if isinstance(tensor, np.ndarray):
         return list(tensor.shape)
-    if not isinstance(tensor, list):
+    if not isinstance(tensor, _LISTS):
         if isinstance(tensor, _NUMBER):
             return []
         raise TypeError(f"{name}: expected a list or an array, got {describe(tensor)}")
@@ -162,7 +166,7 @@ def tensor_sum(tensor: Tensor) -> float:
     >>> tensor_sum([[1, 2], [3, 4]])
     10.0
     """
-    if isinstance(tensor, list):
+    if isinstance(tensor, _LISTS):
         depth = len(shape(tensor))
         return _sum(lambda: leaves(tensor, depth), "tensor")
     return array_sum(as_array(tensor, "tensor"))
@@ -205,7 +209,7 @@ def tensor_apply(f: Callable[[float], float], tensor: Any) -> Any:
     _check_function(f, 1)
     if isinstance(tensor, _NUMBER):
         return f(tensor)
-    if isinstance(tensor, list) and not isinstance(f, np.ufunc):
+    if isinstance(tensor, _LISTS) and not isinstance(f, np.ufunc):
         return _apply_to_lists(f, len(sizes), tensor)
     return _apply(f, [(tensor, "tensor")])
 
@@ -248,7 +252,7 @@ def tensor_combine(f: Callable[[float, float], float], t1: Any, t2: Any) -> Any:
     _check_function(f, 2)
     if isinstance(t1, _NUMBER) and isinstance(t2, _NUMBER):
         return f(t1, t2)
-    if isinstance(t1, list) and isinstance(t2, list) and not isinstance(f, np.ufunc):
+    if isinstance(t1, _LISTS) and isinstance(t2, _LISTS) and not isinstance(f, np.ufunc):
         return _apply_to_lists(f, len(shape_1), t1, t2)
     return _apply(f, [(t1, "t1"), (t2, "t2")])
 
@@ -270,14 +274,22 @@ def _apply(f: Callable[..., Any], tensors: list[tuple[Any, str]]) -> Tensor:
     """Apply a function to elements of tensors of one shape, as arrays; to lists give a list."""
     arrays = _arrays(tensors)
     whole = _whole(f)
-    result = np.asarray(whole(*arrays)) if whole is not None else _numbers(f, arrays)
+    if isinstance(whole, np.ufunc) and whole is f:
+        result = np.asarray(whole(*arrays))
+    elif whole is not None and all(array.dtype.kind == "f" for array in arrays):
+        with np.errstate(all="ignore"):  # as Python's floats, which overflow in silence
+            result = np.asarray(whole(*arrays))
+    else:
+        # Whole numbers one by one, because those of NumPy wrap around where Python's grow.
+        result = _numbers(f, arrays)
     if result.dtype.kind not in "fiub":
         raise TypeError("f: expected a function that returns real numbers")
     floats = [array.dtype for array in arrays if array.dtype.kind == "f"]
     if floats and result.dtype.kind != "b":
         # The operands' dtype, even if all values happen to be whole.
-        result = result.astype(np.result_type(*floats), copy=False)
-    return result.tolist() if all(isinstance(tensor, list) for tensor, _ in tensors) else result
+        with np.errstate(all="ignore"):
+            result = result.astype(np.result_type(*floats), copy=False)
+    return result.tolist() if all(isinstance(tensor, _LISTS) for tensor, _ in tensors) else result
 
 
 def _numbers(f: Callable[..., Any], arrays: list[Array]) -> Array:
@@ -290,6 +302,8 @@ def _numbers(f: Callable[..., Any], arrays: list[Array]) -> Array:
         result = None
     if result is None or result.ndim != 1:
         raise TypeError("f: expected a function that returns a number for each element")
+    if result.dtype.kind == "O" and all(isinstance(value, int) for value in values):
+        result = as_array(result, "f")  # of more than 64 bits
     return result.reshape(like.shape)
 
 
@@ -371,10 +385,14 @@ def one_hot_encode(i: Any, num_labels: int = 10) -> Any:
     [0.0, 0.0, 1.0, 0.0, 0.0]
     """
     count = as_int(num_labels, "num_labels", least=1)
-    if isinstance(i, list):
-        return [one_hot_encode(label, count) for label in i]
-    if isinstance(i, np.ndarray) and i.ndim > 0:
-        return _one_hot_array(i, count)
+    if isinstance(i, _LISTS):
+        return [_one_hot(label, count) for label in i]
+    if is_array(i) and (labels := any_array(i, "i")).ndim:
+        return _one_hot_array(labels, count)
+    return _one_hot(i, count)
+
+
+def _one_hot(i: Any, count: int) -> list[float]:
     row = [0.0] * count
     row[_label(as_int(i, "i"), count)] = 1.0
     return row
@@ -429,7 +447,7 @@ def argmax(xs: Any) -> Any:
     if isinstance(xs, np.ndarray):
         if xs.ndim == 1 and xs.size:
             return int(xs.argmax())
-    elif isinstance(xs, list) and xs and not isinstance(xs[0], _ROWS):
+    elif isinstance(xs, _LISTS) and xs and not isinstance(xs[0], _ROWS):
         # The shortest way for what a training loop asks twice a step.
         try:
             return xs.index(max(xs))
@@ -439,7 +457,7 @@ def argmax(xs: Any) -> Any:
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise ValueError(f"xs: expected 1 or 2 dimensions, not empty, got shape {array.shape}")
     result = array.argmax(axis=-1)
-    return result if isinstance(xs, np.ndarray) else result.tolist()
+    return like(xs, result)
 
 
 # ---- Vectors and the normal distribution ---------------------------------------------------------
@@ -461,7 +479,7 @@ def dot(v: Tensor, w: Tensor) -> float:
     shape_v, shape_w = _shape(v, "v"), _shape(w, "w")
     if shape_v != shape_w or len(shape_v) != 1:
         raise ValueError(f"v and w: expected vectors of one length, got {shape_v} and {shape_w}")
-    if isinstance(v, list) and isinstance(w, list):
+    if isinstance(v, _LISTS) and isinstance(w, _LISTS):
         try:
             products = list(map(operator.mul, v, w))
         except TypeError:

@@ -11,7 +11,7 @@ import deepc._deepc as _deepc
 from deepc._c.library import TYPED, check, pointer
 from deepc._c.optimizer import Tensors
 from deepc._deepc import ffi, lib
-from deepc._values import Array, as_array
+from deepc._values import Array, as_array, like
 
 _from_buffer = ffi.from_buffer
 _ndarray = np.ndarray
@@ -102,7 +102,7 @@ class Network:
         if array.ndim not in (1, 2):
             raise ValueError(f"input: expected 1 or 2 dimensions, got shape {array.shape}")
         result = self.forward(array)
-        return result.tolist() if isinstance(x, list) else result
+        return like(x, result)
 
     def _refuse_input(self, status: int, x: Array) -> None:
         if status == lib.DC_BAD_SIZE:
@@ -124,7 +124,7 @@ class Network:
         if array is gradient or result != _OTHER_ARRAYS:
             self._refuse_gradient(result, x, array)
         result = self.backward(array, input_gradient)
-        return result.tolist() if input_gradient and isinstance(gradient, list) else result
+        return like(gradient, result) if input_gradient else None
 
     def _refuse_gradient(self, status: int, x: Array, gradient: Array) -> None:
         if status == _OTHER_ARRAYS:

@@ -164,7 +164,7 @@ class Linear(BuiltinLayer):
 
 
 def _assign(array: Array, value: Tensor, name: str) -> None:
-    new = as_array(value, name)
+    new = as_array(value, name, array.dtype)
     if new.shape != array.shape:
         raise ValueError(f"{name}: expected shape {array.shape}, got {new.shape}")
     array[...] = new
