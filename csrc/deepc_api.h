@@ -111,10 +111,21 @@ double dc_sum_f64(size_t n, const double *x);
 int dc_softmax_f32(size_t rows, size_t cols, const float *x, float *y);
 int dc_softmax_f64(size_t rows, size_t cols, const double *x, double *y);
 
+/* Each row of y = x - max x - log(sum of exp(x - max x)); rows x cols, in place or not. NaN as for
+ * softmax. */
+int dc_log_softmax_f32(size_t rows, size_t cols, const float *x, float *y);
+int dc_log_softmax_f64(size_t rows, size_t cols, const double *x, double *y);
+
 /* d_x = y (d_y - sum over the row of y d_y), given y = softmax(x); d_x may be d_y. */
 int dc_softmax_backward_f32(size_t rows, size_t cols, const float *y, const float *d_y, float *d_x);
 int dc_softmax_backward_f64(size_t rows, size_t cols, const double *y, const double *d_y,
                             double *d_x);
+
+/* d_x = d_y - exp(y) sum over the row of d_y, given y = log_softmax(x); d_x may be d_y. */
+int dc_log_softmax_backward_f32(size_t rows, size_t cols, const float *y, const float *d_y,
+                                float *d_x);
+int dc_log_softmax_backward_f64(size_t rows, size_t cols, const double *y, const double *d_y,
+                                double *d_x);
 
 /* A loss is a sum over all rows; its gradient is multiplied by scale (1 for the sum, 1 / rows for
  * the mean). DC_SQUARED_ERROR: the sum of (predicted - target)^2, gradient 2 (predicted - target).
@@ -251,10 +262,25 @@ enum { DC_LAYER_PARAMETERS = 4 };
  *   linear      y = x weights + bias. weights: inputs x outputs, element (i, o) at [i outputs + o];
  *               bias: outputs, or of value NULL and size 0: none.
  *   activation  y = activation(x), elementwise.
- *   dropout     while training is not 0: drops with probability `rate` by stream (key, counter), then
- *               adds one to the counter; otherwise multiplies by 1 - rate. pass_* tell of the last
- *               training pass: rate, counter, rows (0: one sample that is no batch) and columns (0:
- *               there was none), for dc_dropout to give its mask.
+ *   dropout     while training is not 0: each input is dropped (+0) with probability `rate`, by stream
+ *               (key, counter), to which it then adds one; else y = (1 - rate) x, as in Grus's book.
+ *   inverted_dropout   the same, but what is kept is divided by 1 - rate, and y = x outside training.
+ *   gaussian_dropout   in training y = x (1 + n), n normal of deviation sqrt(rate / (1 - rate)), by the
+ *               same stream; else y = x.
+ *   gaussian_noise     in training y = x + n, n normal of deviation `rate`; else y = x.
+ *   softmax, log_softmax   of each row, as dc_softmax.
+ *   batch_norm  y = (x - m) / sqrt(v + epsilon) gamma + beta, all of a column: `inputs` numbers each.
+ *               While training is not 0, m and v are mean and variance (divided by the rows) of the
+ *               batch, and the parameter mean becomes momentum mean + (1 - momentum) m, and so
+ *               variance, with v n / (n - 1) for v where `unbiased` is not 0 and the rows n > 1. Else
+ *               m and v are these two parameters, backward as well as forward. gamma and beta may be
+ *               missing.
+ *   layer_norm  the same with mean and variance of the row, in training and out of it.
+ *   slopes      y = x where x > 0, else slope x; one slope for each of `inputs` columns, or one for all.
+ *   embedding   the input of the network, whole numbers below `inputs` (dc_network_forward_indices):
+ *               y holds the rows of the table, inputs x outputs, that they name, side by side.
+ * pass_* tell of the last training pass of the dropouts: rate, counter, rows (0: one sample that is
+ * no batch) and columns (0: there was none), for dc_dropout to give its mask.
  * What a kind does not use is ignored. */
 typedef struct dc_layer {
     int kind; /* a dc_layer_kind */
@@ -263,7 +289,10 @@ typedef struct dc_layer {
     size_t outputs;
     dc_parameter parameters[DC_LAYER_PARAMETERS];
     int activation; /* a dc_activation */
+    int unbiased;
     double rate;
+    double momentum;
+    double epsilon;
     uint64_t key;
     uint64_t counter;
     double pass_rate;
@@ -318,7 +347,23 @@ int dc_network_backward_f32(dc_network_f32 *network, size_t rows, size_t cols, c
 int dc_network_backward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
                             const double *d_y, double *d_x);
 
-/* The rows to train on: x is rows x cols; targets rows x outputs or labels one a row (the other
+/* The same two for a network that begins with an embedding, whose input is whole numbers.
+ * DC_BAD_LABEL: one of them is not below the rows of the table. DC_BAD_NAME: the network begins with
+ * something else; the functions above give it for one that begins with an embedding. */
+int dc_network_forward_indices_f32(dc_network_f32 *network, size_t rows, size_t cols,
+                                   const int64_t *x, float *y);
+int dc_network_forward_indices_f64(dc_network_f64 *network, size_t rows, size_t cols,
+                                   const int64_t *x, double *y);
+int dc_network_backward_indices_f32(dc_network_f32 *network, size_t rows, size_t cols,
+                                    const int64_t *x, const float *d_y);
+int dc_network_backward_indices_f64(dc_network_f64 *network, size_t rows, size_t cols,
+                                    const int64_t *x, const double *d_y);
+/* Whether it does. */
+int dc_network_takes_indices_f32(const dc_network_f32 *network);
+int dc_network_takes_indices_f64(const dc_network_f64 *network);
+
+/* The rows to train on: x, or for a network that begins with an embedding indices (the other NULL), is
+ * rows x cols; targets rows x outputs or labels one a row (the other
  * NULL). order: the `rows` row numbers in the order of their use, or NULL for 0, 1, 2 ... The last
  * batch may be smaller. mean: the gradient of a batch is divided by its rows. interrupted, or NULL: is
  * asked about every 20 ms in the midst of a long step; if it returns not 0, the call ends with
@@ -327,6 +372,7 @@ typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
     const float *x;
+    const int64_t *indices;
     const float *targets;
     const int64_t *labels;
     const int64_t *order;
@@ -339,6 +385,7 @@ typedef struct dc_samples_f64 {
     size_t rows;
     size_t cols;
     const double *x;
+    const int64_t *indices;
     const double *targets;
     const int64_t *labels;
     const int64_t *order;

@@ -12,7 +12,16 @@
 #define DC_LAYER_LIST(K)                                                                           \
     K(LINEAR, linear, "weights", "bias", "", "")                                                   \
     K(ACTIVATION, activation, "", "", "", "")                                                      \
-    K(DROPOUT, dropout, "", "", "", "")
+    K(DROPOUT, dropout, "", "", "", "")                                                            \
+    K(INVERTED_DROPOUT, inverted_dropout, "", "", "", "")                                          \
+    K(GAUSSIAN_DROPOUT, gaussian_dropout, "", "", "", "")                                          \
+    K(GAUSSIAN_NOISE, gaussian_noise, "", "", "", "")                                              \
+    K(SOFTMAX, softmax, "", "", "", "")                                                            \
+    K(LOG_SOFTMAX, log_softmax, "", "", "", "")                                                    \
+    K(BATCH_NORM, batch_norm, "gamma", "beta", "mean", "variance")                                 \
+    K(LAYER_NORM, layer_norm, "gamma", "beta", "", "")                                             \
+    K(SLOPES, slopes, "slopes", "", "", "")                                                        \
+    K(EMBEDDING, embedding, "table", "", "", "")
 
 typedef enum dc_layer_kind {
 #define DC_LAYER_NUMBER(NAME, ...) DC_LAYER_##NAME,

@@ -14,6 +14,7 @@
 #include "gemm_tile.h"
 #include "gemv.h"
 #include "loss.h"
+#include "normalize.h"
 #include "reduce.h"
 #include "softmax.h"
 #include "update.h"

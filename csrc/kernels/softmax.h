@@ -10,6 +10,7 @@
 #ifndef DEEPC_SOFTMAX_H
 #define DEEPC_SOFTMAX_H
 
+#include "reduce.h"
 #include "square.h"
 #include "vec.h"
 #include "vecmath.h"
@@ -259,6 +260,32 @@ static void softmax_backward(size_t rows, size_t cols, const real *y, const real
             const vec a =
                 v_mul(v_load_part(y + j, cols - j), v_sub(v_load_part(d_y + j, cols - j), mean));
             v_store_part(d_x + j, a, cols - j);
+        }
+    }
+}
+
+/* Each row of y = x - max x - log(sum of exp(x - max x)); rows x cols, in place or not. */
+static void log_softmax(size_t rows, size_t cols, const real *x, real *y) {
+    if (cols == 0) return;
+    for (; rows > 0; rows--, x += cols, y += cols) {
+        const real largest = largest_of(cols, x);
+        const vec m = v_set(largest);
+        const vec log_total = v_log(v_set(exp_and_sum(0, cols, x, largest, NULL)));
+        for (size_t j = 0; j < cols; j += VL) {
+            const vec s = v_sub(v_load_part(x + j, cols - j), m);
+            v_store_part(y + j, v_sub(s, log_total), cols - j);
+        }
+    }
+}
+
+/* d_x = d_y - exp(y) sum over the row of d_y, given y = log_softmax(x); d_x may be d_y. */
+static void log_softmax_backward(size_t rows, size_t cols, const real *y, const real *d_y,
+                                 real *d_x) {
+    for (; rows > 0; rows--, y += cols, d_y += cols, d_x += cols) {
+        const vec total = v_set((real)sum(cols, d_y));
+        for (size_t j = 0; j < cols; j += VL) {
+            const vec p = exp_part(v_load_part(y + j, cols - j), cols - j < VL ? cols - j : VL);
+            v_store_part(d_x + j, v_fnma(p, total, v_load_part(d_y + j, cols - j)), cols - j);
         }
     }
 }

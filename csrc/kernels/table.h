@@ -54,6 +54,10 @@ typedef struct update_step {
  * exponential ... activation_backward
  *                    where `stream`, the result, on a cache line, is written past the caches.
  * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
+ * log_softmax        as softmax, and its backward pass.
+ * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is NULL.
+ * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h for
+ *                    this and for layer_norm.
  * squared_error, cross_entropy
  *                    the loss of the rows, and where d is not NULL the scaled gradient.
  * dropout            elements first .. first + n - 1 of the stream; kept where its 32 bits are
@@ -95,6 +99,22 @@ typedef struct update_step {
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
     K(void, softmax_backward,                                                                      \
       (size_t rows, size_t cols, const real *y, const real *d_y, real *d_x))                       \
+    K(void, log_softmax, (size_t rows, size_t cols, const real *x, real *y))                       \
+    K(void, log_softmax_backward,                                                                  \
+      (size_t rows, size_t cols, const real *y, const real *d_y, real *d_x))                       \
+    K(void, column_moment,                                                                         \
+      (size_t rows, size_t cols, const real *x, ptrdiff_t x_row, const real *mean, const real *d,  \
+       ptrdiff_t d_row, real *y))                                                                  \
+    K(void, columns_map,                                                                           \
+      (size_t rows, size_t cols, const real *x, ptrdiff_t x_row, const real *mean,                 \
+       const real *slope, const real *shift, const real *d, ptrdiff_t d_row, const real *factor,   \
+       real *y, ptrdiff_t y_row))                                                                  \
+    K(void, layer_norm,                                                                            \
+      (size_t rows, size_t cols, real epsilon, const real *x, const real *gamma, const real *beta, \
+       real *stats, real *y))                                                                      \
+    K(void, layer_norm_backward,                                                                   \
+      (size_t rows, size_t cols, const real *x, const real *stats, const real *gamma,              \
+       const real *d_y, real *scaled, real *d_x))                                                  \
     K(double, squared_error,                                                                       \
       (size_t n, const real *predicted, const real *targets, real scale, real *d))                 \
     K(double, cross_entropy,                                                                       \

@@ -181,6 +181,29 @@ int TYPED(dc_softmax_backward)(size_t rows, size_t cols, const real *y, const re
     return rowwise(&j);
 }
 
+static void run_log_softmax(const job *j, size_t start, size_t n) {
+    const size_t at = start * j->cols;
+    j->kernel->log_softmax(n, j->cols, j->x + at, j->y + at);
+}
+
+int TYPED(dc_log_softmax)(size_t rows, size_t cols, const real *x, real *y) {
+    job j = {.run = run_log_softmax, .items = rows, .cols = cols, .x = x, .y = y};
+    return rowwise(&j);
+}
+
+static void run_log_softmax_backward(const job *j, size_t start, size_t n) {
+    const size_t at = start * j->cols;
+    j->kernel->log_softmax_backward(n, j->cols, j->x + at, j->x2 + at, j->y + at);
+}
+
+int TYPED(dc_log_softmax_backward)(size_t rows, size_t cols, const real *y, const real *d_y,
+                                   real *d_x) {
+    if (rows > 0 && cols > 0 && !d_y) return DC_BAD_POINTER;
+    job j =
+        {.run = run_log_softmax_backward, .items = rows, .cols = cols, .x = y, .x2 = d_y, .y = d_x};
+    return rowwise(&j);
+}
+
 /* ---- Sums and losses ----------------------------------------------------------------------------
  */
 

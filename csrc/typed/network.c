@@ -31,8 +31,8 @@ static int check_layer(const layer *l) {
     if (!l) return DC_BAD_POINTER;
     if (l->kind < 0 || l->kind >= DC_LAYER_COUNT) return DC_BAD_NAME;
     const layer_kind *kind = kinds[l->kind];
-    for (int i = 0; i < kind->parameters_least; i++)
-        if (!l->parameters[i].value) return DC_BAD_POINTER;
+    for (int i = 0; i < DC_LAYER_PARAMETERS; i++)
+        if (kind->needed >> i & 1 && !l->parameters[i].value) return DC_BAD_POINTER;
     const int status = kind->check(l);
     if (status || !kind->parameter) return status;
     for (int i = 0; i < DC_LAYER_PARAMETERS; i++)
@@ -66,6 +66,16 @@ static size_t make_stages(size_t count, layer *const *layers, stage *stages) {
         made++;
     }
     return made;
+}
+
+/* Only the first layer can be given numbers that name rows. */
+static int find_indices(network *net) {
+    for (size_t i = 0; i < net->count; i++)
+        if (net->stages[i].kind->traits(net->stages[i].layer) & TAKES_INDICES) {
+            if (i > 0) return DC_BAD_NAME;
+            net->takes_indices = 1;
+        }
+    return DC_OK;
 }
 
 /* Marks the stages whose output may stand where their input stood: those that can do so, where the
@@ -144,6 +154,7 @@ int TYPED(dc_network_create)(size_t count, layer *const *layers, network **out) 
         net->count = make_stages(count, layers, stages);
         share_buffers(net);
         status = find_shared(net);
+        if (!status) status = find_indices(net);
     }
     if (!status) {
         net->inputs = first_width(net);
@@ -155,6 +166,7 @@ int TYPED(dc_network_create)(size_t count, layer *const *layers, network **out) 
         free(net);
         return status;
     }
+    net->pass.keep = 1;
     dc_lock_init(&net->lock);
     *out = net;
     return DC_OK;
@@ -180,6 +192,8 @@ size_t TYPED(dc_network_outputs)(const network *net, size_t cols) {
         cols = net->stages[i].kind->outputs(net->stages[i].layer, cols);
     return cols;
 }
+
+int TYPED(dc_network_takes_indices)(const network *net) { return net && net->takes_indices; }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
@@ -215,6 +229,8 @@ static size_t lay_out_outputs(network *net, real *base, size_t rows) {
             s->output = s[-1].output;
         else if (i + 1 < net->count || net->keeps_last)
             s->output = TYPED(dc_area_take)(base, &used, rows * s->outputs);
+        if (s->kind->workspace)
+            s->kept = TYPED(dc_area_take)(base, &used, s->kind->workspace(s, rows));
     }
     return used;
 }
@@ -280,17 +296,24 @@ static size_t part_of(const stage *s, size_t rows, const watch *w) {
     return most < K_BLOCK ? K_BLOCK : most;
 }
 
+/* Row `first` of a stage's input. */
+static const real *input_row(const network *net, const stage *s, const real *x, size_t first) {
+    const size_t size = s == net->stages ? input_size(net) : sizeof(real);
+    return (const real *)(const void *)((const char *)x + first * s->inputs * size);
+}
+
 /* One stage forward, or back where d_y is given, in parts. */
 static int run_watched(network *net, stage *s, const real *x, real *y, const real *d_y, real *d_x) {
     int status = DC_OK;
     pass p = net->pass;
     while (p.first < net->pass.rows && !status) {
         const size_t left = net->pass.rows - p.first, most = part_of(s, left, net->watch);
-        const size_t in = p.first * s->inputs, out = p.first * s->outputs;
+        const size_t out = p.first * s->outputs;
+        const real *input = input_row(net, s, x, p.first);
         p.rows = left < most ? left : most;
-        status = d_y ? s->kind->backward(s, &p, x + in, y ? y + out : NULL, d_y + out,
-                                         d_x ? d_x + in : NULL)
-                     : s->kind->forward(s, &p, x + in, y + out);
+        status = d_y ? s->kind->backward(s, &p, input, y ? y + out : NULL, d_y + out,
+                                         d_x ? d_x + p.first * s->inputs : NULL)
+                     : s->kind->forward(s, &p, input, y + out);
         if (!status) status = look(net->watch, p.rows < net->pass.rows);
         p.first += p.rows;
     }
@@ -307,7 +330,7 @@ static void undo(network *net, size_t count) {
 
 void TYPED(dc_network_undo)(network *net) { undo(net, net->count); }
 
-int TYPED(dc_network_run)(network *net, const real *x, real *last) {
+int TYPED(dc_network_run)(network *net, const void *x, real *last) {
     const real *input = x;
     if (!net->keeps_last) net->stages[net->count - 1].output = last;
     for (size_t i = 0; i < net->count; i++) {
@@ -329,9 +352,10 @@ static int run_in_blocks(network *net, const real *x, real *y) {
     const size_t block = most < K_BLOCK ? K_BLOCK : most, rows = net->pass.rows;
     int status = TYPED(dc_area_reserve)(net, &net->ring_area, block, lay_out_ring);
     pass p = net->pass;
+    p.keep = 0;
     for (; p.first < rows && !status; p.first += p.rows) {
         p.rows = rows - p.first < block ? rows - p.first : block;
-        const real *input = x + p.first * net->cols;
+        const real *input = input_row(net, net->stages, x, p.first);
         int turn = 0;
         for (size_t i = 0; i < net->count && !status; i++) {
             stage *s = &net->stages[i];
@@ -376,7 +400,7 @@ static int forward(network *net, size_t rows, int sample, size_t cols, const rea
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-int TYPED(dc_network_run_back)(network *net, const real *x, const real *d_y, real *d_x) {
+int TYPED(dc_network_run_back)(network *net, const void *x, const real *d_y, real *d_x) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     const real *gradient = d_y;
     int turn = 0;
@@ -460,9 +484,11 @@ void TYPED(dc_network_enter)(network *net) {
     }
 }
 
-static int call_forward(network *net, size_t rows, int sample, size_t cols, const real *x,
-                        real *y) {
+/* x is of the type that `indices` says. */
+static int call_forward(network *net, size_t rows, int sample, size_t cols, int indices,
+                        const void *x, real *y) {
     if (!net || (rows > 0 && (!x || !y))) return DC_BAD_POINTER;
+    if (indices != net->takes_indices) return DC_BAD_NAME;
     TYPED(dc_network_enter)(net);
     const int status = forward(net, rows, sample, cols, x, y);
     dc_lock_release(&net->lock);
@@ -470,20 +496,36 @@ static int call_forward(network *net, size_t rows, int sample, size_t cols, cons
 }
 
 int TYPED(dc_network_forward)(network *net, size_t rows, size_t cols, const real *x, real *y) {
-    return call_forward(net, rows, 0, cols, x, y);
+    return call_forward(net, rows, 0, cols, 0, x, y);
 }
 
 int TYPED(dc_network_forward_sample)(network *net, size_t cols, const real *x, real *y) {
-    return call_forward(net, 1, 1, cols, x, y);
+    return call_forward(net, 1, 1, cols, 0, x, y);
 }
 
-int TYPED(dc_network_backward)(network *net, size_t rows, size_t cols, const real *x,
-                               const real *d_y, real *d_x) {
+int TYPED(dc_network_forward_indices)(network *net, size_t rows, size_t cols, const int64_t *x,
+                                      real *y) {
+    return call_forward(net, rows, 0, cols, 1, x, y);
+}
+
+static int call_backward(network *net, size_t rows, size_t cols, int indices, const void *x,
+                         const real *d_y, real *d_x) {
     if (!net || (rows > 0 && (!x || !d_y))) return DC_BAD_POINTER;
+    if (indices != net->takes_indices) return DC_BAD_NAME;
     TYPED(dc_network_enter)(net);
     int status = net->state == FORWARD_NONE || rows != net->pass.rows || cols != net->cols
                      ? DC_BAD_STATE
                      : backward(net, x, d_y, d_x);
     dc_lock_release(&net->lock);
     return status;
+}
+
+int TYPED(dc_network_backward)(network *net, size_t rows, size_t cols, const real *x,
+                               const real *d_y, real *d_x) {
+    return call_backward(net, rows, cols, 0, x, d_y, d_x);
+}
+
+int TYPED(dc_network_backward_indices)(network *net, size_t rows, size_t cols, const int64_t *x,
+                                       const real *d_y) {
+    return call_backward(net, rows, cols, 1, x, d_y, NULL);
 }

@@ -25,6 +25,7 @@ struct TYPED(dc_network) {
     stage *stages;
     size_t inputs, outputs; /* the first and the last width; 0 where any goes */
     int keeps_last;         /* backward reads the last output */
+    int takes_indices;      /* the input is int64_t */
 
     /* Of the width in use. */
     size_t cols, last, widest;
@@ -37,7 +38,8 @@ struct TYPED(dc_network) {
     real *gradient[2]; /* rows x widest each */
     real *ring[2];     /* the same, of few rows */
     real *last_output; /* in training, where it is not kept for backward */
-    real *batch_x, *batch_targets;
+    void *batch_x;
+    real *batch_targets;
     int64_t *batch_labels;
 
     pass pass;        /* the last forward */
@@ -67,10 +69,14 @@ int TYPED(dc_area_reserve)(TYPED(dc_network) * net, area *a, size_t rows,
 
 /* Runs all layers and keeps what backward needs; the result is the output of the last stage, which
  * goes to `last` where it need not be kept. A pass that fails has changed nothing. */
-int TYPED(dc_network_run)(TYPED(dc_network) * net, const real *x, real *last);
+int TYPED(dc_network_run)(TYPED(dc_network) * net, const void *x, real *last);
 /* Back from d_y to the gradients of the parameters, or where pass.update is set into the parameters,
  * and to d_x or NULL. */
-int TYPED(dc_network_run_back)(TYPED(dc_network) * net, const real *x, const real *d_y, real *d_x);
+int TYPED(dc_network_run_back)(TYPED(dc_network) * net, const void *x, const real *d_y, real *d_x);
+/* The bytes of an element of the input. */
+static inline size_t input_size(const TYPED(dc_network) * net) {
+    return net->takes_indices ? sizeof(int64_t) : sizeof(real);
+}
 /* Takes back what the last run changed in the layers. */
 void TYPED(dc_network_undo)(TYPED(dc_network) * net);
 /* DC_OK if backward can follow the last run. */

@@ -16,7 +16,8 @@ typedef TYPED(dc_samples) samples;
 static size_t lay_out_batch(network *net, real *base, size_t rows) {
     size_t used = 0;
     net->last_output = TYPED(dc_area_take)(base, &used, rows * net->last);
-    net->batch_x = TYPED(dc_area_take)(base, &used, rows * net->cols);
+    net->batch_x =
+        TYPED(dc_area_take)(base, &used, rows * net->cols * (input_size(net) / sizeof(real)));
     net->batch_targets = TYPED(dc_area_take)(base, &used, rows * net->last);
     net->batch_labels = (int64_t *)(void *)TYPED(dc_area_take)(
         base, &used, rows * (sizeof(int64_t) / sizeof(real)));
@@ -34,7 +35,8 @@ static int reserve(network *net, size_t rows, size_t cols) {
 
 static int check_samples(const network *net, const samples *s, size_t next) {
     const size_t outputs = TYPED(dc_network_outputs)(net, s->cols);
-    if (!s->x || (!s->targets) == (!s->labels)) return DC_BAD_POINTER;
+    const int given = net->takes_indices ? s->indices && !s->x : s->x && !s->indices;
+    if (!given || (!s->targets) == (!s->labels)) return DC_BAD_POINTER;
     if (s->loss != DC_SQUARED_ERROR && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_NAME;
     if (s->labels && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_POINTER;
     if (s->rows == 0 || s->batch_size == 0 || next % s->batch_size || next > s->rows || !outputs)
@@ -96,17 +98,18 @@ typedef struct training {
 } training;
 
 /* The rows of one batch: where they stand if they are in one piece, else gathered. */
-static void gather(network *net, const samples *s, size_t from, size_t rows, const real **x,
+static void gather(network *net, const samples *s, size_t from, size_t rows, const void **x,
                    const real **targets, const int64_t **labels) {
-    const size_t cols = s->cols, outputs = net->last;
+    const size_t row_size = s->cols * input_size(net), outputs = net->last;
     const size_t first = s->order ? (size_t)s->order[from] : from;
-    *x = s->x + first * cols;
+    const char *all = s->indices ? (const char *)s->indices : (const char *)s->x;
+    *x = all + first * row_size;
     *targets = s->targets ? s->targets + first * outputs : NULL;
     *labels = s->labels ? s->labels + first : NULL;
     if (!s->order || rows == 1) return;
     for (size_t r = 0; r < rows; r++) {
         const size_t row = (size_t)s->order[from + r];
-        memcpy(net->batch_x + r * cols, s->x + row * cols, cols * sizeof(real));
+        memcpy((char *)net->batch_x + r * row_size, all + row * row_size, row_size);
         if (s->targets)
             memcpy(net->batch_targets + r * outputs, s->targets + row * outputs,
                    outputs * sizeof(real));
@@ -131,7 +134,8 @@ static double batch_loss(network *net, const samples *s, size_t rows, const real
  * has changed nothing. */
 static int step(training *t, size_t from, size_t rows, double *loss) {
     network *net = t->net;
-    const real *x, *targets;
+    const void *x;
+    const real *targets;
     const int64_t *labels;
     gather(net, t->samples, from, rows, &x, &targets, &labels);
     net->pass.rows = net->pass.batch = rows;

@@ -12,7 +12,7 @@ static inline uint64_t digest_word(uint64_t digest, uint64_t word, int bytes) {
     return digest;
 }
 
-/* One kernel or public function, over all its inputs, on the instruction set in force. */
+/* One kernel, public function or kind of layer, over all its inputs, on the instruction set in force. */
 typedef struct workload {
     const char *name;
     uint64_t (*run)(void);
@@ -21,5 +21,6 @@ typedef struct workload {
 /* Ended by one without a name. */
 extern const workload kernel_workloads_f32[], kernel_workloads_f64[];
 extern const workload call_workloads_f32[], call_workloads_f64[];
+extern const workload layer_workloads_f32[], layer_workloads_f64[];
 
 #endif

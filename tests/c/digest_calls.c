@@ -133,6 +133,28 @@ static void run_softmax_backward(uint64_t *digest) {
     }
 }
 
+static void run_log_softmax(uint64_t *digest) {
+    static const size_t widths[] = {7, 33, 9000};
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        const size_t cols = widths[i], rows = LARGE / cols;
+        start_case();
+        real *x = numbers(ORDINARY, rows * cols);
+        add_status(digest, TYPED(dc_log_softmax)(rows, cols, x, x));
+        add_reals(digest, rows * cols, x);
+    }
+}
+
+static void run_log_softmax_backward(uint64_t *digest) {
+    static const size_t widths[] = {7, 33, 9000};
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        const size_t cols = widths[i], rows = LARGE / cols;
+        start_case();
+        real *y = numbers(ORDINARY, rows * cols), *d = numbers(ORDINARY, rows * cols);
+        add_status(digest, TYPED(dc_log_softmax_backward)(rows, cols, y, d, d));
+        add_reals(digest, rows * cols, d);
+    }
+}
+
 /* Each loss with each kind of targets: squared error, cross-entropy, cross-entropy with labels. */
 static void over_losses(uint64_t *digest,
                         void (*one)(uint64_t *digest, int kind, size_t rows, size_t cols,
@@ -368,6 +390,8 @@ static void run_network_train(uint64_t *digest) {
     C(sum)                                                                                         \
     C(softmax)                                                                                     \
     C(softmax_backward)                                                                            \
+    C(log_softmax)                                                                                 \
+    C(log_softmax_backward)                                                                        \
     C(loss)                                                                                        \
     C(loss_value)                                                                                  \
     C(random_uniform)                                                                              \

@@ -334,6 +334,115 @@ static uint64_t run_softmax_backward(void) {
     return digest;
 }
 
+static uint64_t run_log_softmax(void) {
+    enum { ROWS = 4 };
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++) {
+            const size_t n = ROWS * lengths[i];
+            start_case();
+            const real *x = numbers((number_kind)kind, n);
+            real *y = numbers(ORDINARY, n + 1);
+            TYPED(dc_kernels)()->log_softmax(ROWS, lengths[i], x, y);
+            add_reals(&digest, n + 1, y);
+        }
+    return digest;
+}
+
+static uint64_t run_log_softmax_backward(void) {
+    enum { ROWS = 4 };
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++) {
+            const size_t n = ROWS * lengths[i];
+            start_case();
+            const real *y = numbers((number_kind)kind, n), *d_y = numbers(ORDINARY, n);
+            real *d_x = numbers(ORDINARY, n + 1);
+            TYPED(dc_kernels)()->log_softmax_backward(ROWS, lengths[i], y, d_y, d_x);
+            add_reals(&digest, n + 1, d_x);
+        }
+    return digest;
+}
+
+/* ---- Normalization --------------------------------------------------------------------------- */
+
+static uint64_t run_column_moment(void) {
+    static const size_t rows[] = {0, 1, 2, 255, 256, 257, 600};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t j = 0; j < COUNT(lengths) && lengths[j] <= 257; j++, turn++) {
+            const size_t cols = lengths[j];
+            start_case();
+            const real *x = numbers(turn_kind(turn), rows[i] * (cols + 1));
+            const real *d = turn % 3 ? numbers(ORDINARY, rows[i] * (cols + 2)) : NULL;
+            const real *mean = numbers(ORDINARY, cols);
+            real *y = numbers(ORDINARY, cols + 1);
+            TYPED(dc_kernels)()->column_moment(rows[i], cols, x, (ptrdiff_t)cols + 1, mean, d,
+                                               (ptrdiff_t)cols + 2, y);
+            add_reals(&digest, cols + 1, y);
+        }
+    return digest;
+}
+
+static uint64_t run_columns_map(void) {
+    enum { ROWS = 3 };
+    uint64_t digest = DIGEST_START;
+    for (unsigned turn = 0; turn < 2 * COUNT(lengths); turn++) {
+        const size_t cols = lengths[turn / 2];
+        const ptrdiff_t row = (ptrdiff_t)cols;
+        start_case();
+        const real *x = numbers(turn_kind(turn), ROWS * (cols + 1));
+        const real *d = turn % 2 ? numbers(ORDINARY, ROWS * (cols + 2)) : NULL;
+        const real *mean = numbers(ORDINARY, cols), *slope = numbers(ORDINARY, cols);
+        const real *shift = numbers(ORDINARY, cols), *factor = numbers(ORDINARY, cols);
+        real *y = numbers(ORDINARY, ROWS * (cols + 3));
+        TYPED(dc_kernels)()->columns_map(ROWS, cols, x, row + 1, mean, slope, shift, d, row + 2,
+                                         factor, y, row + 3);
+        add_reals(&digest, ROWS * (cols + 3), y);
+    }
+    return digest;
+}
+
+static uint64_t run_layer_norm(void) {
+    enum { ROWS = 3 };
+    uint64_t digest = DIGEST_START;
+    for (unsigned turn = 0; turn < 4 * COUNT(lengths); turn++) {
+        const size_t cols = lengths[turn / 4];
+        start_case();
+        const real *x = numbers(turn_kind(turn), ROWS * cols);
+        const real *gamma = turn & 1 ? numbers(ORDINARY, cols) : NULL;
+        const real *beta = turn & 2 ? numbers(ORDINARY, cols) : NULL;
+        real *stats = numbers(ORDINARY, 2 * ROWS), *y = numbers(ORDINARY, ROWS * cols + 1);
+        TYPED(dc_kernels)()->layer_norm(ROWS, cols, (real)0.125, x, gamma, beta,
+                                        turn % 3 ? stats : NULL, y);
+        add_reals(&digest, 2 * ROWS, stats);
+        add_reals(&digest, ROWS * cols + 1, y);
+    }
+    return digest;
+}
+
+static uint64_t run_layer_norm_backward(void) {
+    enum { ROWS = 3 };
+    uint64_t digest = DIGEST_START;
+    for (unsigned turn = 0; turn < 4 * COUNT(lengths); turn++) {
+        const size_t cols = lengths[turn / 4];
+        start_case();
+        const real *x = numbers(turn_kind(turn), ROWS * cols), *stats = numbers(ORDINARY, 2 * ROWS);
+        const real *gamma = turn & 1 ? numbers(ORDINARY, cols) : NULL;
+        const real *d_y = numbers(ORDINARY, ROWS * cols);
+        real *scaled = numbers(ORDINARY, ROWS * cols + 1),
+             *d_x = numbers(ORDINARY, ROWS * cols + 1);
+        TYPED(dc_kernels)()->layer_norm_backward(ROWS, cols, x, stats, gamma, d_y, scaled,
+                                                 turn & 2 ? d_x : NULL);
+        add_reals(&digest, ROWS * cols + 1, scaled);
+        add_reals(&digest, ROWS * cols + 1, d_x);
+    }
+    return digest;
+}
+
+/* ---- Losses ---------------------------------------------------------------------------------- */
+
 static uint64_t run_squared_error(void) {
     uint64_t digest = DIGEST_START;
     for (int kind = 0; kind < NUMBER_KINDS; kind++)

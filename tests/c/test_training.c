@@ -190,6 +190,81 @@ static void test_last_step(void) {
     dc_network_free_f32(net);
 }
 
+/* An embedding, a norm with running statistics and a linear layer, in one call and step by step. */
+static void test_indices(size_t batch) {
+    enum { WORDS = 9, WIDTH = 4, PLACES = 3, COLS = PLACES * WIDTH };
+    static float table[WORDS * WIDTH], d_table[WORDS * WIDTH], mean[COLS], variance[COLS],
+        kept[2][WORDS * WIDTH + 2 * COLS + COLS * OUT];
+    static int64_t which[ROWS * PLACES], order[ROWS];
+    dc_layer embedding = {.kind = DC_LAYER_EMBEDDING,
+                          .inputs = WORDS,
+                          .outputs = WIDTH,
+                          .parameters = {{WORDS * WIDTH, table, d_table}}};
+    dc_layer norm = {.kind = DC_LAYER_BATCH_NORM,
+                     .training = 1,
+                     .inputs = COLS,
+                     .momentum = 0.9,
+                     .epsilon = 1e-3,
+                     .parameters = {[2] = {COLS, mean, NULL}, [3] = {COLS, variance, NULL}}};
+    dc_layer *layers[] = {&embedding, &norm, &second.layer};
+    for (size_t i = 0; i < ROWS * PLACES; i++) which[i] = (int64_t)(i * i % WORDS);
+    for (size_t i = 0; i < ROWS; i++) order[i] = (int64_t)(ROWS - 1 - i);
+    for (int together = 0; together < 2; together++) {
+        reset();
+        linear_init(&second, COLS, OUT, 2);
+        dc_random_normal_f32(5, 0, WORDS * WIDTH, 0, 1, table);
+        memset(mean, 0, sizeof mean);
+        for (size_t i = 0; i < COLS; i++) variance[i] = 1;
+        dc_network_f32 *net = NULL;
+        CHECK(!dc_network_create_f32(3, layers, &net));
+        CHECK(dc_network_inputs_f32(net) == PLACES && dc_network_takes_indices_f32(net));
+        dc_tensor_f32 tensors[3] = {
+            {.size = WORDS * WIDTH, .gradient = d_table, .parameter = table}};
+        tensors_of(&second, tensors + 1);
+        dc_optimizer optimizer = {.rule = DC_GRADIENT_DESCENT, .learning_rate = 0.01};
+        dc_samples_f32 samples = {.rows = ROWS,
+                                  .cols = PLACES,
+                                  .indices = which,
+                                  .targets = targets,
+                                  .order = order,
+                                  .batch_size = batch,
+                                  .loss = DC_SQUARED_ERROR};
+        size_t next = 0;
+        double loss = 0;
+        samples.x = x;
+        CHECK(dc_network_train_f32(net, &optimizer, 3, tensors, &samples, 1e9, &next, &loss) ==
+              DC_BAD_POINTER);
+        samples.x = NULL;
+        if (together)
+            CHECK(!dc_network_train_f32(net, &optimizer, 3, tensors, &samples, 1e9, &next, &loss));
+        for (size_t from = 0; from < ROWS && !together; from += batch) {
+            const size_t rows = ROWS - from < batch ? ROWS - from : batch;
+            static int64_t some[ROWS * PLACES];
+            static float their[ROWS * OUT];
+            for (size_t r = 0; r < rows; r++) {
+                memcpy(some + r * PLACES, which + order[from + r] * PLACES, PLACES * sizeof *some);
+                memcpy(their + r * OUT, targets + order[from + r] * OUT, OUT * sizeof *their);
+            }
+            CHECK(!dc_network_forward_indices_f32(net, rows, PLACES, some, y));
+            CHECK(!dc_loss_f32(DC_SQUARED_ERROR, rows, OUT, y, their, NULL, 1, &loss, d_y));
+            CHECK(!dc_network_backward_indices_f32(net, rows, PLACES, some, d_y));
+            CHECK(!dc_optimizer_step_f32(&optimizer, 3, tensors));
+        }
+        float *k = kept[together];
+        memcpy(k, table, sizeof table);
+        memcpy(k += WORDS * WIDTH, mean, sizeof mean);
+        memcpy(k += COLS, variance, sizeof variance);
+        memcpy(k += COLS, second.w, COLS * OUT * sizeof *k);
+        which[4] = WORDS; /* one beyond the table: nothing of that step is left */
+        next = 0;
+        CHECK(dc_network_train_f32(net, &optimizer, 3, tensors, &samples, 1e9, &next, &loss) ==
+              DC_BAD_LABEL);
+        which[4] = 16 % WORDS;
+        dc_network_free_f32(net);
+    }
+    CHECK(memcmp(kept[0], kept[1], sizeof kept[0]) == 0);
+}
+
 static int asked, stop_at;
 static int stop(void) { return ++asked == stop_at; }
 
@@ -256,6 +331,8 @@ int main(void) {
     test_tensors();
     test_frozen();
     test_last_step();
+    test_indices(1);
+    test_indices(7);
     test_interrupted();
     return check_result();
 }

@@ -23,13 +23,16 @@ enum {
     /* A row's output depends on the other rows while it trains: a batch must not be cut. */
     WHOLE_BATCH = 16,
     /* It computes something else while dc_layer.training is not 0. */
-    TWO_MODES = 32
+    TWO_MODES = 32,
+    /* Its input is int64_t, so it is the first one, and there is no d_x. */
+    TAKES_INDICES = 64
 };
 
 /* One pass over rows first .. first + rows - 1 of a batch of `batch` rows; pointers to data that go with it
  * point to row `first`. */
 typedef struct pass {
     size_t first, rows, batch;
+    int keep; /* backward may follow: s->kept is there to be filled */
     int sample; /* the batch is one sample that is no batch */
     /* Where this is not NULL, backward makes this step with the gradients of the parameters, of the
      * only row, and puts them nowhere. */
@@ -51,12 +54,14 @@ typedef struct stage {
     int shared; /* the same layer stands further on, so its gradients add up */
 
     real *output; /* of the last pass that was kept */
+    real *kept; /* what the kind keeps beside, see layer_kind.workspace */
     const TYPED(dc_tensor) * tensors[DC_LAYER_PARAMETERS]; /* of a step, or NULL */
 
     /* What the last forward did, of kinds with two modes. */
     int trained;
     uint64_t counter;
     uint64_t threshold;
+    double factor;
 } stage;
 
 typedef struct layer_kind {
@@ -68,10 +73,13 @@ typedef struct layer_kind {
      * so many, or 0 for an unknown number, are to come out; 0: any. */
     size_t (*outputs)(const dc_layer *l, size_t inputs);
     size_t (*inputs)(const dc_layer *l, size_t outputs);
-    /* How many elements its i-th parameter has; 0: it has no such. Those above `least` may be left
-     * out. NULL: the kind has none at all. */
+    /* How many elements its i-th parameter has; and as bits the parameters that it cannot do without.
+     * NULL: the kind has none at all. */
     size_t (*parameter)(const dc_layer *l, int i);
-    int parameters_least;
+    unsigned needed;
+    /* How many elements it keeps of so many rows between forward and backward, beside what its traits
+     * say; NULL: none. */
+    size_t (*workspace)(const stage *s, size_t rows);
     int updates; /* backward knows pass.update */
     /* Multiply-adds of a row, roughly. */
     size_t (*work)(const stage *s);
@@ -93,6 +101,29 @@ typedef struct layer_kind {
 static inline size_t same_width(const dc_layer *l, size_t width) {
     (void)l;
     return width;
+}
+
+/* Of kinds without numbers of their own. */
+static inline int nothing_to_check(const dc_layer *l) {
+    (void)l;
+    return DC_OK;
+}
+
+/* What a pass of a kind that draws from the layer's stream begins with, in its first part: notes in
+ * which mode it is, and takes a number of the stream if in training. */
+static inline void start_random_pass(stage *s, const pass *p) {
+    dc_layer *l = s->layer;
+    s->trained = l->training != 0;
+    if (!s->trained) return;
+    s->counter = l->counter++;
+    l->pass_rate = l->rate;
+    l->pass_counter = s->counter;
+    l->pass_rows = p->sample ? 0 : p->batch;
+    l->pass_cols = s->outputs;
+}
+
+static inline void undo_random_pass(stage *s) {
+    if (s->trained) s->layer->counter = s->counter;
 }
 
 #endif
