@@ -39,6 +39,7 @@ def find_objects():
 
 
 OBJECTS = find_objects()
+TABLE = (ROOT / "csrc/kernels/table.h").read_text(encoding="utf-8") if OBJECTS else ""
 HAVE_TOOLS = shutil.which("nm") and shutil.which("objdump")
 if not (OBJECTS and HAVE_TOOLS):
     pytest.skip("needs nm, objdump and the objects of a build", allow_module_level=True)
@@ -59,6 +60,15 @@ def test_object_shows_its_table_and_needs_nothing(key):
     # Position-independent code may name the linker's own table of addresses.
     missing = {s[0] for s in symbols if s[1] in "Uuw"} - {"_GLOBAL_OFFSET_TABLE_"}
     assert not missing
+
+
+# The old instructions are slow after one of AVX that left the upper halves of registers in use.
+@pytest.mark.parametrize("key", [key for key in sorted(OBJECTS) if key.startswith("avx")])
+def test_every_kernel_clears_the_upper_halves(key):
+    kernels = re.findall(r"^ +K\((?:void|double), \w+", TABLE, re.MULTILINE)
+    assert len(kernels) > 20
+    clears = output_of("objdump", "-d", OBJECTS[key]).count("vzeroupper")
+    assert clears >= len(kernels)
 
 
 # ---- Inner loops ---------------------------------------------------------------------------------
