@@ -5,7 +5,7 @@
 #   make test         the C tests, then the Python tests
 #   make test-aarch64 the C tests on AArch64 (NEON), cross-compiled and under qemu
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make accuracy     exp, log, tanh and sigmoid over every float32 (minutes)
+#   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
 #   make compare      deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
 #   make lint         style and types;  make format  mends the style
@@ -13,6 +13,7 @@
 #   make clean        removes what was built;  make distclean  the environments too
 
 PYTHON ?= python3
+ACCURACY_ARGS ?=
 BENCH_ARGS ?=
 COMPARE_ARGS ?=
 DEMO_ARGS ?=
@@ -87,7 +88,8 @@ sanitize: build/sanitize/build.ninja
 
 accuracy: build/c/build.ninja
 	cmake --build build/c --target exhaustive_math
-	build/c/tests/exhaustive_math
+	names="$(ACCURACY_ARGS)"; echo $${names:-$$(build/c/tests/exhaustive_math --list)} | \
+		xargs -n 1 -P "$$(nproc || sysctl -n hw.ncpu)" build/c/tests/exhaustive_math
 
 bench: build/c/build.ninja
 	cmake --build build/c

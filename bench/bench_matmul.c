@@ -36,10 +36,10 @@ static void run(void *context) {
     const product *p = context;
     if (p->bits == 32)
         dc_matmul_f32(p->v.transpose_a, p->v.transpose_b, p->m, p->n, p->k, p->a, p->lda, p->b,
-                      p->ldb, p->v.accumulate, p->bias, p->v.activation, p->c, p->n);
+                      p->ldb, p->v.accumulate, p->bias, p->v.activation, 0, p->c, p->n);
     else
         dc_matmul_f64(p->v.transpose_a, p->v.transpose_b, p->m, p->n, p->k, p->a, p->lda, p->b,
-                      p->ldb, p->v.accumulate, p->bias, p->v.activation, p->c, p->n);
+                      p->ldb, p->v.accumulate, p->bias, p->v.activation, 0, p->c, p->n);
 }
 
 static double at(const void *x, int bits, size_t i) {

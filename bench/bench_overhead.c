@@ -18,12 +18,14 @@ static volatile int threads;
 
 static void call_nothing(void *context) { (void)context, threads = dc_num_threads(); }
 static void call_matmul(void *context) {
-    (void)context, dc_matmul_f32(0, 0, 1, 1, 1, x, 1, y, 1, 0, NULL, 0, z, 1);
+    (void)context, dc_matmul_f32(0, 0, 1, 1, 1, x, 1, y, 1, 0, NULL, 0, 0, z, 1);
 }
 static void call_exp(void *context) { (void)context, dc_exp_f32(1, x, z); }
-static void call_tanh(void *context) { (void)context, dc_activation_forward_f32(DC_TANH, 1, x, z); }
+static void call_tanh(void *context) {
+    (void)context, dc_activation_forward_f32(DC_TANH, 0, 1, x, z);
+}
 static void call_tanh_backward(void *context) {
-    (void)context, dc_activation_backward_f32(DC_TANH, 1, x, y, z);
+    (void)context, dc_activation_backward_f32(DC_TANH, 0, 1, x, y, z);
 }
 static void call_sum(void *context) { (void)context, loss = dc_sum_f32(1, x); }
 static void call_softmax(void *context) { (void)context, dc_softmax_f32(1, 2, x, z); }

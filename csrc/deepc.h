@@ -1,4 +1,5 @@
-/* deepc: dense neural networks on the CPU. The functions are described in deepc_api.h. */
+/* deepc: dense neural networks on the CPU. The functions are described in deepc_api.h; what they
+ * take by number stands in the lists. */
 #ifndef DEEPC_H
 #define DEEPC_H
 
@@ -9,6 +10,7 @@
 extern "C" {
 #endif
 
+#include "deepc_activations.h"
 #include "deepc_api.h"
 #include "deepc_layers.h"
 

@@ -11,6 +11,8 @@
  *   - A function that can fail returns a dc_status and has then changed nothing. None exits, prints,
  *     or keeps a pointer after it returns, but where it says so. A null pointer is allowed for an
  *     array of no elements only, and where "or NULL" is said.
+ *   - A number that chooses an activation is one of dc_activation (deepc_activations.h). Programs
+ *     in other languages learn number and name by dc_activation_name.
  *   - Outputs must not overlap inputs, except that "in place" arguments may be the same pointer.
  *   - Any pointer alignment works.
  *   - Every function may be called from any thread at any time.
@@ -58,27 +60,22 @@ int dc_set_num_threads(int count);
 
 /* ---- Matrix multiply ------------------------------------------------------------------------- */
 
-typedef enum dc_activation {
-    DC_IDENTITY = 0,
-    DC_SIGMOID = 1,
-    DC_TANH = 2,
-    DC_RELU = 3
-} dc_activation;
-
 /* c = activation(op(a) op(b) + bias), or c + op(a) op(b) in its place where accumulate is not 0.
+ * parameter: of the activation, if it has one.
  *
  * op(a) is m x k, op(b) is k x n, c is m x n; op transposes where transpose_x is not 0, and then a
  * is stored k x m (b: n x k). lda, ldb, ldc: elements from one stored row to the next. bias: n
  * elements added to every row, or NULL. k = 0 gives zeros plus the bias. c overlaps nothing. Order
  * of the sum: blocks of 256 consecutive k, each one chain of fused multiply-adds from +0 in
  * increasing k; blocks added in increasing order (to c first where it accumulates), then the bias.
- * DC_BAD_SIZE: a leading dimension smaller than a stored row. */
+ * DC_BAD_SIZE: a leading dimension smaller than a stored row. What dc_activation_check refuses is
+ * refused. */
 int dc_matmul_f32(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const float *a,
                   size_t lda, const float *b, size_t ldb, int accumulate, const float *bias,
-                  int activation, float *c, size_t ldc);
+                  int activation, double parameter, float *c, size_t ldc);
 int dc_matmul_f64(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const double *a,
                   size_t lda, const double *b, size_t ldb, int accumulate, const double *bias,
-                  int activation, double *c, size_t ldc);
+                  int activation, double parameter, double *c, size_t ldc);
 
 /* ---- Elementwise functions ------------------------------------------------------------------- */
 
@@ -88,16 +85,33 @@ int dc_exp_f64(size_t n, const double *x, double *y);
 int dc_log_f32(size_t n, const float *x, float *y);
 int dc_log_f64(size_t n, const double *x, double *y);
 
-/* y = activation(x), n elements, in place or not. relu: x where x > 0 or x is NaN, else +0. */
-int dc_activation_forward_f32(int activation, size_t n, const float *x, float *y);
-int dc_activation_forward_f64(int activation, size_t n, const double *x, double *y);
+/* ---- Activations ----------------------------------------------------------------------------- */
 
-/* d_x = d_y activation'(x), given y = activation(x); d_x may be d_y.
- * sigmoid: y (1 - y) d_y; tanh: (1 - y^2) d_y; relu: d_y where y > 0, else 0. */
-int dc_activation_backward_f32(int activation, size_t n, const float *y, const float *d_y,
-                               float *d_x);
-int dc_activation_backward_f64(int activation, size_t n, const double *y, const double *d_y,
-                               double *d_x);
+/* The name of an activation, such as "relu"; NULL past the last one. */
+const char *dc_activation_name(int activation);
+/* The name of its parameter, "" if it has none, and what that is where a user gives none. NULL and
+ * 0 past the last activation. */
+const char *dc_activation_parameter(int activation);
+double dc_activation_default(int activation);
+/* Whether its slope is computed from its input; otherwise it is from its output. */
+int dc_activation_needs_input(int activation);
+/* DC_OK if the two go together. DC_BAD_NAME: there is no such activation. DC_BAD_VALUE: its
+ * parameter is below the least that makes sense, or not a finite float. For an activation without a
+ * parameter the number may be anything. */
+int dc_activation_check(int activation, double parameter);
+
+/* y = activation(x), n elements, in place or not; NaN gives NaN. Largest errors: docs/accuracy.md.
+ * What dc_activation_check refuses is refused. */
+int dc_activation_forward_f32(int activation, double parameter, size_t n, const float *x, float *y);
+int dc_activation_forward_f64(int activation, double parameter, size_t n, const double *x,
+                              double *y);
+
+/* d_x = d_y activation'(x), where kept is x if dc_activation_needs_input says so, otherwise
+ * activation(x); d_x may be d_y or kept. relu's slope at 0 is 0. */
+int dc_activation_backward_f32(int activation, double parameter, size_t n, const float *kept,
+                               const float *d_y, float *d_x);
+int dc_activation_backward_f64(int activation, double parameter, size_t n, const double *kept,
+                               const double *d_y, double *d_x);
 
 /* ---- Reductions, softmax, losses ------------------------------------------------------------- */
 
@@ -261,7 +275,7 @@ enum { DC_LAYER_PARAMETERS = 4 };
  * all else anew at each call, so numbers may be changed between calls.
  *   linear      y = x weights + bias. weights: inputs x outputs, element (i, o) at [i outputs + o];
  *               bias: outputs, or of value NULL and size 0: none.
- *   activation  y = activation(x), elementwise.
+ *   activation  y = activation(x), elementwise, with activation_parameter where it has one.
  *   dropout     while training is not 0: each input is dropped (+0) with probability `rate`, by stream
  *               (key, counter), to which it then adds one; else y = (1 - rate) x, as in Grus's book.
  *   inverted_dropout   the same, but what is kept is divided by 1 - rate, and y = x outside training.
@@ -290,6 +304,7 @@ typedef struct dc_layer {
     dc_parameter parameters[DC_LAYER_PARAMETERS];
     int activation; /* a dc_activation */
     int unbiased;
+    double activation_parameter;
     double rate;
     double momentum;
     double epsilon;

@@ -5,7 +5,7 @@
 #ifndef DEEPC_DROPOUT_H
 #define DEEPC_DROPOUT_H
 
-#include "activation.h"
+#include "elementwise.h"
 #include "vec.h"
 
 /* As many vectors of blocks at a time as the registers hold hide the latency of the ten rounds. */

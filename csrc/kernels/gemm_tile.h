@@ -9,7 +9,7 @@
 #ifndef DEEPC_GEMM_TILE_H
 #define DEEPC_GEMM_TILE_H
 
-#include "activation.h"
+#include "elementwise.h"
 #include "table.h"
 #include "vec.h"
 
@@ -165,10 +165,10 @@ static void (*const tiles[14][5])(const tile_operands *t) = {
  * on. */
 ALWAYS_INLINE void finish_row(const epilogue *end, size_t i, size_t j, size_t cols, real *row) {
     if (end->outputs)
-        activation_backward(end->activation, cols,
+        activation_backward(end->activation, end->parameter, cols,
                             end->outputs + (ptrdiff_t)i * end->outputs_row + j, row, row, 0);
     else
-        activation_forward(end->activation, cols, row, row, 0);
+        activation_forward(end->activation, end->parameter, cols, row, row, 0);
 }
 
 /* How many of `left` rows the next tile takes: a full tile while there are many, then tiles of equal

@@ -7,8 +7,8 @@
 #include "table.h"
 #include "vec.h"
 
-#include "activation.h"
 #include "dropout.h"
+#include "elementwise.h"
 #include "gemm_few.h"
 #include "gemm_pack.h"
 #include "gemm_tile.h"

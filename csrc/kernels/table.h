@@ -10,12 +10,14 @@
 #include "real.h"
 
 /* What follows a matrix product while its rows are in the first-level cache: bias (n elements or
- * NULL), then the activation (a dc_activation). Or, where `outputs` is not NULL, the activation's
- * backward pass: each element, a gradient with respect to that activation's output, is multiplied
- * by its derivative; outputs has the shape of the product and its own row step. */
+ * NULL), then the activation (a dc_activation) with its parameter. Or, where `outputs` is not NULL,
+ * the activation's backward pass: each element, a gradient with respect to that activation's output,
+ * is multiplied by its slope, which must be one of the output; outputs has the shape of the product
+ * and its own row step. */
 typedef struct epilogue {
     const real *bias;
     int activation;
+    real parameter;
     const real *outputs;
     ptrdiff_t outputs_row;
 } epilogue;
@@ -92,9 +94,11 @@ typedef struct update_step {
     K(void, exponential, (size_t n, const real *x, real *y, int stream))                           \
     K(void, logarithm, (size_t n, const real *x, real *y, int stream))                             \
     K(void, scale, (real factor, size_t n, const real *x, real *y, int stream))                    \
-    K(void, activation_forward, (int activation, size_t n, const real *x, real *y, int stream))    \
+    K(void, activation_forward,                                                                    \
+      (int activation, real parameter, size_t n, const real *x, real *y, int stream))              \
     K(void, activation_backward,                                                                   \
-      (int activation, size_t n, const real *y, const real *d_y, real *d_x, int stream))           \
+      (int activation, real parameter, size_t n, const real *kept, const real *d_y, real *d_x,     \
+       int stream))                                                                                \
     K(double, sum, (size_t n, const real *x))                                                      \
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
     K(void, softmax_backward,                                                                      \

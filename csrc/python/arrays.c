@@ -121,38 +121,70 @@ static int as_number(PyObject *object, size_t *out) {
 
 /* ---- Elementwise functions -------------------------------------------------------------------- */
 
-#define MAP(suffix, type)                                                                          \
-    static int map_##suffix(int function, size_t rows, size_t cols, const char *x, char *y) {      \
-        const type *from = (const type *)(const void *)x;                                          \
-        type *to = (type *)(void *)y;                                                              \
-        if (function == DC_FUNCTION_EXP) return dc_exp_##suffix(rows * cols, from, to);            \
-        if (function == DC_FUNCTION_LOG) return dc_log_##suffix(rows * cols, from, to);            \
-        if (function == DC_FUNCTION_SOFTMAX) return dc_softmax_##suffix(rows, cols, from, to);     \
-        return dc_activation_forward_##suffix(function, rows * cols, from, to);                    \
+/* What map or activation computes, over rows of the last dimension. */
+typedef struct elementwise_call {
+    int is_activation, number;
+    double parameter;
+    size_t rows, cols;
+    const void *x;
+    void *y;
+} elementwise_call;
+
+#define ELEMENTWISE(suffix)                                                                        \
+    static int elementwise_##suffix(const elementwise_call *c) {                                   \
+        const size_t n = c->rows * c->cols;                                                        \
+        if (c->is_activation)                                                                      \
+            return dc_activation_forward_##suffix(c->number, c->parameter, n, c->x, c->y);         \
+        switch (c->number) {                                                                       \
+        case DC_FUNCTION_EXP: return dc_exp_##suffix(n, c->x, c->y);                               \
+        case DC_FUNCTION_LOG: return dc_log_##suffix(n, c->x, c->y);                               \
+        case DC_FUNCTION_SOFTMAX: return dc_softmax_##suffix(c->rows, c->cols, c->x, c->y);        \
+        default: return DC_BAD_NAME;                                                               \
+        }                                                                                          \
     }
-MAP(f32, float)
-MAP(f64, double)
+ELEMENTWISE(f32)
+ELEMENTWISE(f64)
+#undef ELEMENTWISE
+
+/* Fills in the arrays and computes it. */
+static PyObject *elementwise(elementwise_call *call, PyObject *from, PyObject *out) {
+    const array x = look(from);
+    if (!is_real(&x) || !is_contiguous(&x)) return of_status(DC_OTHER_ARRAYS);
+    array y;
+    PyObject *result = output(out, x.dtype, x.ndim, x.shape, &y);
+    if (!result) return NULL;
+    int status = DC_OTHER_ARRAYS;
+    if (y.dtype != OTHER && (x.data == y.data || !overlap(&x, &y))) {
+        call->cols = x.ndim ? (size_t)x.shape[x.ndim - 1] : 1;
+        call->rows = call->cols ? size_of(&x) / call->cols : 0;
+        call->x = x.data;
+        call->y = y.data;
+        if (x.dtype == FLOAT32)
+            UNLOCKED(status = elementwise_f32(call));
+        else
+            UNLOCKED(status = elementwise_f64(call));
+    }
+    return result_or_status(result, status);
+}
 
 /* map(function, x, out) */
 static PyObject *map(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     size_t function;
     if (!is_count(count, 3) || !as_number(arguments[0], &function)) return NULL;
-    const array x = look(arguments[1]);
-    if (!is_real(&x) || !is_contiguous(&x)) return of_status(DC_OTHER_ARRAYS);
-    array y;
-    PyObject *result = output(arguments[2], x.dtype, x.ndim, x.shape, &y);
-    if (!result) return NULL;
-    int status = DC_OTHER_ARRAYS;
-    if (y.dtype != OTHER && (x.data == y.data || !overlap(&x, &y))) {
-        const size_t size = size_of(&x), cols = x.ndim ? (size_t)x.shape[x.ndim - 1] : 1;
-        const size_t rows = cols ? size / cols : 0;
-        if (x.dtype == FLOAT32)
-            UNLOCKED(status = map_f32((int)function, rows, cols, x.data, y.data));
-        else
-            UNLOCKED(status = map_f64((int)function, rows, cols, x.data, y.data));
-    }
-    return result_or_status(result, status);
+    elementwise_call call = {.number = (int)function};
+    return elementwise(&call, arguments[1], arguments[2]);
+}
+
+/* activation(activation, parameter, x, out) */
+static PyObject *activation(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    size_t number;
+    if (!is_count(count, 4) || !as_number(arguments[0], &number)) return NULL;
+    const double parameter = PyFloat_AsDouble(arguments[1]);
+    if (parameter == -1 && PyErr_Occurred()) return NULL;
+    elementwise_call call = {.is_activation = 1, .number = (int)number, .parameter = parameter};
+    return elementwise(&call, arguments[2], arguments[3]);
 }
 
 /* ---- Matrix multiply -------------------------------------------------------------------------- */
@@ -212,7 +244,7 @@ static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t
     UNLOCKED(status = dc_matmul_##suffix(op_a.transposed, op_b.transposed, m, n, k,                \
                                          (const type *)(void *)a.data, op_a.leading,               \
                                          (const type *)(void *)b.data, op_b.leading, 0, NULL,      \
-                                         DC_IDENTITY, (type *)(void *)c.data, n))
+                                         DC_IDENTITY, 0, (type *)(void *)c.data, n))
     if (c.dtype == OTHER || overlap(&a, &c) || overlap(&b, &c))
         status = DC_OTHER_ARRAYS;
     else if (a.dtype == FLOAT32)
@@ -374,9 +406,9 @@ int dc_arrays_interrupted(void) {
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
-    METHOD(map),           METHOD(matmul),       METHOD(loss),
-    METHOD(loss_gradient), METHOD(forward_f32),  METHOD(forward_f64),
-    METHOD(backward_f32),  METHOD(backward_f64), {NULL, NULL, 0, NULL},
+    METHOD(map),           METHOD(activation),    METHOD(matmul),      METHOD(loss),
+    METHOD(loss_gradient), METHOD(forward_f32),   METHOD(forward_f64), METHOD(backward_f32),
+    METHOD(backward_f64),  {NULL, NULL, 0, NULL},
 };
 
 int dc_arrays_initialize(uintptr_t module) {

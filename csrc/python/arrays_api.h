@@ -4,7 +4,8 @@
  * the result takes longer than the network itself. These functions do it in C. They are functions
  * of the module, not of cffi's `lib`, which would have to be told everything in numbers:
  *
- *   map(function, x, out)                      function: an activation of dc_activation or one below
+ *   map(function, x, out)                      function: one of dc_function
+ *   activation(activation, parameter, x, out)  activation: a number of dc_activation
  *   matmul(a, b, out, transpose_a, transpose_b)    a and b: rows of elements side by side, or
  *                                              columns, may lie apart; a vector is one row of op(a),
  *                                              one column of op(b), and the result lacks it
@@ -20,17 +21,17 @@
  * take the arrays as they are and has done nothing; loss returns NaN then. The caller converts them, or
  * says what is wrong. As they are means: numpy.ndarray itself, of float32 or float64 (labels:
  * int64) in the machine's byte order, C-contiguous, of shapes that fit each other, and what is
- * written is writable and overlaps nothing that is read (in map it may be x itself).
+ * written is writable and overlaps nothing that is read (in map and activation it may be x itself).
  *
  * The interpreter's lock is free while they compute. */
 
 enum { DC_OTHER_ARRAYS = 64 };
 
-/* Functions of map, beside the activations. */
+/* What map computes. */
 typedef enum dc_function {
-    DC_FUNCTION_EXP = 16,
-    DC_FUNCTION_LOG = 17,
-    DC_FUNCTION_SOFTMAX = 18 /* along the last dimension */
+    DC_FUNCTION_EXP = 0,
+    DC_FUNCTION_LOG = 1,
+    DC_FUNCTION_SOFTMAX = 2 /* along the last dimension */
 } dc_function;
 
 /* Adds the functions to a module, given by the address of the object. The caller need not hold the

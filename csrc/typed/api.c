@@ -6,6 +6,7 @@
  * the networks in network.c and training.c. */
 #include <math.h>
 
+#include "../activations.h"
 #include "../deepc.h"
 #include "../threads.h"
 #include "../tuning.h"
@@ -26,7 +27,7 @@ typedef struct job {
     const real *x, *x2;
     const int64_t *labels;
     real *y;
-    real factor;
+    real factor; /* of dc_scale and the losses; an activation's parameter */
     uint64_t key, counter, threshold;
 } job;
 
@@ -103,34 +104,49 @@ int TYPED(dc_scale)(double factor, size_t n, const real *x, real *y) {
     return elementwise(&j);
 }
 
-static int is_activation(int activation) {
-    return activation >= DC_IDENTITY && activation <= DC_RELU;
-}
-
 static void run_forward(const job *j, size_t start, size_t n) {
-    j->kernel->activation_forward(j->kind, n, j->x + start, j->y + start, j->stream);
+    j->kernel->activation_forward(j->kind, j->factor, n, j->x + start, j->y + start, j->stream);
 }
 
-int TYPED(dc_activation_forward)(int activation, size_t n, const real *x, real *y) {
-    if (!is_activation(activation)) return DC_BAD_NAME;
-    job j = {.run = run_forward, .stream = 1, .items = n, .kind = activation, .x = x, .y = y};
+int TYPED(dc_activation_forward)(int activation, double parameter, size_t n, const real *x,
+                                 real *y) {
+    const int status = check_activation(activation, parameter);
+    if (status || n == 0) return status;
+    if (!x || !y) return DC_BAD_POINTER;
+    if (n < SPLIT_ELEMENTS) { /* most calls; to set up a job takes longer than some of them */
+        TYPED(dc_kernels)()->activation_forward(activation, (real)parameter, n, x, y, 0);
+        return DC_OK;
+    }
+    job j = {.run = run_forward,
+             .stream = 1,
+             .items = n,
+             .kind = activation,
+             .factor = (real)parameter,
+             .x = x,
+             .y = y};
     return elementwise(&j);
 }
 
 static void run_backward(const job *j, size_t start, size_t n) {
-    j->kernel->activation_backward(j->kind, n, j->x + start, j->x2 + start, j->y + start,
+    j->kernel->activation_backward(j->kind, j->factor, n, j->x + start, j->x2 + start, j->y + start,
                                    j->stream);
 }
 
-int TYPED(dc_activation_backward)(int activation, size_t n, const real *y, const real *d_y,
-                                  real *d_x) {
-    if (!is_activation(activation)) return DC_BAD_NAME;
-    if (n > 0 && !d_y) return DC_BAD_POINTER;
+int TYPED(dc_activation_backward)(int activation, double parameter, size_t n, const real *kept,
+                                  const real *d_y, real *d_x) {
+    const int status = check_activation(activation, parameter);
+    if (status || n == 0) return status;
+    if (!kept || !d_y || !d_x) return DC_BAD_POINTER;
+    if (n < SPLIT_ELEMENTS) {
+        TYPED(dc_kernels)()->activation_backward(activation, (real)parameter, n, kept, d_y, d_x, 0);
+        return DC_OK;
+    }
     job j = {.run = run_backward,
              .stream = 1,
              .items = n,
              .kind = activation,
-             .x = y,
+             .factor = (real)parameter,
+             .x = kept,
              .x2 = d_y,
              .y = d_x};
     return elementwise(&j);

@@ -5,6 +5,7 @@
  * split the outputs, never k. */
 #include "gemm.h"
 
+#include "../activations.h"
 #include "../deepc.h"
 #include "../threads.h"
 #include "../tuning.h"
@@ -201,23 +202,25 @@ int TYPED(dc_multiply)(const product *p) {
 
 int TYPED(dc_matmul)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const real *a,
                      size_t lda, const real *b, size_t ldb, int accumulate, const real *bias,
-                     int activation, real *c, size_t ldc) {
-    if (activation < DC_IDENTITY || activation > DC_RELU) return DC_BAD_NAME;
+                     int activation, double parameter, real *c, size_t ldc) {
+    const int status = check_activation(activation, parameter);
+    if (status) return status;
     if (lda < (transpose_a ? m : k) || ldb < (transpose_b ? k : n) || ldc < n) return DC_BAD_SIZE;
     if (m == 0 || n == 0) return DC_OK;
     if (!c || (k > 0 && (!a || !b))) return DC_BAD_POINTER;
-    const product p = {.transpose_a = transpose_a != 0,
-                       .transpose_b = transpose_b != 0,
-                       .m = m,
-                       .n = n,
-                       .k = k,
-                       .a = a,
-                       .lda = lda,
-                       .b = b,
-                       .ldb = ldb,
-                       .accumulate = accumulate != 0,
-                       .end = {.bias = bias, .activation = activation},
-                       .c = c,
-                       .ldc = ldc};
+    const product p = {
+        .transpose_a = transpose_a != 0,
+        .transpose_b = transpose_b != 0,
+        .m = m,
+        .n = n,
+        .k = k,
+        .a = a,
+        .lda = lda,
+        .b = b,
+        .ldb = ldb,
+        .accumulate = accumulate != 0,
+        .end = {.bias = bias, .activation = activation, .parameter = (real)parameter},
+        .c = c,
+        .ldc = ldc};
     return TYPED(dc_multiply)(&p);
 }

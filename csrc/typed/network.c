@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../activations.h"
 #include "../tuning.h"
 #include "tables.h"
 
@@ -41,8 +42,11 @@ static int check_layer(const layer *l) {
     return DC_OK;
 }
 
-/* Whether a layer's activation, or its slope, can be part of a product. */
-static int fuses(const layer *l) { return l->kind == DC_LAYER_ACTIVATION; }
+/* Whether a layer's activation, or its slope, can be part of a product: the slope is then computed from
+ * the output, and of a product nothing else is kept. */
+static int fuses(const layer *l) {
+    return l->kind == DC_LAYER_ACTIVATION && !dc_activation_facts[l->activation].needs_input;
+}
 
 /* The activation whose slope a stage's input gradient is to be multiplied by: that of the stage
  * before, whose output is then this one's input. */
@@ -411,8 +415,8 @@ int TYPED(dc_network_run_back)(network *net, const void *x, const real *d_y, rea
         /* A gradient may be overwritten by the one that comes from it, but for the caller's. */
         if (s->after && !derived) {
             real *to = gradient != d_y ? (real *)gradient : net->gradient[turn ^= 1];
-            kernel->activation_backward(s->after->activation, net->pass.rows * s->outputs,
-                                        s->output, gradient, to, 0);
+            kernel->activation_backward(s->after->activation, (real)s->after->activation_parameter,
+                                        net->pass.rows * s->outputs, s->output, gradient, to, 0);
             gradient = to;
         }
         real *next = i == 0                              ? d_x

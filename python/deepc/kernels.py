@@ -7,11 +7,14 @@ result.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from deepc._c import arrays
+from deepc._c.activations import ACTIVATIONS, activation_of_array
 from deepc._c.arrays import checked
 from deepc._values import FLOAT32, FLOAT64, Array, any_array, as_array, describe
 
@@ -20,9 +23,10 @@ __all__ = ["exp", "log", "matmul", "relu", "sigmoid", "softmax", "tanh"]
 _ndarray = np.ndarray
 
 # Names of this module are found faster than those of another.
-_TANH, _SIGMOID, _RELU = arrays.TANH, arrays.SIGMOID, arrays.RELU
 _EXP, _LOG, _SOFTMAX = arrays.EXP, arrays.LOG, arrays.SOFTMAX
 _map_array, _matmul = arrays.map_array, arrays.matmul_arrays
+_activation_array = activation_of_array
+_RELU, _SIGMOID, _TANH = (ACTIVATIONS[name].number for name in ("relu", "sigmoid", "tanh"))
 
 
 def _check_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -96,16 +100,30 @@ def matmul(
     return checked(_matmul(a, b, out, transpose_a, transpose_b), "matmul")
 
 
+def _converted(call: Callable[[Any, Array | None], Any], x: Any, out: Array | None) -> Array:
+    """Do again, with x as an array that it takes, what has not worked; or say what is wrong."""
+    x = as_array(x, "x")
+    _check_output(out, x.shape, x.dtype)
+    y = call(x, out)
+    if type(y) is not _ndarray:
+        raise ValueError("out: overlaps x, but does not start where x starts")
+    return cast(Array, y)
+
+
 def _map(function: int, x: Any, out: Array | None) -> Array:
     """Compute a function from arrays to arrays of the same shape."""
     y = _map_array(function, x, out)
-    if type(y) is not _ndarray:
-        x = as_array(x, "x")
-        _check_output(out, x.shape, x.dtype)
-        y = _map_array(function, x, out)
-        if type(y) is not _ndarray:
-            raise ValueError("out: overlaps x, but does not start where x starts")
-    return cast(Array, y)
+    if type(y) is _ndarray:
+        return cast(Array, y)
+    return _converted(partial(_map_array, function), x, out)
+
+
+def _activation(number: int, parameter: float, x: Any, out: Array | None) -> Array:
+    """Compute an activation of each element."""
+    y = _activation_array(number, parameter, x, out)
+    if type(y) is _ndarray:
+        return cast(Array, y)
+    return _converted(partial(_activation_array, number, parameter), x, out)
 
 
 def exp(x: Any, out: Array | None = None) -> Array:
@@ -151,7 +169,7 @@ def tanh(x: Any, out: Array | None = None) -> Array:
     >>> kernels.tanh([0.0, 100.0])
     array([0., 1.])
     """
-    return _map(_TANH, x, out)
+    return _activation(_TANH, 0.0, x, out)
 
 
 def sigmoid(x: Any, out: Array | None = None) -> Array:
@@ -163,7 +181,7 @@ def sigmoid(x: Any, out: Array | None = None) -> Array:
     >>> kernels.sigmoid([0.0, -1000.0])
     array([0.5, 0. ])
     """
-    return _map(_SIGMOID, x, out)
+    return _activation(_SIGMOID, 0.0, x, out)
 
 
 def relu(x: Any, out: Array | None = None) -> Array:
@@ -175,7 +193,7 @@ def relu(x: Any, out: Array | None = None) -> Array:
     >>> kernels.relu([-1.0, 2.0])
     array([0., 2.])
     """
-    return _map(_RELU, x, out)
+    return _activation(_RELU, 0.0, x, out)
 
 
 def softmax(x: Any, out: Array | None = None) -> Array:

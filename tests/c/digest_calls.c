@@ -40,7 +40,7 @@ static void matmul_case(uint64_t *digest, unsigned turn, size_t m, size_t n, siz
     const real *bias = turn % 3 ? numbers(ORDINARY, n) : NULL;
     real *c = numbers(ORDINARY, m * ldc);
     add_status(digest, TYPED(dc_matmul)(transpose_a, transpose_b, m, n, k, a, lda, b, ldb,
-                                        turn / 4 % 2 == 0, bias, (int)(turn / 4 % 4), c, ldc));
+                                        turn / 4 % 2 == 0, bias, (int)(turn / 4 % 4), 0, c, ldc));
     add_reals(digest, m * ldc, c);
 }
 
@@ -82,23 +82,36 @@ static void run_scale(uint64_t *digest) {
     add_reals(digest, LARGE, x);
 }
 
-static void run_activation_forward(uint64_t *digest) {
-    for (int activation = DC_IDENTITY; activation <= DC_RELU; activation++) {
-        start_case();
-        real *x = numbers(SPECIAL, LARGE);
-        add_status(digest, TYPED(dc_activation_forward)(activation, LARGE, x, x));
-        add_reals(digest, LARGE, x);
-    }
+static void forward_case(uint64_t *digest, int activation, double parameter) {
+    start_case();
+    real *x = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_activation_forward)(activation, parameter, LARGE, x, x));
+    add_reals(digest, LARGE, x);
 }
 
-static void run_activation_backward(uint64_t *digest) {
-    for (int activation = DC_IDENTITY; activation <= DC_RELU; activation++) {
-        start_case();
-        real *y = numbers(SPECIAL, LARGE), *d = numbers(SPECIAL, LARGE);
-        add_status(digest, TYPED(dc_activation_backward)(activation, LARGE, y, d, d));
-        add_reals(digest, LARGE, d);
-    }
+static void backward_case(uint64_t *digest, int activation, double parameter) {
+    start_case();
+    real *kept = numbers(SPECIAL, LARGE), *d = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_activation_backward)(activation, parameter, LARGE, kept, d, d));
+    add_reals(digest, LARGE, d);
 }
+
+/* The four that came first share these two lines. */
+static void run_activation_forward(uint64_t *digest) {
+    for (int a = DC_IDENTITY; a <= DC_RELU; a++) forward_case(digest, a, 0);
+}
+static void run_activation_backward(uint64_t *digest) {
+    for (int a = DC_IDENTITY; a <= DC_RELU; a++) backward_case(digest, a, 0);
+}
+
+/* Each of them all has a line of its own, and so shows when its bits change. */
+#define ACTIVATION_CALLS(NAME, name, ...)                                                          \
+    static void run_##name(uint64_t *digest) {                                                     \
+        forward_case(digest, DC_##NAME, dc_activation_default(DC_##NAME));                         \
+        backward_case(digest, DC_##NAME, dc_activation_default(DC_##NAME));                        \
+    }
+DC_ACTIVATION_LIST(ACTIVATION_CALLS)
+#undef ACTIVATION_CALLS
 
 static void run_dropout(uint64_t *digest) {
     real *x = numbers(SPECIAL, LARGE);
@@ -407,6 +420,10 @@ static void run_network_train(uint64_t *digest) {
 #define DIGEST_OF(name)                                                                            \
     static uint64_t digest_##name(void) { return with_threads(run_##name); }
 CALLS(DIGEST_OF)
+#define DIGEST_OF_ACTIVATION(NAME, name, ...) DIGEST_OF(name)
+DC_ACTIVATION_LIST(DIGEST_OF_ACTIVATION)
 
 #define ENTRY(name) {"dc_" #name, digest_##name},
-const workload TYPED(call_workloads)[] = {CALLS(ENTRY){NULL, NULL}};
+#define ACTIVATION_ENTRY(NAME, name, ...) {"dc_activation:" #name, digest_##name},
+const workload TYPED(call_workloads)[] = {CALLS(ENTRY)
+                                              DC_ACTIVATION_LIST(ACTIVATION_ENTRY){NULL, NULL}};

@@ -254,23 +254,40 @@ static void scale_of(size_t n, const real *x, const real *x2, real *y) {
 static uint64_t run_scale(void) { return over_elements(scale_of); }
 
 static int activation_in_turn;
+static real parameter_in_turn;
 
 static void forward_of(size_t n, const real *x, const real *x2, real *y) {
     (void)x2;
-    TYPED(dc_kernels)()->activation_forward(activation_in_turn, n, x, y, 0);
+    TYPED(dc_kernels)()->activation_forward(activation_in_turn, parameter_in_turn, n, x, y, 0);
 }
 static void backward_of(size_t n, const real *x, const real *x2, real *y) {
-    TYPED(dc_kernels)()->activation_backward(activation_in_turn, n, x, x2, y, 0);
+    TYPED(dc_kernels)()->activation_backward(activation_in_turn, parameter_in_turn, n, x, x2, y, 0);
 }
-static uint64_t over_activations(void (*function)(size_t n, const real *x, const real *x2,
-                                                  real *y)) {
+
+/* The four that came first share these two lines. */
+static uint64_t over_first_activations(void (*function)(size_t n, const real *x, const real *x2,
+                                                        real *y)) {
     uint64_t digest = DIGEST_START;
     for (activation_in_turn = DC_IDENTITY; activation_in_turn <= DC_RELU; activation_in_turn++)
         digest = digest_word(digest, over_elements(function), 8);
     return digest;
 }
-static uint64_t run_activation_forward(void) { return over_activations(forward_of); }
-static uint64_t run_activation_backward(void) { return over_activations(backward_of); }
+static uint64_t run_activation_forward(void) { return over_first_activations(forward_of); }
+static uint64_t run_activation_backward(void) { return over_first_activations(backward_of); }
+
+/* Each of them all has a line of its own, and so shows when its bits change: forward and back, with
+ * the usual parameter and with another one. */
+static uint64_t run_activation(int activation) {
+    uint64_t digest = DIGEST_START;
+    activation_in_turn = activation;
+    for (int other = 0; other < 2; other++) {
+        const double usual = dc_activation_default(activation);
+        parameter_in_turn = (real)(other ? usual + 0.375 : usual);
+        digest = digest_word(digest, over_elements(forward_of), 8);
+        digest = digest_word(digest, over_elements(backward_of), 8);
+    }
+    return digest;
+}
 
 static uint64_t run_dropout(void) {
     static const uint64_t firsts[] = {0, 1, 2, 3, 4, 37, ((uint64_t)1 << 34) - 5};
@@ -548,5 +565,14 @@ static uint64_t run_update_outer(void) {
     }
 KERNELS(DIGEST_OF)
 
+#define DIGEST_OF_ACTIVATION(NAME, name, ...)                                                      \
+    static uint64_t digest_of_##name(void) {                                                       \
+        start_workload();                                                                          \
+        return run_activation(DC_##NAME);                                                          \
+    }
+DC_ACTIVATION_LIST(DIGEST_OF_ACTIVATION)
+
 #define ENTRY(result, name, arguments) {#name, digest_##name},
-const workload TYPED(kernel_workloads)[] = {KERNELS(ENTRY){NULL, NULL}};
+#define ACTIVATION_ENTRY(NAME, name, ...) {"activation:" #name, digest_of_##name},
+const workload TYPED(kernel_workloads)[] = {KERNELS(ENTRY)
+                                                DC_ACTIVATION_LIST(ACTIVATION_ENTRY){NULL, NULL}};

@@ -1,12 +1,18 @@
-/* exp, log, tanh and sigmoid of every float, against the C library in double.
+/* exp, log, every activation and every slope, of every float, against the C library in double.
  *
- *   exhaustive_math [--stride N]
+ *   exhaustive_math [--stride N] [NAME ...]    all functions, or those
+ *   exhaustive_math --list                     their names, one a line
  *
  * Prints the largest error of each function on each instruction set in units of the last place, and
  * where it is. Fails when one is above its bound, when a NaN, an infinity or a sign is wrong, or
- * when two instruction sets with fused multiply-add give different bits. Takes minutes; with
- * --stride only every N-th bit pattern is tested. The references' own errors are below 1e-8 of a
- * float's last place. */
+ * when two instruction sets with fused multiply-add give different bits. Takes a minute or more a
+ * function, so `make accuracy` runs several at a time; with --stride only every N-th bit pattern is
+ * tested. The references' own errors are below 1e-7 of a float's last place.
+ *
+ * A slope is computed from what the activation keeps of the float, its output or its input, for a
+ * gradient of 1. One that is computed from the input may be near 0 because its terms cancel, as may
+ * any without fused multiply-add; its error is in units of the last place of 1 where that is more.
+ */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -14,31 +20,73 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REFERENCES_IN_DOUBLE
+#include "activation_references.h"
 #include "deepc.h"
 #include "promise.h"
 
 enum { BLOCK = 65536, MOST_ISAS = 8 };
 
-static int call_tanh(size_t n, const float *x, float *y) {
-    return dc_activation_forward_f32(DC_TANH, n, x, y);
-}
-static int call_sigmoid(size_t n, const float *x, float *y) {
-    return dc_activation_forward_f32(DC_SIGMOID, n, x, y);
-}
-static double reference_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+/* exp, log, then each activation and its slope, with the usual parameter. */
+typedef enum function_kind { EXP, LOG, VALUE_OF, SLOPE_OF } function_kind;
+typedef struct function {
+    char name[40];
+    function_kind kind;
+    int activation;
+    double bound, loose_bound; /* loose: without fused multiply-add */
+} function;
+enum { FUNCTIONS = 2 + 2 * DC_ACTIVATION_COUNT };
 
-/* loose_bound: without fused multiply-add. */
-static const struct function {
+/* Where the general bound is not good enough: activations that are one exact operation or two. */
+static const struct {
     const char *name;
-    int (*call)(size_t n, const float *x, float *y);
-    double (*reference)(double x);
-    double bound, loose_bound;
-} functions[] = {
-    {"exp", dc_exp_f32, exp, 1, 1.25},
-    {"log", dc_log_f32, log, 1, 1.25},
-    {"tanh", call_tanh, tanh, 2, 2.25},
-    {"sigmoid", call_sigmoid, reference_sigmoid, 2, 2.25},
-};
+    double bound;
+} narrow_bounds[] = {{"exp", 1}, {"log", 1}, {"identity", 0}, {"relu", 0}, {"relu_slope", 0}};
+
+static function get_function(size_t i) {
+    function f = {.kind = i < 2 ? (function_kind)i : i % 2 ? SLOPE_OF : VALUE_OF, .bound = 2};
+    f.activation = i < 2 ? 0 : (int)(i / 2 - 1);
+    snprintf(f.name, sizeof f.name, "%s%s",
+             i == 0   ? "exp"
+             : i == 1 ? "log"
+                      : dc_activation_name(f.activation),
+             f.kind == SLOPE_OF ? "_slope" : "");
+    for (size_t j = 0; j < sizeof narrow_bounds / sizeof *narrow_bounds; j++)
+        if (!strcmp(f.name, narrow_bounds[j].name)) f.bound = narrow_bounds[j].bound;
+    f.loose_bound = f.bound > 0 ? f.bound + 0.25 : 0;
+    return f;
+}
+
+/* What the function is applied to, given x: of a slope, what its activation keeps. */
+static int prepare(const function *f, size_t n, const float *x, float *kept) {
+    if (f->kind == SLOPE_OF && !dc_activation_needs_input(f->activation))
+        return dc_activation_forward_f32(f->activation, dc_activation_default(f->activation), n, x,
+                                         kept);
+    memcpy(kept, x, n * sizeof *x);
+    return DC_OK;
+}
+
+static int call(const function *f, size_t n, const float *kept, float *y) {
+    static float ones[BLOCK];
+    const double p = dc_activation_default(f->activation);
+    for (size_t i = 0; *ones == 0 && i < BLOCK; i++) ones[BLOCK - 1 - i] = 1;
+    switch (f->kind) {
+    case EXP: return dc_exp_f32(n, kept, y);
+    case LOG: return dc_log_f32(n, kept, y);
+    case VALUE_OF: return dc_activation_forward_f32(f->activation, p, n, kept, y);
+    default: return dc_activation_backward_f32(f->activation, p, n, kept, ones, y);
+    }
+}
+
+static double reference(const function *f, double kept) {
+    const double p = dc_activation_default(f->activation);
+    switch (f->kind) {
+    case EXP: return exp(kept);
+    case LOG: return log(kept);
+    case VALUE_OF: return activation_value(f->activation, kept, p);
+    default: return activation_slope(f->activation, kept, p);
+    }
+}
 
 /* What is known of one instruction set. */
 typedef struct result {
@@ -49,24 +97,28 @@ typedef struct result {
     uint64_t other_bits; /* than the first exact one */
 } result;
 
-/* The largest |y - want| in units of the last place of a float at want; HUGE_VAL where y is not the
- * NaN, the infinity or of the sign that it should be. */
-static double ulps(float y, double want) {
+/* |y - want| in units of the last place of a float at want, or at `least` if that is larger;
+ * HUGE_VAL where y is not the NaN, the infinity or of the sign that it should be. */
+static double ulps(float y, double want, double least) {
     const float rounded = (float)want;
     if (isnan(want)) return isnan(y) ? 0 : HUGE_VAL;
-    if (isnan(y) || !signbit(y) != !signbit(rounded)) return HUGE_VAL;
+    if (isnan(y) || (!signbit(y) != !signbit(rounded) && least == 0)) return HUGE_VAL;
     if (isinf(rounded) || isinf(y)) return y == rounded ? 0 : HUGE_VAL;
+    const double size = fmax(fabs(want), least);
     uint64_t bits;
-    memcpy(&bits, &want, sizeof bits);
+    memcpy(&bits, &size, sizeof bits);
     bits &= (uint64_t)0x7ff << 52; /* leaves the power of 2 */
     double unit;
     memcpy(&unit, &bits, sizeof unit);
     return fabs(y - want) / fmax(unit * 0x1p-23, 0x1p-149);
 }
 
-static void find_worst(size_t n, const float *x, const float *y, const double *want, result *r) {
+static void find_worst(const function *f, size_t n, const float *x, const float *y,
+                       const double *want, result *r) {
+    const int cancels =
+        f->kind == SLOPE_OF && (dc_activation_needs_input(f->activation) || !r->exact);
     for (size_t i = 0; i < n; i++) {
-        const double error = ulps(y[i], want[i]);
+        const double error = ulps(y[i], want[i], cancels ? 1 : 0);
         if (error > r->worst) {
             r->worst = error;
             r->worst_x = x[i];
@@ -84,18 +136,18 @@ static uint64_t count_differences(size_t n, const float *y, const float *first) 
 }
 
 /* One block: the references once, then each instruction set. Equal bits have equal errors. */
-static int check_block(const struct function *f, size_t n, const float *x, size_t isas,
-                       result *results) {
+static int check_block(const function *f, size_t n, const float *x, size_t isas, result *results) {
     static double want[BLOCK];
-    static float y[BLOCK], first[BLOCK];
+    static float kept[BLOCK], y[BLOCK], first[BLOCK];
     const float *known = NULL;
-    for (size_t i = 0; i < n; i++) want[i] = f->reference((double)x[i]);
+    if (dc_set_isa(results[0].isa) != DC_OK || prepare(f, n, x, kept) != DC_OK) return 0;
+    for (size_t i = 0; i < n; i++) want[i] = reference(f, (double)kept[i]);
     for (size_t i = 0; i < isas; i++) {
         result *r = &results[i];
-        if (dc_set_isa(r->isa) != DC_OK || f->call(n, x, y) != DC_OK) return 0;
+        if (dc_set_isa(r->isa) != DC_OK || call(f, n, kept, y) != DC_OK) return 0;
         const uint64_t differences = r->exact && known ? count_differences(n, y, known) : 0;
         r->other_bits += differences;
-        if (!r->exact || !known || differences > 0) find_worst(n, x, y, want, r);
+        if (!r->exact || !known || differences > 0) find_worst(f, n, x, y, want, r);
         if (r->exact && !known) known = memcpy(first, y, n * sizeof *y);
     }
     return 1;
@@ -118,7 +170,7 @@ static size_t list_isas(result *results) {
     return count;
 }
 
-static int check_function(const struct function *f, uint64_t stride) {
+static int check_function(const function *f, uint64_t stride) {
     static float x[BLOCK];
     result results[MOST_ISAS];
     const size_t isas = list_isas(results);
@@ -135,7 +187,7 @@ static int check_function(const struct function *f, uint64_t stride) {
         const result *r = &results[i];
         const result *errors = r->exact && first && r->other_bits == 0 ? first : r;
         const int within = errors->worst <= (r->exact ? f->bound : f->loose_bound);
-        printf("%-8s %-9s %.4f ulp at %a (%.9g)%s", f->name, r->isa, errors->worst,
+        printf("%-20s %-9s %.4f ulp at %a (%.9g)%s", f->name, r->isa, errors->worst,
                (double)errors->worst_x, (double)errors->worst_x, within ? "" : ", TOO MUCH");
         if (r->other_bits > 0) printf(", OTHER BITS in %" PRIu64 " elements", r->other_bits);
         printf("\n");
@@ -146,19 +198,34 @@ static int check_function(const struct function *f, uint64_t stride) {
     return good;
 }
 
+static int is_wanted(const char *name, int count, char **names) {
+    for (int i = 0; i < count; i++)
+        if (!strcmp(names[i], name)) return 1;
+    return count == 0;
+}
+
 int main(int count, char **arguments) {
-    uint64_t stride = 1;
-    if (count == 3 && strcmp(arguments[1], "--stride") == 0)
-        stride = strtoull(arguments[2], NULL, 10);
-    else if (count != 1)
-        stride = 0;
-    if (stride == 0) {
-        fprintf(stderr, "usage: %s [--stride N], N at least 1\n", arguments[0]);
+    const int list = count == 2 && strcmp(arguments[1], "--list") == 0;
+    const int strided = count >= 3 && strcmp(arguments[1], "--stride") == 0;
+    const uint64_t stride = strided ? strtoull(arguments[2], NULL, 10) : 1;
+    const int first = strided ? 3 : 1;
+    if (stride == 0 || (!list && first < count && arguments[first][0] == '-')) {
+        fprintf(stderr, "usage: %s [--list | [--stride N] [NAME ...]], N at least 1\n",
+                arguments[0]);
         return 2;
     }
     dc_set_num_threads(1);
-    int good = 1;
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        good &= check_function(&functions[i], stride);
+    int good = 1, done = 0;
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        const function f = get_function(i);
+        if (list)
+            printf("%s\n", f.name);
+        else if (is_wanted(f.name, count - first, arguments + first))
+            good &= check_function(&f, stride), done++;
+    }
+    if (!list && first < count && done != count - first) {
+        fprintf(stderr, "%s: no function of that name; --list shows them\n", arguments[0]);
+        return 2;
+    }
     return !good;
 }

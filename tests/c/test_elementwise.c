@@ -2,100 +2,114 @@
  * double, the same bits on every instruction set, alone, in place and at any length, and nothing
  * written beside the output. (How many ulps exactly is the matter of the accuracy tests.) */
 #include "../../csrc/tuning.h"
+#include "activation_references.h"
 #include "arrays.h"
 
+/* A function of one array or two. */
 typedef struct function {
-    const char *name;
+    char name[40];
+    int (*call)(const struct function *f, size_t n, const real *x, const real *x2, real *y);
+    wide (*reference)(const struct function *f, wide x, wide x2);
     int inputs;
-    int (*call)(size_t n, const real *x, const real *x2, real *y);
-    long double (*reference)(long double x, long double x2);
     double low, high; /* of x */
     double most_ulps;
+    int activation;
+    double parameter;
 } function;
 
-static int call_exp(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_exp)(n, x, y);
+static int call_exp(const function *f, size_t n, const real *x, const real *x2, real *y) {
+    return (void)f, (void)x2, TYPED(dc_exp)(n, x, y);
 }
-static long double reference_exp(long double x, long double x2) { return (void)x2, expl(x); }
+static wide reference_exp(const function *f, wide x, wide x2) { return (void)f, (void)x2, exp(x); }
 
-static int call_log(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_log)(n, x, y);
+static int call_log(const function *f, size_t n, const real *x, const real *x2, real *y) {
+    return (void)f, (void)x2, TYPED(dc_log)(n, x, y);
 }
-static long double reference_log(long double x, long double x2) { return (void)x2, logl(x); }
+static wide reference_log(const function *f, wide x, wide x2) { return (void)f, (void)x2, log(x); }
 
-static int call_scale(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_scale)(0.75, n, x, y);
+static int call_scale(const function *f, size_t n, const real *x, const real *x2, real *y) {
+    return (void)f, (void)x2, TYPED(dc_scale)(0.75, n, x, y);
 }
-static long double reference_scale(long double x, long double x2) { return (void)x2, 0.75L * x; }
-
-static int call_identity(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_activation_forward)(DC_IDENTITY, n, x, y);
-}
-static long double reference_identity(long double x, long double x2) { return (void)x2, x; }
-
-static int call_sigmoid(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_activation_forward)(DC_SIGMOID, n, x, y);
-}
-static long double reference_sigmoid(long double x, long double x2) {
-    return (void)x2, 1 / (1 + expl(-x));
+static wide reference_scale(const function *f, wide x, wide x2) {
+    return (void)f, (void)x2, 0.75L * x;
 }
 
-static int call_tanh(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_activation_forward)(DC_TANH, n, x, y);
+static int call_forward(const function *f, size_t n, const real *x, const real *x2, real *y) {
+    return (void)x2, TYPED(dc_activation_forward)(f->activation, f->parameter, n, x, y);
 }
-static long double reference_tanh(long double x, long double x2) { return (void)x2, tanhl(x); }
-
-static int call_relu(size_t n, const real *x, const real *x2, real *y) {
-    return (void)x2, TYPED(dc_activation_forward)(DC_RELU, n, x, y);
-}
-static long double reference_relu(long double x, long double x2) { return (void)x2, x > 0 ? x : 0; }
-
-static int call_identity_back(size_t n, const real *x, const real *x2, real *y) {
-    return TYPED(dc_activation_backward)(DC_IDENTITY, n, x, x2, y);
-}
-static long double reference_identity_back(long double x, long double x2) { return (void)x, x2; }
-
-static int call_sigmoid_back(size_t n, const real *x, const real *x2, real *y) {
-    return TYPED(dc_activation_backward)(DC_SIGMOID, n, x, x2, y);
-}
-static long double reference_sigmoid_back(long double x, long double x2) {
-    return x * (1 - x) * x2;
+static wide reference_forward(const function *f, wide x, wide x2) {
+    return (void)x2, activation_value(f->activation, x, (real)f->parameter);
 }
 
-static int call_tanh_back(size_t n, const real *x, const real *x2, real *y) {
-    return TYPED(dc_activation_backward)(DC_TANH, n, x, x2, y);
+/* x is what the activation keeps, x2 the gradient. */
+static int call_backward(const function *f, size_t n, const real *x, const real *x2, real *y) {
+    return TYPED(dc_activation_backward)(f->activation, f->parameter, n, x, x2, y);
 }
-static long double reference_tanh_back(long double x, long double x2) { return (1 - x * x) * x2; }
-
-static int call_relu_back(size_t n, const real *x, const real *x2, real *y) {
-    return TYPED(dc_activation_backward)(DC_RELU, n, x, x2, y);
+static wide reference_backward(const function *f, wide x, wide x2) {
+    const wide slope = activation_slope(f->activation, x, (real)f->parameter);
+    return slope == 0 ? 0 : slope * x2;
 }
-static long double reference_relu_back(long double x, long double x2) { return x > 0 ? x2 : 0; }
 
-static const function functions[] = {
-    {"exp", 1, call_exp, reference_exp, -80, 80, 3},
-    {"log", 1, call_log, reference_log, 0, 1000, 3},
-    {"scale", 1, call_scale, reference_scale, -9, 9, 0.5},
-    {"identity", 1, call_identity, reference_identity, -9, 9, 0},
-    {"sigmoid", 1, call_sigmoid, reference_sigmoid, -40, 40, 4},
-    {"tanh", 1, call_tanh, reference_tanh, -6, 6, 4},
-    {"relu", 1, call_relu, reference_relu, -3, 3, 0},
-    {"identity backward", 2, call_identity_back, reference_identity_back, 0, 1, 0},
-    {"sigmoid backward", 2, call_sigmoid_back, reference_sigmoid_back, 0, 1, 2},
-    {"tanh backward", 2, call_tanh_back, reference_tanh_back, -0.9, 0.9, 5},
-    {"relu backward", 2, call_relu_back, reference_relu_back, -1, 1, 0},
+static const function plain_functions[] = {
+    {"exp", call_exp, reference_exp, 1, -80, 80, 3, 0, 0},
+    {"log", call_log, reference_log, 1, 0, 1000, 3, 0, 0},
+    {"scale", call_scale, reference_scale, 1, -9, 9, 0.5, 0, 0},
 };
+enum { PLAIN = COUNT(plain_functions), FUNCTIONS = PLAIN + 4 * DC_ACTIVATION_COUNT };
+
+/* The i-th of all functions; an activation with a parameter comes with the usual value of it and
+ * with another one. */
+static function get_function(size_t i) {
+    if (i < PLAIN) return plain_functions[i];
+    i -= PLAIN;
+    const int activation = (int)(i / 4), back = i / 2 % 2;
+    function f = {.call = back ? call_backward : call_forward,
+                  .reference = back ? reference_backward : reference_forward,
+                  .inputs = 1 + back,
+                  .low = -40,
+                  .high = 40,
+                  .most_ulps = 5,
+                  .activation = activation,
+                  .parameter = dc_activation_default(activation)};
+    if (i % 2) f.parameter = f.parameter * 0.7 + 0.3;
+    snprintf(f.name, sizeof f.name, "%s%s %g", dc_activation_name(activation),
+             back ? " backward" : "", f.parameter);
+    return f;
+}
+
+/* x, or what an activation keeps of it: many around 0, where most of them bend, and some far out. */
+static void fill_input(const function *f, size_t n, real *x) {
+    fill(n, f->low, f->high, x);
+    if (f->call != call_forward && f->call != call_backward) return;
+    for (size_t i = 0; i < n; i++) {
+        if (i % 4) x[i] /= 8;
+        if (f->call == call_backward && !dc_activation_needs_input(f->activation))
+            x[i] = (real)activation_value(f->activation, x[i], (real)f->parameter);
+    }
+}
+
+/* How far y is from the truth. A slope that is computed from the input may be near 0 because two
+ * terms cancel, as may any without fused multiply-add; its error is measured against what was
+ * multiplied by it. */
+static double error_at(const function *f, real y, real x, real x2) {
+    const wide want = f->reference(f, x, x2);
+    const int cancels =
+        f->call == call_backward && (dc_activation_needs_input(f->activation) || !isa_is_exact());
+    if (cancels && fabs(want) < fabs((wide)x2))
+        return ulps((real)(fabs((wide)x2) + y - want), fabs((wide)x2));
+    return ulps(y, want);
+}
 
 static void check_size(const function *f, size_t n) {
     real *x = array_make(n), *x2 = array_make(n), *y = array_make(n), *first = array_make(n),
          *again = array_make(n);
-    fill(n, f->low, f->high, x);
+    fill_input(f, n, x);
     fill(n, -2, 2, x2);
     for (size_t i = 0; use_isa(i); i++) {
-        CHECK(f->call(n, x, x2, y) == DC_OK);
+        CHECK(f->call(f, n, x, x2, y) == DC_OK);
         CHECK(guards_hold(y, n));
         double worst = 0;
-        for (size_t j = 0; j < n; j++) worst = fmax(worst, ulps(y[j], f->reference(x[j], x2[j])));
+        for (size_t j = 0; j < n; j++) worst = fmax(worst, error_at(f, y[j], x[j], x2[j]));
         if (worst > f->most_ulps) printf("%s %s n %zu: %g ulps\n", dc_isa(), f->name, n, worst);
         CHECK(worst <= f->most_ulps);
 
@@ -105,16 +119,16 @@ static void check_size(const function *f, size_t n) {
         CHECK(same);
         /* In place of the first input, and of the second. */
         memcpy(again, x, n * sizeof *x);
-        CHECK(f->call(n, again, x2, again) == DC_OK);
+        CHECK(f->call(f, n, again, x2, again) == DC_OK);
         CHECK(same_bits(n, again, y));
         if (f->inputs == 2) {
             memcpy(again, x2, n * sizeof *x);
-            CHECK(f->call(n, x, again, again) == DC_OK);
+            CHECK(f->call(f, n, x, again, again) == DC_OK);
             CHECK(same_bits(n, again, y));
         }
         /* One element alone. */
         for (size_t j = 0; j < n && j < 40; j++) {
-            CHECK(f->call(1, x + j, x2 + j, again) == DC_OK);
+            CHECK(f->call(f, 1, x + j, x2 + j, again) == DC_OK);
             CHECK(same_bits(1, again, y + j));
         }
     }
@@ -126,52 +140,137 @@ static void check_size(const function *f, size_t n) {
 }
 
 static void test_functions(void) {
-    for (size_t f = 0; f < COUNT(functions); f++)
-        for (size_t i = 0; i < COUNT(sizes); i++) check_size(&functions[f], sizes[i]);
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        const function f = get_function(i);
+        for (size_t j = 0; j < COUNT(sizes); j++) check_size(&f, sizes[j]);
+    }
 }
 
-/* Values at and beyond the edges, in every lane of a vector and in a part of one. */
-static void check_special(const function *f, real x, long double want) {
+/* ---- Special values -------------------------------------------------------------------------- */
+
+/* In every lane of a vector and in a part of one; `name` as the table of functions or the list of
+ * activations has it. */
+typedef struct special_value {
+    const char *name;
+    wide x, want;
+} special_value;
+
+static const special_value specials[] = {
+    {"exp", INFINITY, INFINITY},
+    {"exp", -INFINITY, 0},
+    {"exp", 100000, INFINITY},
+    {"exp", -100000, 0},
+    {"exp", 0, 1},
+    {"log", 0, -INFINITY},
+    {"log", -0.0L, -INFINITY},
+    {"log", -1, NAN},
+    {"log", 1, 0},
+    {"log", INFINITY, INFINITY},
+    {"identity", -0.0L, -0.0L},
+    {"sigmoid", INFINITY, 1},
+    {"sigmoid", -INFINITY, 0},
+    {"sigmoid", 0, 0.5L},
+    {"tanh", INFINITY, 1},
+    {"tanh", -INFINITY, -1},
+    {"tanh", 0, 0},
+    {"relu", INFINITY, INFINITY},
+    {"relu", -INFINITY, 0},
+    {"relu", -0.0L, 0},
+};
+
+/* The same of slopes: of the input x, times 3. */
+static const special_value special_slopes[] = {
+    {"relu", 0, 0},
+    {"relu", INFINITY, 3},
+    {"relu", NAN, 0},
+};
+
+static void check_special(const function *f, real x, wide want) {
     real in[19], in2[19], out[19];
     for (int i = 0; i < 19; i++) in[i] = x, in2[i] = 3;
     for (size_t isa = 0; use_isa(isa); isa++) {
-        CHECK(f->call(19, in, in2, out) == DC_OK);
+        if (f->call == call_backward && !dc_activation_needs_input(f->activation))
+            TYPED(dc_activation_forward)(f->activation, f->parameter, 19, in, out);
+        else
+            memcpy(out, in, sizeof out);
+        CHECK(f->call(f, 19, out, in2, out) == DC_OK);
         int wrong = 0;
         for (int i = 0; i < 19; i++)
             wrong +=
                 ulps(out[i], want) > 1 || (!isnan(out[i]) && !signbit(out[i]) != !signbit(want));
-        if (wrong) printf("%s %s of %g: %g\n", dc_isa(), f->name, (double)x, (double)out[0]);
+        if (wrong)
+            printf("%s %s of %g: %g, not %Lg\n", dc_isa(), f->name, (double)x, (double)out[0],
+                   (long double)want);
         CHECK(wrong == 0);
     }
 }
 
+/* By name without the parameter, which is the usual one. */
+static int is_named(const function *f, size_t i, const char *name, int inputs) {
+    const char *mine = i < PLAIN ? f->name : dc_activation_name(f->activation);
+    return !strcmp(mine, name) && f->inputs == inputs && (i < PLAIN || (i - PLAIN) % 2 == 0);
+}
+
 static void test_special(void) {
-    const function *f = functions;
-    for (size_t i = 0; i < 7; i++)
-        if (f[i].call != call_scale) check_special(&f[i], (real)NAN, NAN);
-    check_special(&f[0], INFINITY, INFINITY);
-    check_special(&f[0], -INFINITY, 0);
-    check_special(&f[0], 100000, INFINITY);
-    check_special(&f[0], -100000, 0);
-    check_special(&f[0], 0, 1);
-    check_special(&f[1], 0, -INFINITY);
-    check_special(&f[1], (real)-0.0, -INFINITY);
-    check_special(&f[1], -1, NAN);
-    check_special(&f[1], 1, 0);
-    check_special(&f[1], INFINITY, INFINITY);
-    check_special(&f[3], (real)-0.0, -0.0L);
-    check_special(&f[4], INFINITY, 1);
-    check_special(&f[4], -INFINITY, 0);
-    check_special(&f[4], 0, 0.5L);
-    check_special(&f[5], INFINITY, 1);
-    check_special(&f[5], -INFINITY, -1);
-    check_special(&f[5], 0, 0);
-    check_special(&f[6], INFINITY, INFINITY);
-    check_special(&f[6], -INFINITY, 0);
-    check_special(&f[6], (real)-0.0, 0);
-    check_special(&f[10], 0, 0);
-    check_special(&f[10], INFINITY, 3);
-    check_special(&f[10], (real)NAN, 0);
+    size_t checked = 0;
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        const function f = get_function(i);
+        if (f.inputs == 1 && f.call != call_scale) check_special(&f, (real)NAN, NAN);
+        for (size_t j = 0; j < COUNT(specials); j++)
+            if (is_named(&f, i, specials[j].name, 1))
+                check_special(&f, (real)specials[j].x, specials[j].want), checked++;
+        for (size_t j = 0; j < COUNT(special_slopes); j++)
+            if (is_named(&f, i, special_slopes[j].name, 2))
+                check_special(&f, (real)special_slopes[j].x, special_slopes[j].want), checked++;
+    }
+    CHECK(checked == COUNT(specials) + COUNT(special_slopes));
+}
+
+/* The slopes of the oracle are the derivatives of its values, but at the bends. */
+static void test_references(void) {
+    const wide h = 0x1p-20L;
+    for (int activation = 0; activation < DC_ACTIVATION_COUNT; activation++) {
+        const wide p = dc_activation_default(activation);
+        for (wide x = -8.01L; x < 8; x += 0.037L) {
+            const wide above = activation_value(activation, x + h, p),
+                       below = activation_value(activation, x - h, p),
+                       y = activation_value(activation, x, p), slope = (above - below) / (2 * h);
+            const wide mine =
+                activation_slope(activation, dc_activation_needs_input(activation) ? x : y, p);
+            const int good = fabs(mine - slope) <= 1e-6L * (1 + fabs(slope));
+            if (!good)
+                printf("%s at %Lg: slope %Lg, difference %Lg\n", dc_activation_name(activation),
+                       (long double)x, (long double)mine, (long double)slope);
+            CHECK(good);
+        }
+    }
+}
+
+/* ---- What is known of the activations -------------------------------------------------------- */
+
+static void test_facts(void) {
+    const double wrong[] = {NAN, INFINITY, -INFINITY, -1, 1e300};
+    size_t count = 0;
+    for (const char *name; (name = dc_activation_name((int)count)); count++) {
+        const int a = (int)count;
+        for (int other = 0; other < a; other++) CHECK(strcmp(dc_activation_name(other), name));
+        CHECK(dc_activation_check(a, dc_activation_default(a)) == DC_OK);
+        const int has = *dc_activation_parameter(a) != 0;
+        for (size_t i = 0; i < COUNT(wrong); i++) {
+            real x[1] = {1};
+            const int status = has ? DC_BAD_VALUE : DC_OK;
+            CHECK(dc_activation_check(a, wrong[i]) == status);
+            CHECK(TYPED(dc_activation_forward)(a, wrong[i], 1, x, x) == status);
+            CHECK(TYPED(dc_activation_backward)(a, wrong[i], 1, x, x, x) == status);
+        }
+    }
+    CHECK(count == DC_ACTIVATION_COUNT);
+    CHECK(!strcmp(dc_activation_name(DC_RELU), "relu"));
+    for (int a = -1; a <= DC_ACTIVATION_COUNT; a += DC_ACTIVATION_COUNT + 1) {
+        CHECK(!dc_activation_name(a) && !dc_activation_parameter(a));
+        CHECK(dc_activation_default(a) == 0 && !dc_activation_needs_input(a));
+        CHECK(dc_activation_check(a, 0) == DC_BAD_NAME);
+    }
 }
 
 /* ---- Dropout --------------------------------------------------------------------------------- */
@@ -233,13 +332,14 @@ static void test_threads(void) {
     const size_t n = 300000;
     real *x = array_make(n), *x2 = array_make(n), *one = array_make(n), *three = array_make(n);
     use_isa(0);
-    for (size_t i = 0; i < COUNT(functions); i++) {
-        fill(n, functions[i].low, functions[i].high, x);
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        const function f = get_function(i);
+        fill_input(&f, n, x);
         fill(n, -1, 1, x2);
         dc_set_num_threads(1);
-        CHECK(functions[i].call(n, x, x2, one) == DC_OK);
+        CHECK(f.call(&f, n, x, x2, one) == DC_OK);
         dc_set_num_threads(3);
-        CHECK(functions[i].call(n, x, x2, three) == DC_OK);
+        CHECK(f.call(&f, n, x, x2, three) == DC_OK);
         CHECK(same_bits(n, one, three) && guards_hold(three, n));
     }
     dc_set_num_threads(1);
@@ -259,17 +359,17 @@ static void test_large(void) {
     const size_t n = STREAM_BYTES / sizeof(real) + 77, piece = n / 16 + 1;
     real *x = array_make(n), *x2 = array_make(n), *pieces = array_make(n), *y = array_make(n + 16);
     for (size_t i = 0; use_isa(i); i++)
-        for (size_t j = 0; j < COUNT(functions); j++) {
-            const function *f = &functions[j];
+        for (size_t j = 0; j < FUNCTIONS; j++) {
+            const function g = get_function(j), *f = &g;
             fill(n, f->low, f->high, x);
             fill(n, -1, 1, x2);
             for (size_t at = 0; at < n; at += piece)
-                CHECK(f->call(n - at < piece ? n - at : piece, x + at, x2 + at, pieces + at) ==
+                CHECK(f->call(f, n - at < piece ? n - at : piece, x + at, x2 + at, pieces + at) ==
                       DC_OK);
             const size_t start = (3 * j) % 16; /* from the beginning of a line, and from within */
             fill(n + 16, 5, 6, y);
             dc_set_num_threads(j % 2 ? 3 : 1);
-            CHECK(f->call(n, x, x2, y + start) == DC_OK);
+            CHECK(f->call(f, n, x, x2, y + start) == DC_OK);
             CHECK(same_bits(n, y + start, pieces) && guards_hold(y, n + 16));
             for (size_t k = 0; k < 16; k++) {
                 const real beside = y[k < start ? k : n + k];
@@ -286,17 +386,17 @@ static void test_large(void) {
 static void test_arguments(void) {
     real x[4] = {1, 2, 3, 4}, y[4] = {0};
     const size_t too_many = (size_t)-1;
-    for (size_t i = 0; i < COUNT(functions); i++) {
-        const function *f = &functions[i];
-        CHECK(f->call(0, NULL, NULL, NULL) == DC_OK);
-        CHECK(f->call(4, NULL, x, y) == DC_BAD_POINTER);
-        CHECK(f->call(4, x, x, NULL) == DC_BAD_POINTER);
-        CHECK(f->call(too_many, x, x, y) == DC_BAD_SIZE);
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        const function g = get_function(i), *f = &g;
+        CHECK(f->call(f, 0, NULL, NULL, NULL) == DC_OK);
+        CHECK(f->call(f, 4, NULL, x, y) == DC_BAD_POINTER);
+        CHECK(f->call(f, 4, x, x, NULL) == DC_BAD_POINTER);
+        CHECK(f->call(f, too_many, x, x, y) == DC_BAD_SIZE);
+        if (f->inputs == 2) CHECK(f->call(f, 4, x, NULL, y) == DC_BAD_POINTER);
     }
-    CHECK(TYPED(dc_activation_backward)(DC_TANH, 4, x, NULL, y) == DC_BAD_POINTER);
-    CHECK(TYPED(dc_activation_forward)(-1, 4, x, y) == DC_BAD_NAME);
-    CHECK(TYPED(dc_activation_forward)(4, 4, x, y) == DC_BAD_NAME);
-    CHECK(TYPED(dc_activation_backward)(4, 4, x, x, y) == DC_BAD_NAME);
+    CHECK(TYPED(dc_activation_forward)(-1, 0, 4, x, y) == DC_BAD_NAME);
+    CHECK(TYPED(dc_activation_forward)(DC_ACTIVATION_COUNT, 0, 4, x, y) == DC_BAD_NAME);
+    CHECK(TYPED(dc_activation_backward)(DC_ACTIVATION_COUNT, 0, 4, x, x, y) == DC_BAD_NAME);
     CHECK(TYPED(dc_dropout)(0, 0, -0.1, 4, x, y) == DC_BAD_VALUE);
     CHECK(TYPED(dc_dropout)(0, 0, 1.1, 4, x, y) == DC_BAD_VALUE);
     CHECK(TYPED(dc_dropout)(0, 0, NAN, 4, x, y) == DC_BAD_VALUE);
@@ -305,6 +405,8 @@ static void test_arguments(void) {
 }
 
 int main(void) {
+    test_references();
+    test_facts();
     test_functions();
     test_special();
     test_dropout();

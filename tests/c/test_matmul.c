@@ -37,7 +37,7 @@ static float element(int ta, int tb, size_t i, size_t j, size_t k, const float *
 
 static float activate(int activation, float x) {
     float y;
-    dc_activation_forward_f32(activation, 1, &x, &y);
+    dc_activation_forward_f32(activation, 0, 1, &x, &y);
     return y;
 }
 
@@ -56,7 +56,7 @@ static void check_product(int ta, int tb, size_t m, size_t n, size_t k, int accu
         c[i] = start[i] = i % ldc < n ? (float)random_value() : GUARD;
 
     CHECK(dc_matmul_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, with_bias ? bias : NULL,
-                        activation, c, ldc) == DC_OK);
+                        activation, 0, c, ldc) == DC_OK);
     int wrong = 0;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < ldc && i * ldc + j < size_c - 1; j++) {
@@ -126,9 +126,11 @@ static void test_threads(void) {
         for (int t = 0; t < 4; t++) {
             const size_t lda = t & 1 ? m : k, ldb = t & 2 ? k : n;
             dc_set_num_threads(1);
-            CHECK(!dc_matmul_f32(t & 1, t & 2, m, n, k, a, lda, b, ldb, 0, NULL, DC_RELU, one, n));
+            CHECK(
+                !dc_matmul_f32(t & 1, t & 2, m, n, k, a, lda, b, ldb, 0, NULL, DC_RELU, 0, one, n));
             dc_set_num_threads(4);
-            CHECK(!dc_matmul_f32(t & 1, t & 2, m, n, k, a, lda, b, ldb, 0, NULL, DC_RELU, four, n));
+            CHECK(!dc_matmul_f32(t & 1, t & 2, m, n, k, a, lda, b, ldb, 0, NULL, DC_RELU, 0, four,
+                                 n));
             CHECK(memcmp(one, four, m * n * sizeof *one) == 0);
         }
         free(a);
@@ -140,12 +142,14 @@ static void test_threads(void) {
 
 static void test_arguments(void) {
     float x[4] = {0};
-    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, x, 1, x + 1, 1, 0, NULL, 9, x + 2, 1) == DC_BAD_NAME);
-    CHECK(dc_matmul_f32(0, 0, 1, 1, 2, x, 1, x + 1, 1, 0, NULL, 0, x + 2, 1) == DC_BAD_SIZE);
-    CHECK(dc_matmul_f32(0, 0, 1, 2, 1, x, 1, x + 1, 2, 0, NULL, 0, x + 2, 1) == DC_BAD_SIZE);
-    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, NULL, 1, x + 1, 1, 0, NULL, 0, x + 2, 1) == DC_BAD_POINTER);
-    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, x, 1, x + 1, 1, 0, NULL, 0, NULL, 1) == DC_BAD_POINTER);
-    CHECK(dc_matmul_f32(0, 0, 0, 1, 1, NULL, 1, NULL, 1, 0, NULL, 0, NULL, 1) == DC_OK);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, x, 1, x + 1, 1, 0, NULL, DC_ACTIVATION_COUNT, 0, x + 2, 1) ==
+          DC_BAD_NAME);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 2, x, 1, x + 1, 1, 0, NULL, 0, 0, x + 2, 1) == DC_BAD_SIZE);
+    CHECK(dc_matmul_f32(0, 0, 1, 2, 1, x, 1, x + 1, 2, 0, NULL, 0, 0, x + 2, 1) == DC_BAD_SIZE);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, NULL, 1, x + 1, 1, 0, NULL, 0, 0, x + 2, 1) ==
+          DC_BAD_POINTER);
+    CHECK(dc_matmul_f32(0, 0, 1, 1, 1, x, 1, x + 1, 1, 0, NULL, 0, 0, NULL, 1) == DC_BAD_POINTER);
+    CHECK(dc_matmul_f32(0, 0, 0, 1, 1, NULL, 1, NULL, 1, 0, NULL, 0, 0, NULL, 1) == DC_OK);
 }
 
 int main(void) {

@@ -14,27 +14,30 @@ static void test_layer_by_layer(size_t rows) {
     reset();
     dc_network_f32 *net = make();
     CHECK(!dc_network_forward_f32(net, rows, IN, x, y));
-    CHECK(!dc_matmul_f32(0, 0, rows, HIDDEN, IN, x, IN, first.w, HIDDEN, 0, first.b, 0, h, HIDDEN));
+    CHECK(!dc_matmul_f32(0, 0, rows, HIDDEN, IN, x, IN, first.w, HIDDEN, 0, first.b, 0, 0, h,
+                         HIDDEN));
     CHECK(!dc_dropout_f32(drop.key, 0, drop.rate, rows * HIDDEN, h, h));
-    CHECK(!dc_activation_forward_f32(DC_TANH, rows * HIDDEN, h, h));
-    CHECK(
-        !dc_matmul_f32(0, 0, rows, OUT, HIDDEN, h, HIDDEN, second.w, OUT, 0, second.b, 0, o, OUT));
+    CHECK(!dc_activation_forward_f32(DC_TANH, 0, rows * HIDDEN, h, h));
+    CHECK(!dc_matmul_f32(0, 0, rows, OUT, HIDDEN, h, HIDDEN, second.w, OUT, 0, second.b, 0, 0, o,
+                         OUT));
     CHECK(memcmp(y, o, rows * OUT * sizeof *y) == 0);
     CHECK(drop.counter == 1 && drop.pass_rows == rows && drop.pass_cols == HIDDEN);
 
     for (size_t i = 0; i < rows * OUT; i++) d_y[i] = y[i] - targets[i];
     CHECK(!dc_network_backward_f32(net, rows, IN, x, d_y, d_x));
-    CHECK(!dc_matmul_f32(1, 0, HIDDEN, OUT, rows, h, HIDDEN, d_y, OUT, 0, NULL, 0, dw, OUT));
+    CHECK(!dc_matmul_f32(1, 0, HIDDEN, OUT, rows, h, HIDDEN, d_y, OUT, 0, NULL, 0, 0, dw, OUT));
     CHECK(memcmp(dw, second.d_w, HIDDEN * OUT * sizeof *dw) == 0);
     for (size_t i = 0; i < rows; i++) ones[i] = 1;
-    CHECK(!dc_matmul_f32(0, 0, 1, OUT, rows, ones, rows, d_y, OUT, 0, NULL, 0, db, OUT));
+    CHECK(!dc_matmul_f32(0, 0, 1, OUT, rows, ones, rows, d_y, OUT, 0, NULL, 0, 0, db, OUT));
     CHECK(memcmp(db, second.d_b, OUT * sizeof *db) == 0);
-    CHECK(!dc_matmul_f32(0, 1, rows, HIDDEN, OUT, d_y, OUT, second.w, OUT, 0, NULL, 0, dh, HIDDEN));
-    CHECK(!dc_activation_backward_f32(DC_TANH, rows * HIDDEN, h, dh, dh));
+    CHECK(!dc_matmul_f32(0, 1, rows, HIDDEN, OUT, d_y, OUT, second.w, OUT, 0, NULL, 0, 0, dh,
+                         HIDDEN));
+    CHECK(!dc_activation_backward_f32(DC_TANH, 0, rows * HIDDEN, h, dh, dh));
     CHECK(!dc_dropout_f32(drop.key, 0, drop.rate, rows * HIDDEN, dh, dh));
-    CHECK(!dc_matmul_f32(1, 0, IN, HIDDEN, rows, x, IN, dh, HIDDEN, 0, NULL, 0, dw, HIDDEN));
+    CHECK(!dc_matmul_f32(1, 0, IN, HIDDEN, rows, x, IN, dh, HIDDEN, 0, NULL, 0, 0, dw, HIDDEN));
     CHECK(memcmp(dw, first.d_w, IN * HIDDEN * sizeof *dw) == 0);
-    CHECK(!dc_matmul_f32(0, 1, rows, IN, HIDDEN, dh, HIDDEN, first.w, HIDDEN, 0, NULL, 0, dx, IN));
+    CHECK(
+        !dc_matmul_f32(0, 1, rows, IN, HIDDEN, dh, HIDDEN, first.w, HIDDEN, 0, NULL, 0, 0, dx, IN));
     CHECK(memcmp(dx, d_x, rows * IN * sizeof *dx) == 0);
     dc_network_free_f32(net);
 }

@@ -9,17 +9,19 @@ import hypothesis.extra.numpy as hypothesis_numpy
 import numpy as np
 import pytest
 from deepc import Linear, SoftmaxCrossEntropy, _deepc, kernels
+from deepc._c.activations import ACTIVATIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
 lib = _deepc.lib
 OTHER = lib.DC_OTHER_ARRAYS
+RELU = ACTIVATIONS["relu"].number
 
 
 def taken(x, y):
     """Whether a function from x to y is computed without a word from Python."""
     before = y.tobytes()
-    result = _deepc.map(lib.DC_RELU, x, y)
+    result = _deepc.activation(RELU, 0.0, x, y)
     if result is not y:
         assert result == OTHER
         assert y.tobytes() == before
@@ -164,7 +166,8 @@ def test_python_objects_are_refused():
     assert np.isnan(_deepc.loss(0, False, "a", "b"))
     assert _deepc.matmul(1, None, (), False, False) == OTHER
     assert _deepc.loss_gradient(0, False, "a", "b") == OTHER
-    assert _deepc.map(lib.DC_RELU, object(), None) == OTHER
+    assert _deepc.map(lib.DC_FUNCTION_EXP, object(), None) == OTHER
+    assert _deepc.activation(RELU, 0.0, object(), None) == OTHER
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,9 @@ def test_python_objects_are_refused():
         ("map", (0, np.ones(2))),
         ("map", ("relu", np.ones(2), None)),
         ("map", (-1, np.ones(2), None)),
+        ("activation", (0, 0.0, np.ones(2))),
+        ("activation", (0, "0.1", np.ones(2), None)),
+        ("activation", ("relu", 0.0, np.ones(2), None)),
         ("matmul", (np.ones(2), np.ones(2), None)),
         ("loss", (0, False, np.ones(2))),
         ("loss_gradient", (None, False, np.ones(2), np.ones(2))),
@@ -186,6 +192,13 @@ def test_wrong_calls_raise(name, arguments):
         getattr(_deepc, name)(*arguments)
 
 
+def test_unknown_numbers_are_refused():
+    x = np.ones(2)
+    for number in (len(ACTIVATIONS), 10**6):
+        assert _deepc.activation(number, 0.0, x, None) == lib.DC_BAD_NAME
+        assert _deepc.map(number, x, None) == lib.DC_BAD_NAME
+
+
 def test_results_do_not_leak():
     """What a call makes or refuses is let go of."""
     x, bad = np.ones((3, 4), np.float32), np.ones((3, 4), np.float32)[:, ::2]
@@ -197,8 +210,8 @@ def test_results_do_not_leak():
     for _ in range(100):
         kernels.exp(x)
         kernels.exp(x, out=out)
-        _deepc.map(lib.DC_RELU, bad, out)
-        _deepc.map(lib.DC_RELU, x, bad)
+        _deepc.map(lib.DC_FUNCTION_EXP, bad, out)
+        _deepc.activation(RELU, 0.0, x, bad)
         kernels.matmul(x, x, transpose_b=True)
         _deepc.matmul(x, x, out, False, True)
         layer.forward(x)

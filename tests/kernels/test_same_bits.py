@@ -14,6 +14,7 @@ import pytest
 from deepc import Linear, Relu, Sequential, Sigmoid, Tanh, kernels
 from deepc._c import library
 from deepc._c import random as c_random
+from deepc._c.activations import ACTIVATIONS, activation_backward, activation_of_array
 from deepc._c.arrays import array_sum
 from deepc._c.library import TYPED, ffi
 from reference import digest
@@ -50,14 +51,20 @@ def products_with_bias_and_activation(dtype):
             yield Sequential([layer, *activation]).forward(numbers((m, k), dtype, 4))
 
 
-def elementwise(function):
+def of_activation(name):
+    activation = ACTIVATIONS[name]
+    return lambda x: activation_of_array(activation.number, activation.default, x, None)
+
+
+def elementwise(name):
+    function = of_activation(name) if name in ACTIVATIONS else getattr(kernels, name)
+
     def run(dtype):
         bits = np.uint32 if dtype == np.float32 else np.uint64
         patterns = np.random.default_rng(5).integers(0, np.iinfo(bits).max, 20_000, dtype=bits)
         anything = patterns.view(dtype)
         for x in (anything[~np.isnan(anything)], numbers(20_000, dtype, 6, 5), *short(dtype)):
-            x = np.abs(x) if function == "log" else x
-            yield getattr(kernels, function)(x)
+            yield function(np.abs(x) if name == "log" else x)
 
     return run
 
@@ -67,12 +74,11 @@ def short(dtype):
 
 
 def backward_of_activations(dtype):
-    typed = TYPED[dtype]
-    for kind in (1, 2, 3):
+    for activation in ACTIVATIONS.values():
         for n in EDGES:
-            y, d_y, d_x = np.tanh(numbers(n, dtype, 7)), numbers(n, dtype, 8), np.empty(n, dtype)
-            pointers = [ffi.from_buffer(typed.ctype, x) for x in (y, d_y, d_x)]
-            assert typed.activation_backward(kind, n, *pointers) == 0
+            kept, d_y = np.tanh(numbers(n, dtype, 7)), numbers(n, dtype, 8)
+            d_x = np.empty(n, dtype)
+            activation_backward(activation.number, activation.default, kept, d_y, d_x)
             yield d_x
 
 
@@ -173,7 +179,7 @@ def training(dtype):
 WORKLOADS = {
     "products": products,
     "products with bias and activation": products_with_bias_and_activation,
-    **{name: elementwise(name) for name in ("exp", "log", "tanh", "sigmoid", "relu")},
+    **{name: elementwise(name) for name in ("exp", "log", *ACTIVATIONS)},
     "backward of activations": backward_of_activations,
     "softmax and sums": softmax_and_sums,
     "losses": losses,
@@ -231,8 +237,9 @@ LARGE = (1 << 18) + 12_345
 
 def large_arrays(dtype):
     x = numbers(LARGE, dtype, 3, 4)
-    for function in ("exp", "tanh", "sigmoid", "relu"):
-        yield getattr(kernels, function)(x)
+    yield kernels.exp(x)
+    for name in ACTIVATIONS:
+        yield of_activation(name)(x)
     yield kernels.log(np.abs(x))
     yield array_sum(x)
     rows = x[: LARGE // 10 * 10].reshape(-1, 10)

@@ -40,8 +40,11 @@ static int forward(stage *s, const pass *p, const real *x, real *y) {
     const dc_parameter *parameters = s->layer->parameters;
     const size_t rows = p->rows;
     const int activation = s->after ? s->after->activation : DC_IDENTITY;
+    const real parameter = s->after ? (real)s->after->activation_parameter : 0;
     const int after = activation && rows > 1 && comes_after(rows, s->outputs);
-    const epilogue end = {.bias = parameters[BIAS].value, .activation = after ? 0 : activation};
+    const epilogue end = {.bias = parameters[BIAS].value,
+                          .activation = after ? 0 : activation,
+                          .parameter = parameter};
     if (rows == 1) {
         TYPED(dc_kernels)()->gemv(s->outputs, s->inputs, x, parameters[WEIGHTS].value,
                                   (ptrdiff_t)s->outputs, 0, &end, y);
@@ -59,7 +62,7 @@ static int forward(stage *s, const pass *p, const real *x, real *y) {
                        .ldc = s->outputs};
     const int status = TYPED(dc_multiply)(&q);
     if (!status && after)
-        TYPED(dc_kernels)()->activation_forward(activation, rows * s->outputs, y, y, 0);
+        TYPED(dc_kernels)()->activation_forward(activation, parameter, rows * s->outputs, y, y, 0);
     return status;
 }
 
@@ -89,8 +92,10 @@ static int gradients(const stage *s, const pass *p, const real *x, const real *d
 static int input_gradient(const stage *s, size_t rows, const real *x, const real *d_y, real *d_x) {
     const real *weights = s->layer->parameters[WEIGHTS].value;
     const int activation = s->slope ? s->slope->activation : DC_IDENTITY;
+    const real parameter = s->slope ? (real)s->slope->activation_parameter : 0;
     const int after = activation && rows > 1 && comes_after(rows, s->inputs);
     const epilogue end = {.activation = after ? 0 : activation,
+                          .parameter = parameter,
                           .outputs = s->slope ? x : NULL,
                           .outputs_row = (ptrdiff_t)s->inputs};
     if (rows == 1) {
@@ -111,7 +116,8 @@ static int input_gradient(const stage *s, size_t rows, const real *x, const real
                        .ldc = s->inputs};
     const int status = TYPED(dc_multiply)(&q);
     if (!status && after)
-        TYPED(dc_kernels)()->activation_backward(activation, rows * s->inputs, x, d_x, d_x, 0);
+        TYPED(dc_kernels)()->activation_backward(activation, parameter, rows * s->inputs, x, d_x,
+                                                 d_x, 0);
     return status;
 }
 

@@ -18,7 +18,6 @@ _ndarray = np.ndarray
 _from_buffer = ffi.from_buffer
 
 # What `map_array` takes.
-TANH, SIGMOID, RELU = lib.DC_TANH, lib.DC_SIGMOID, lib.DC_RELU
 EXP, LOG, SOFTMAX = lib.DC_FUNCTION_EXP, lib.DC_FUNCTION_LOG, lib.DC_FUNCTION_SOFTMAX
 
 # What `loss_of_arrays` and `loss_gradient_of_arrays` take, which want kind, mean, predicted and
