@@ -30,8 +30,17 @@
 #include <unistd.h>
 #endif
 
+/* glibc makes the thread-local memory of a library that was loaded later when a thread first touches
+ * it, and ends the process where there is no memory then. The initial-exec model takes it from what
+ * each thread has from its start, of which these few bytes are a small part. */
+#if defined(__GLIBC__)
+#define THREAD_MODEL __attribute__((tls_model("initial-exec")))
+#else
+#define THREAD_MODEL
+#endif
+
 /* What a thread knows of itself. */
-static _Thread_local struct {
+static _Thread_local THREAD_MODEL struct {
     int inside;    /* runs tasks */
     void *scratch; /* on a 64-byte boundary inside `memory` */
     size_t size;   /* from there on */

@@ -75,7 +75,9 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
         return 0;
     const size_t across = vectors(kernel, p->n);
     const size_t tiles = (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * across;
-    if (p->transpose_b && few_pays(kernel, p->n, p->m, p->k, tiles)) {
+    /* gemm_few takes a column step of 1 for rows of c as they are, so a transpose whose steps are both
+     * 1 (n = 1, ldc = 1) would get the bias of the wrong row: it goes the other way below. */
+    if (p->transpose_b && p->ldc > 1 && few_pays(kernel, p->n, p->m, p->k, tiles)) {
         for (size_t i = 0, rows; i < p->m; i += rows) {
             rows = few_portion(p->m - i);
             const product q = part(p, i, rows, 0, p->n);
@@ -97,11 +99,22 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
     return 0;
 }
 
-/* Products whose operands are read where they are. */
+/* Products whose operands are read where they are: in rounds of k, because a tile walks down all rows
+ * of b, and these are still in the caches for the next tile only where they are not too many. */
 static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda;
-    kernel->gemm(p->m, p->n, p->k, p->a, p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, p->b,
-                 (ptrdiff_t)p->ldb, p->accumulate, &p->end, p->c, (ptrdiff_t)p->ldc);
+    const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
+    const size_t most = p->transpose_a ? IN_PLACE_DEPTH_TRANSPOSED : IN_PLACE_DEPTH;
+    const size_t depth = even_part(blocks, most / K_BLOCK) * K_BLOCK;
+    size_t q = 0;
+    do {
+        const size_t k = smaller(depth, p->k - q);
+        kernel->gemm(p->m, p->n, k, p->a + (p->transpose_a ? q * p->lda : q),
+                     p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, p->b + q * p->ldb,
+                     (ptrdiff_t)p->ldb, p->accumulate || q > 0, q + k == p->k ? &p->end : NULL,
+                     p->c, (ptrdiff_t)p->ldc);
+        q += k;
+    } while (q < p->k);
 }
 
 /* Whether rows so many elements apart compete for the same places of the caches. */

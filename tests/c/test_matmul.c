@@ -41,9 +41,10 @@ static float activate(int activation, float x) {
     return y;
 }
 
+/* gap: elements between two rows of c. */
 static void check_product(int ta, int tb, size_t m, size_t n, size_t k, int accumulate,
-                          int with_bias, int activation, int exact) {
-    const size_t lda = (ta ? m : k) + 1, ldb = (tb ? k : n) + 2, ldc = n + 3;
+                          int with_bias, int activation, size_t gap, int exact) {
+    const size_t lda = (ta ? m : k) + 1, ldb = (tb ? k : n) + 2, ldc = n + gap;
     const size_t size_a = (ta ? k : m) * lda + 1, size_b = (tb ? n : k) * ldb + 1,
                  size_c = m * ldc + 1;
     float *memory = malloc((size_a + size_b + size_c + n + 1) * sizeof *memory);
@@ -96,8 +97,35 @@ static void test_products(void) {
                          * in all. */
                         const size_t turn = x + y + z + (size_t)t;
                         check_product(t & 1, t >> 1, ms[x], ns[y], ks[z], turn % 2 == 0,
-                                      turn % 3 != 0, (int)(turn % 4), exact);
+                                      turn % 3 != 0, (int)(turn % 4), turn % 5 ? 3 : 0, exact);
                     }
+    }
+    dc_set_isa(dc_isa_available(0));
+}
+
+/* One column without a gap, where rows and columns of c are both one element apart: with a bias for
+ * that column, which is not one a row. */
+static void test_one_column(void) {
+    for (size_t i = 0; dc_isa_available(i); i++) {
+        CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
+        const int exact = promises_bits(dc_isa());
+        for (size_t m = 1; m < 40; m++)
+            for (size_t k = 1; k < 66; k += 13)
+                for (int t = 0; t < 4; t++)
+                    for (int options = 0; options < 4; options++)
+                        check_product(t & 1, t >> 1, m, 1, k, options & 1, 1, options & 2 ? 2 : 0,
+                                      0, exact);
+    }
+    dc_set_isa(dc_isa_available(0));
+}
+
+/* More k than one round of a product that reads its operands in place. */
+static void test_rounds(void) {
+    for (size_t i = 0; dc_isa_available(i); i++) {
+        CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
+        for (int options = 0; options < 4; options++)
+            check_product(options & 1, 0, 33, 40, 2700, options & 1, 1, DC_TANH, 0,
+                          promises_bits(dc_isa()));
     }
     dc_set_isa(dc_isa_available(0));
 }
@@ -108,7 +136,7 @@ static void test_blocks(void) {
     for (size_t i = 0; dc_isa_available(i); i++) {
         CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
         for (int ta = 0; ta < 2; ta++)
-            check_product(ta, 1, 231, 1101, 5, 0, 1, DC_IDENTITY, promises_bits(dc_isa()));
+            check_product(ta, 1, 231, 1101, 5, 0, 1, DC_IDENTITY, 3, promises_bits(dc_isa()));
     }
     dc_set_isa(dc_isa_available(0));
 }
@@ -154,6 +182,8 @@ static void test_arguments(void) {
 
 int main(void) {
     test_products();
+    test_one_column();
+    test_rounds();
     test_blocks();
     test_threads();
     test_arguments();
