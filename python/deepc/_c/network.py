@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 import deepc._deepc as _deepc
+from deepc._c.activations import ACTIVATIONS
 from deepc._c.library import TYPED, check, pointer
 from deepc._c.optimizer import Tensors
 from deepc._deepc import ffi, lib
@@ -21,8 +22,6 @@ _OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
 
 _INTERRUPTED = lib.DC_INTERRUPTED
 _interrupted = ffi.addressof(lib, "dc_arrays_interrupted")
-
-ACTIVATIONS = {"sigmoid": lib.DC_SIGMOID, "tanh": lib.DC_TANH, "relu": lib.DC_RELU}
 
 
 def _kinds() -> dict[str, int]:
@@ -40,7 +39,8 @@ def new_layer(kind: str, activation: str | None = None) -> Any:
     layer = ffi.new("dc_layer *")
     layer.kind = LAYER_KINDS[kind]
     if activation is not None:
-        layer.activation = ACTIVATIONS[activation]
+        layer.activation = ACTIVATIONS[activation].number
+        layer.activation_parameter = ACTIVATIONS[activation].default
     return layer
 
 
