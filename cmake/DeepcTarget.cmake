@@ -26,6 +26,32 @@ function(deepc_check_target macro variable)
 endfunction()
 deepc_check_target(__x86_64__ DEEPC_TARGET_X86_64)
 deepc_check_target(__aarch64__ DEEPC_TARGET_AARCH64)
+deepc_check_target(__wasm__ DEEPC_TARGET_WASM)
+# WebAssembly has threads only where a build asks for them; csrc/threads.h looks at the same macro.
+set(DEEPC_TARGET_THREADS ON)
+if(DEEPC_TARGET_WASM)
+    deepc_check_target(_REENTRANT DEEPC_TARGET_REENTRANT)
+    set(DEEPC_TARGET_THREADS ${DEEPC_TARGET_REENTRANT})
+endif()
+
+# Numbers are to be computed in their own width. Some compilers do so only when asked: gcc for s390x, and for x86 of
+# 32 bits, whose old registers know no width. csrc/target.h stops a build in which nothing helped.
+set(DEEPC_WIDTH_FLAGS "")
+if(NOT DEEPC_CLANG_CL)
+    foreach(flags IN ITEMS "" "-fexcess-precision=fast" "-msse2 -mfpmath=sse")
+        string(MAKE_C_IDENTIFIER "DEEPC_KEEPS_WIDTH${flags}" variable)
+        set(CMAKE_REQUIRED_FLAGS "-std=c11 ${flags}")
+        set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+        check_c_source_compiles("#include \"${CMAKE_CURRENT_SOURCE_DIR}/csrc/target.h\"
+            int deepc_width;" ${variable})
+        unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
+        unset(CMAKE_REQUIRED_FLAGS)
+        if(${variable})
+            separate_arguments(DEEPC_WIDTH_FLAGS UNIX_COMMAND "${flags}")
+            break()
+        endif()
+    endforeach()
+endif()
 
 # Vector kernels spell out their own unrolling and inlining, so -O3 adds size and no speed. The scalar kernels are
 # there to be right, and small: nobody runs them for speed.
@@ -66,6 +92,11 @@ if(DEEPC_TARGET_X86_64)
     list(APPEND DEEPC_ISAS AVX2 AVX512)
     set(DEEPC_FLAGS_AVX2 ${fast} -mavx2 -mfma)
     set(DEEPC_FLAGS_AVX512 ${fast} ${wide} -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma)
+elseif(DEEPC_TARGET_WASM)
+    if(DEEPC_BUILD_FMA)   # with the C library's fma: WebAssembly has no such instruction
+        list(APPEND DEEPC_ISAS FMA)
+        set(DEEPC_FLAGS_FMA ${small})
+    endif()
 elseif(DEEPC_TARGET_AARCH64)
     # Two copies of the kernels are small enough; and under -Os compilers for AArch64 call memcpy and memset, which
     # a kernel may not.

@@ -49,6 +49,9 @@ int dc_initialize(void);
 const char *dc_isa(void);
 /* The i-th usable name, best first; NULL past the end. */
 const char *dc_isa_available(size_t i);
+/* Whether the usable one of that name has fused multiply-add, and so gives the bits that all others with it
+ * give, on every machine; 0 for an unknown name. Baseline x86-64 is the usual exception. */
+int dc_isa_promises_bits(const char *name);
 /* Choose another usable one. Not while other threads compute. */
 int dc_set_isa(const char *name);
 

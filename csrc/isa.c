@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "deepc.h"
+#include "target.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <cpuid.h>
@@ -93,6 +94,11 @@ const char *dc_isa_available(size_t i) {
     for (int isa = 0; isa < ISA_COUNT; isa++)
         if (is_usable(isa) && i-- == 0) return names[isa];
     return NULL;
+}
+
+int dc_isa_promises_bits(const char *name) {
+    const int isa = name ? find(name) : -1;
+    return isa >= 0 && (isa != ISA_portable || TARGET_HAS_FMA);
 }
 
 int dc_set_isa(const char *name) {

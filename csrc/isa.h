@@ -30,6 +30,10 @@
 #define ISAS(X)                                                                                    \
     X(neon, DEEPC_HAVE_NEON, 1)                                                                    \
     X(portable, 1, 1)
+#elif defined(__wasm__) /* which has no fused multiply-add, so that fma is slower than portable */
+#define ISAS(X)                                                                                    \
+    X(portable, 1, 1)                                                                              \
+    X(fma, DEEPC_HAVE_FMA, 1)
 #else
 #define ISAS(X) X(portable, 1, 1)
 #endif

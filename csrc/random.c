@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "deepc.h"
+#include "target.h"
 
 /* The words of a stream, in order. */
 typedef struct source {
@@ -155,18 +156,29 @@ int dc_random_normal_f64(uint64_t key, uint64_t counter, size_t n, double mean, 
     return DC_OK;
 }
 
-__extension__ typedef unsigned __int128 uint128;
+/* The high half of a times b; the low half goes to *low. */
+static uint64_t multiply(uint64_t a, uint64_t b, uint64_t *low) {
+    *low = a * b;
+#if defined(__SIZEOF_INT128__)
+    __extension__ typedef unsigned __int128 uint128;
+    return (uint64_t)((uint128)a * b >> 64);
+#else
+    const uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    const uint64_t one = a1 * b0 + (a0 * b0 >> 32), other = a0 * b1 + (uint32_t)one;
+    return a1 * b1 + (one >> 32) + (other >> 32);
+#endif
+}
 
 /* A number below `limit` (1 or more), each as likely: the high half of limit times a random word,
  * drawn again while the low half is one of the 2^64 mod limit values that some results have too
  * many of (Lemire, "Fast random integer generation in an interval", 2019). */
 static uint64_t below(source *s, uint64_t limit) {
-    uint128 product = (uint128)next_pair(s) * limit;
-    if ((uint64_t)product < limit) {
+    uint64_t low, high = multiply(next_pair(s), limit, &low);
+    if (low < limit) {
         const uint64_t excess = -limit % limit;
-        while ((uint64_t)product < excess) product = (uint128)next_pair(s) * limit;
+        while (low < excess) high = multiply(next_pair(s), limit, &low);
     }
-    return (uint64_t)(product >> 64);
+    return high;
 }
 
 int dc_random_permutation(uint64_t key, uint64_t counter, size_t n, int64_t *order) {

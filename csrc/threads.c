@@ -23,6 +23,8 @@
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
+#elif defined(ONE_THREAD)
+#include <time.h>
 #else
 #include <sched.h>
 #include <signal.h>
@@ -110,6 +112,31 @@ static int keep_until_exit(void *memory) {
     if (key == FLS_OUT_OF_INDEXES) key = FlsAlloc(free_at_exit);
     ReleaseSRWLockExclusive(&making);
     return key != FLS_OUT_OF_INDEXES && FlsSetValue(key, memory);
+}
+#elif defined(ONE_THREAD)
+/* No worker ever starts, so that whoever calls does all the work, and nobody waits for anybody. */
+typedef char condition;
+#define LOCK_READY {0}
+#define CONDITION_READY 0
+
+void dc_lock_init(dc_lock *lock) { (void)lock; }
+int dc_lock_acquire(dc_lock *lock) { return (void)lock, 0; }
+void dc_lock_release(dc_lock *lock) { (void)lock; }
+void dc_lock_destroy(dc_lock *lock) { (void)lock; }
+static void condition_init(condition *c) { (void)c; }
+static void condition_wait(condition *c, dc_lock *lock) { (void)c, (void)lock; }
+static void condition_wake_one(condition *c) { (void)c; }
+static void condition_wake_all(condition *c) { (void)c; }
+static void give_way(void) {}
+static int cpus_allowed(void) { return 1; }
+static int start_worker(void) { return (void)work, 0; }
+static void watch_forks(void) { (void)forget_workers; }
+static int keep_until_exit(void *memory) { return (void)memory, 1; }
+
+double dc_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 #else
 typedef pthread_cond_t condition;

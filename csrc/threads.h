@@ -23,6 +23,11 @@ int dc_threads_available(void);
 typedef struct dc_lock {
     void *state;
 } dc_lock; /* an SRWLOCK */
+#elif defined(__wasm__) && !defined(_REENTRANT)
+#define ONE_THREAD 1 /* is all that this target has */
+typedef struct dc_lock {
+    char unused;
+} dc_lock;
 #else
 #include <pthread.h>
 #include <stdatomic.h>

@@ -211,11 +211,12 @@ real *TYPED(dc_area_take)(real *base, size_t *used, size_t count) {
 int TYPED(dc_area_reserve)(network *net, area *a, size_t rows,
                            size_t (*lay_out)(network *net, real *base, size_t rows)) {
     if (area_fits(net, a, rows)) return DC_OK;
-    /* Within this, no size can overflow; beyond it no machine has the memory. */
-    if (rows > ((size_t)1 << 40) / (net->kept + net->widest)) return DC_NO_MEMORY;
+    /* Measuring takes the places of what was laid out before. A row takes no more among others than
+     * alone, so that within this no size can overflow; beyond it no machine has the memory. */
+    a->rows = 0;
+    if (rows > SIZE_MAX / 2 / sizeof(real) / (lay_out(net, NULL, 1) + 1)) return DC_NO_MEMORY;
     const size_t size = lay_out(net, NULL, rows) * sizeof(real) + CACHE_LINE;
     free(a->memory);
-    a->rows = 0;
     a->memory = malloc(size);
     if (!a->memory) return DC_NO_MEMORY;
     const uintptr_t start = ((uintptr_t)a->memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);

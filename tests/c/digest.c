@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "deepc.h"
-#include "promise.h"
 
 enum { MOST_LINES = 1000, SKIPPED = 77 /* what ctest takes for a skipped test */ };
 
@@ -75,7 +74,7 @@ static void compute(const char *isa, listing *l) {
 static const char *promising(size_t i) {
     const char *isa;
     for (size_t j = 0; (isa = dc_isa_available(j)); j++)
-        if (promises_bits(isa) && i-- == 0) break;
+        if (dc_isa_promises_bits(isa) && i-- == 0) break;
     return isa;
 }
 

@@ -23,7 +23,6 @@
 #define REFERENCES_IN_DOUBLE
 #include "activation_references.h"
 #include "deepc.h"
-#include "promise.h"
 
 enum { BLOCK = 65536, MOST_ISAS = 8 };
 
@@ -166,7 +165,7 @@ static size_t make_block(uint64_t stride, uint64_t *next, float *x) {
 static size_t list_isas(result *results) {
     size_t count = 0;
     for (const char *isa; count < MOST_ISAS && (isa = dc_isa_available(count)); count++)
-        results[count] = (result){.isa = isa, .exact = promises_bits(isa)};
+        results[count] = (result){.isa = isa, .exact = dc_isa_promises_bits(isa)};
     return count;
 }
 

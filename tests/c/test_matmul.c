@@ -7,7 +7,6 @@
 
 #include "check.h"
 #include "deepc.h"
-#include "promise.h"
 
 #define GUARD 12345.0f
 
@@ -88,7 +87,7 @@ static const size_t ks[] = {0, 1, 5, 16, 33, 255, 256, 257, 784};
 static void test_products(void) {
     for (size_t i = 0; dc_isa_available(i); i++) {
         CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
-        const int exact = promises_bits(dc_isa());
+        const int exact = dc_isa_promises_bits(dc_isa());
         for (size_t x = 0; x < COUNT(ms); x++)
             for (size_t y = 0; y < COUNT(ns); y++)
                 for (size_t z = 0; z < COUNT(ks); z++)
@@ -108,7 +107,7 @@ static void test_products(void) {
 static void test_one_column(void) {
     for (size_t i = 0; dc_isa_available(i); i++) {
         CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
-        const int exact = promises_bits(dc_isa());
+        const int exact = dc_isa_promises_bits(dc_isa());
         for (size_t m = 1; m < 40; m++)
             for (size_t k = 1; k < 66; k += 13)
                 for (int t = 0; t < 4; t++)
@@ -125,7 +124,7 @@ static void test_rounds(void) {
         CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
         for (int options = 0; options < 4; options++)
             check_product(options & 1, 0, 33, 40, 2700, options & 1, 1, DC_TANH, 0,
-                          promises_bits(dc_isa()));
+                          dc_isa_promises_bits(dc_isa()));
     }
     dc_set_isa(dc_isa_available(0));
 }
@@ -136,7 +135,8 @@ static void test_blocks(void) {
     for (size_t i = 0; dc_isa_available(i); i++) {
         CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
         for (int ta = 0; ta < 2; ta++)
-            check_product(ta, 1, 231, 1101, 5, 0, 1, DC_IDENTITY, 3, promises_bits(dc_isa()));
+            check_product(ta, 1, 231, 1101, 5, 0, 1, DC_IDENTITY, 3,
+                          dc_isa_promises_bits(dc_isa()));
     }
     dc_set_isa(dc_isa_available(0));
 }

@@ -1,9 +1,12 @@
 /* One lane in plain C: the portable build on every CPU and the reference of the others. The
  * operations are described in vec.h.
  *
- * Compiled for a target with fused multiply-add (AArch64, or x86-64 with -mfma) it gives the bits
- * of the vector builds. Without (baseline x86-64) v_fma rounds twice: right to rounding, outside
- * the promise; calling the C library's software fma would cost a hundred times more. */
+ * Compiled for a target with fused multiply-add (../../target.h) it gives the bits of the vector
+ * builds. Without (baseline x86-64) v_fma rounds twice: right to rounding, outside the promise. The
+ * build of the name fma has the bits everywhere; where there is no instruction, it calls the C
+ * library's fma, at a hundred times the cost. */
+#include "../../target.h"
+
 #define VEC_ISA scalar
 /* Register tile of the matrix multiply; both gcc and clang pack the 4 columns into SSE or NEON. */
 enum { TILE_ROWS = 4, TILE_VECS = 4 };
@@ -55,7 +58,7 @@ ALWAYS_INLINE vec v_add(vec a, vec b) { return a + b; }
 ALWAYS_INLINE vec v_sub(vec a, vec b) { return a - b; }
 ALWAYS_INLINE vec v_mul(vec a, vec b) { return a * b; }
 ALWAYS_INLINE vec v_div(vec a, vec b) { return a / b; }
-#if defined(__FMA__) || defined(__aarch64__)
+#if TARGET_HAS_FMA || defined(DEEPC_ISA_FMA)
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return BUILTIN(fma)(a, b, c); }
 ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return BUILTIN(fma)(-a, b, c); }
 #else
@@ -68,9 +71,11 @@ ALWAYS_INLINE vec v_sqrt(vec a) { return BUILTIN(sqrt)(a); }
 ALWAYS_INLINE vec v_abs(vec a) { return BUILTIN(fabs)(a); }
 ALWAYS_INLINE vec v_copysign(vec a, vec b) { return BUILTIN(copysign)(a, b); }
 /* Adding and subtracting 1.5 * 2^23 (2^52) rounds to an integer; larger numbers are integers
- * already. */
+ * already. Two statements, because a compiler may keep the sum inside one expression wider than
+ * `vec`, and then nothing is rounded. */
 ALWAYS_INLINE vec v_round(vec a) {
-    const vec rounded = (a + ROUND_MAGIC) - ROUND_MAGIC;
+    const vec shifted = a + ROUND_MAGIC;
+    const vec rounded = shifted - ROUND_MAGIC;
     return v_abs(a) < ROUND_MAGIC / 3 ? v_copysign(rounded, a) : a;
 }
 ALWAYS_INLINE vmask v_lt(vec a, vec b) { return a < b; }

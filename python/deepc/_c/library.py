@@ -53,6 +53,11 @@ def available_isas() -> list[str]:
     return names
 
 
+def promises_bits(name: str) -> bool:
+    """Tell whether the instruction set `name` gives the bits that all machines with one such give."""
+    return bool(lib.dc_isa_promises_bits(name.encode()))
+
+
 def set_isa(name: str) -> None:
     """Compute with another instruction set, one of `available_isas`.
 
