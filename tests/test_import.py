@@ -105,6 +105,13 @@ def test_public_names():
     assert set(deepc.__all__) == set(star) - {"__builtins__"}
 
 
+def test_dir_lists_what_is_public_and_nothing_else():
+    modules = {"book", "callbacks", "datasets", "kernels", "metrics", "plots"}
+    assert set(dir(deepc)) == {*deepc.__all__, *modules, "__version__"}
+    code = "import deepc; before = dir(deepc); [getattr(deepc, n) for n in before]; "
+    assert printed_by(code + "print(before == dir(deepc))") == "True"
+
+
 def test_version_is_the_distributions():
     metadata = pytest.importorskip("importlib.metadata")
     try:

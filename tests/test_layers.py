@@ -561,18 +561,84 @@ def test_layer_made_anew_is_noticed(rng):
 
 def test_wrong_width_inside_is_told_with_place_and_both_numbers():
     cases = [
-        (Sequential([Linear(2, 3), Tanh(), Linear(4, 1)]), r"layers\[2\].* 4 .* 3\b"),
+        ([Linear(2, 3), Tanh(), Linear(4, 1)], r"layers\[2\].* 4 .* 3\b"),
         (
-            Sequential([Linear(2, 3), Sequential([Tanh(), Linear(5, 1)])]),
+            [Linear(2, 3), Sequential([Tanh(), Linear(5, 1)])],
             r"layers\[1\]\.layers\[1\].* 5 .* 3\b",
         ),
-        (Sequential([Linear(2, 3), Halve(), Linear(4, 1)]), r"layers\[2\].* 4 .* 3\b"),
-        (Sequential([Linear(2, 3, dtype="float64"), Linear(6, 1)]), r"layers\[1\].* 6 .* 3\b"),
+        ([Linear(2, 3), Dropout(0.5), Sequential([]), Linear(4, 1)], r"layers\[3\].* 4 .* 3\b"),
+        ([Linear(2, 3, dtype="float64"), Linear(6, 1)], r"layers\[1\].* 6 .* 3\b"),
+        ([Halve(), Linear(2, 3), Linear(6, 1)], r"layers\[2\].* 6 .* 3\b"),
     ]  # fmt: skip
-    for net, message in cases:
+    for layers, message in cases:
+        # At once; where they are changed, at the next call.
+        with pytest.raises(ValueError, match=message):
+            Sequential(layers)
+        net = Sequential(layers[:-1])
+        net.layers.append(layers[-1])
         for _ in range(2):
             with pytest.raises(ValueError, match=message):
                 net.forward([1.0, 2.0])
+    net = Sequential([Linear(2, 3), Halve(), Linear(4, 1)])  # which gives nobody knows how many
+    with pytest.raises(ValueError, match=r"layers\[2\].* 4 .* 3\b"):
+        net.forward([1.0, 2.0])
+
+
+# ---- What Python's own functions do with a Sequential --------------------------------------------
+
+
+def test_length_items_iteration_and_call():
+    layers = [Linear(2, 3, rng=0), Tanh(), Halve(), Linear(3, 1, rng=1)]
+    net = Sequential(layers)
+    assert len(net) == 4
+    assert list(net) == layers
+    assert net[0] is layers[0]
+    assert net[-1] is net[np.int64(3)] is layers[3]
+    part = net[:2]
+    assert type(part) is Sequential
+    assert list(part) == layers[:2]
+    assert part.layers is not net.layers
+    for wrong, error in ((4, IndexError), (-5, IndexError), ("0", TypeError)):
+        with pytest.raises(error):
+            net[wrong]
+    for model in (net, part, *layers[:2]):
+        x = np.linspace(0, 1, 8).reshape(4, 2) if model is not layers[1] else np.ones((4, 3))
+        assert np.array_equal(model(x), model.forward(x))
+    assert len(Sequential([])) == 0
+    assert part([0.5, 0.5]) == part.forward([0.5, 0.5])
+
+
+def test_reprs_show_what_was_set():
+    class Mine(Linear):
+        pass
+
+    class Block(Sequential):
+        pass
+
+    for layer, right in (
+        (Linear(2, 3), "Linear(2, 3)"),
+        (Linear(2, 3, dtype="float64"), "Linear(2, 3, dtype='float64')"),
+        (Mine(1, 2), "Mine(1, 2)"),
+        (Dropout(0.25), "Dropout(0.25)"),
+        (Halve(), "Halve()"),
+        (Layer(), "Layer()"),
+        (Block([Tanh(), Block([])]), "Block([Tanh(), Block([])])"),
+    ):
+        assert repr(layer) == right
+    net = Sequential([Tanh()])
+    net.layers.append(net)
+    assert repr(net) == "Sequential([Tanh(), Sequential([...])])"
+
+
+def test_what_is_not_defined_is_told_by_name():
+    class Mine(Layer):
+        pass
+
+    for call, name in ((Mine().forward, "forward"), (Mine().backward, "backward"), (Mine(), "for")):
+        with pytest.raises(NotImplementedError, match=f"Mine defines no {name}"):
+            call([1.0])
+    with pytest.raises(NotImplementedError, match="Mine defines no forward"):
+        Sequential([Mine()]).forward([1.0])
 
 
 def test_wrong_width_outside_is_told_with_both_numbers():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from deepc import SSE, SoftmaxCrossEntropy, losses, one_hot_encode
+from deepc import SSE, Loss, SoftmaxCrossEntropy, losses, one_hot_encode
 
 LOSSES = {"squared error": SSE, "cross-entropy": SoftmaxCrossEntropy}
 
@@ -159,3 +159,13 @@ def test_a_dtype_that_is_equal_but_another_object():
     predicted, actual = np.array([1, 2, 3], other), np.array([1, 2, 5], other)
     assert SSE().loss(predicted, actual) == 4.0
     np.testing.assert_array_equal(SSE().gradient(predicted, actual), [0, 0, -4])
+
+
+def test_what_is_not_defined_is_told_by_name():
+    class Mine(Loss):
+        pass
+
+    assert repr(Mine()) == "Mine()"
+    for name in ("loss", "gradient"):
+        with pytest.raises(NotImplementedError, match=f"Mine defines no {name}"):
+            getattr(Mine(), name)([1.0], [1.0])

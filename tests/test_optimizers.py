@@ -14,6 +14,7 @@ from deepc import (
     Layer,
     Linear,
     Momentum,
+    Optimizer,
     RMSProp,
     Sequential,
     Tanh,
@@ -350,3 +351,46 @@ def test_pytorch_says_the_same(case, rng):
         peer.step()
     for param, tensor in zip(net.params(), tensors, strict=True):
         np.testing.assert_allclose(param, tensor.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+# ---- Words ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        GradientDescent(0.25),
+        Momentum(0.5, 0.75),
+        SGD(0.1, 0.9, True, 0.01),
+        RMSProp(0.1, 0.8, 1e-6, 0.02),
+        Adagrad(0.1, 1e-6, 0.02),
+        Adam(0.1, 0.8, 0.99, 1e-6, 0.02),
+        AdamW(0.1, 0.8, 0.99, 1e-6, 0.02),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_repr_makes_an_equal_one(optimizer):
+    again = eval(repr(optimizer), vars(deepc))
+    assert type(again) is type(optimizer)
+    assert repr(again) == repr(optimizer)
+    assert again.__getstate__()["_numbers"] == optimizer.__getstate__()["_numbers"]
+
+
+def test_repr_of_a_subclass():
+    class Mine(Adam):
+        def __init__(self, *arguments):
+            super().__init__(0.5)
+
+    assert repr(Mine(1, 2)).startswith("Mine(learning_rate=0.5, beta1=0.9")
+
+    class Own(Optimizer):
+        pass
+
+    assert repr(Own()) == "Own()"
+    with pytest.raises(NotImplementedError, match="Own defines no step"):
+        Own().step(None)
+
+
+def test_a_missing_layer_is_missed_in_words_that_users_know():
+    with pytest.raises(TypeError, match=r"^Optimizer\.step\(\) missing .* 'layer'"):
+        Adam().step()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from deepc import datasets as datasets
     from deepc import plots as plots
     from deepc.config import show_config
+    from deepc.datasets import binary_encode, fizz_buzz_encode
     from deepc.shipping.files import load_weights, save_weights
     from deepc.training import callbacks as callbacks
     from deepc.training import metrics as metrics
@@ -68,8 +69,10 @@ else:
         "Callback": "deepc.training.callbacks",
         "EarlyStopping": "deepc.training.callbacks",
         "History": "deepc.training.history",
+        "binary_encode": "deepc.datasets",
         "evaluate": "deepc.training.evaluate",
         "fit": "deepc.training.fit",
+        "fizz_buzz_encode": "deepc.datasets",
         "load_weights": "deepc.shipping.files",
         "predict": "deepc.training.evaluate",
         "save_weights": "deepc.shipping.files",
@@ -83,6 +86,9 @@ else:
             value = globals()[name] = getattr(import_module(_LATE[name]), name)
             return value
         raise AttributeError(f"module 'deepc' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*__all__, *_MODULES, "__version__"})
 
 
 __all__ = [
@@ -109,10 +115,12 @@ __all__ = [
     "Tanh",
     "Tensor",
     "argmax",
+    "binary_encode",
     "default_dtype",
     "dot",
     "evaluate",
     "fit",
+    "fizz_buzz_encode",
     "get_num_threads",
     "inverse_normal_cdf",
     "is_1d",

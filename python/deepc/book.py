@@ -281,7 +281,7 @@ class Linear(layers.Linear):
         self.w = random_tensor(self.output_dim, self.input_dim, init=init)
         self.b = random_tensor(self.output_dim, init=init)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Any) -> Any:
         """Return the weighted sums for one sample (1-D) or a batch (2-D)."""
         x = as_array(input, "input", FLOAT64)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_dim or x.size == 0:
@@ -292,7 +292,7 @@ class Linear(layers.Linear):
         output: Tensor = _like(input, _added(_product(x.T[..., None], weights)) + self.b)
         return output
 
-    def backward(self, gradient: Tensor) -> Tensor:
+    def backward(self, gradient: Any) -> Any:
         """Return the gradient of the last input; store those of w and b, summed over a batch."""
         x, d_y = self._input, as_array(gradient, "gradient", FLOAT64)
         if x is None:
@@ -313,12 +313,12 @@ class Linear(layers.Linear):
 class Sigmoid(activations.Sigmoid):
     """The chapter's `sigmoid` of each input."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Any) -> Any:
         """Return the outputs."""
         self.sigmoids = tensor_apply(sigmoid, input)
         return self.sigmoids
 
-    def backward(self, gradient: Tensor) -> Tensor:
+    def backward(self, gradient: Any) -> Any:
         """Return the gradient of the last input."""
         return tensor_combine(lambda s, d: s * (1 - s) * d, self.sigmoids, gradient)
 
@@ -326,12 +326,12 @@ class Sigmoid(activations.Sigmoid):
 class Tanh(activations.Tanh):
     """The chapter's `tanh` of each input."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Any) -> Any:
         """Return the outputs."""
         self.tanh = tensor_apply(tanh, input)
         return self.tanh
 
-    def backward(self, gradient: Tensor) -> Tensor:
+    def backward(self, gradient: Any) -> Any:
         """Return the gradient of the last input."""
         return tensor_combine(lambda t, d: (1 - t**2) * d, self.tanh, gradient)
 
@@ -364,14 +364,14 @@ class Dropout(layers.Dropout):
         # The key of the library's own stream is not used; drawing one would move random's.
         super().__init__(p, rng=0)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Any) -> Any:
         """Return the input with some elements dropped; outside training all of it, times 1 - p."""
         if not self.train:
             return tensor_apply(lambda x: x * (1 - self.p), input)
         self.mask = tensor_apply(lambda _: 0 if random.random() < self.p else 1, input)
         return tensor_combine(operator.mul, input, self.mask)
 
-    def backward(self, gradient: Tensor) -> Tensor:
+    def backward(self, gradient: Any) -> Any:
         """Return the gradient where the last training pass kept the input, else 0."""
         if not self.train:
             raise RuntimeError("backward: a Dropout layer needs train = True")
@@ -404,7 +404,7 @@ class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
             terms = _added(_columns(terms))
         return -float(terms) * scale
 
-    def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
+    def gradient(self, predicted: Any, actual: Any) -> Any:
         """Return the gradient of the loss with respect to `predicted`."""
         p, targets, scale = self._probabilities(predicted, actual)
         result: Tensor = _like(predicted, ((p - targets) * scale).reshape(np.shape(predicted)))

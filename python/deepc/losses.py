@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -34,11 +34,14 @@ class Loss:
 
     def loss(self, predicted: Any, actual: Any) -> float:
         """Return how wrong the predictions are; larger is worse."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no loss")
 
     def gradient(self, predicted: Any, actual: Any) -> Any:
         """Return how the loss changes with each prediction."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no gradient")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 class BuiltinLoss(Loss):
@@ -109,7 +112,13 @@ class BuiltinLoss(Loss):
                 check_labels(actual, converted.shape[-1], "actual")
         return cast(float, value)
 
-    def gradient(self, predicted: Tensor, actual: Any) -> Tensor:
+    @overload
+    def gradient(self, predicted: list[Any], actual: Any) -> list[Any]: ...
+    @overload
+    def gradient(self, predicted: Array, actual: Any) -> Array: ...
+    @overload
+    def gradient(self, predicted: Any, actual: Any) -> Any: ...
+    def gradient(self, predicted: Any, actual: Any) -> Any:
         """Return the gradient of the loss with respect to `predicted`, of its shape and kind.
 
         Parameters and errors as for `loss`.
@@ -123,7 +132,7 @@ class BuiltinLoss(Loss):
             check_labels(actual, converted.shape[-1], "actual")
             check(result, "gradient")
         shaped = result.reshape(np.shape(predicted))
-        return cast(Tensor, like(predicted, shaped))
+        return like(predicted, shaped)
 
 
 class SSE(BuiltinLoss):

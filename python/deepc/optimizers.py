@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -54,7 +54,10 @@ class Optimizer:
 
     def step(self, layer: Any) -> None:
         """Update the parameters of `layer` from its gradients."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 def _number(field: str, low: float, high: float, doc: str, name: str = "") -> Any:
@@ -67,6 +70,17 @@ def _number(field: str, low: float, high: float, doc: str, name: str = "") -> An
         setattr(self._numbers, field, as_float(value, name or field, low, high))
 
     return property(get, set, doc=doc)
+
+
+def _settings(optimizer: Any) -> Iterator[str]:
+    """Yield the arguments that would make an optimizer of these settings."""
+    # A class of this module, because a user's subclass may take other arguments.
+    own = (vars(cls) for cls in type(optimizer).__mro__ if cls.__module__ == __name__)
+    code = next(names["__init__"].__code__ for names in own if "__init__" in names)
+    for name in code.co_varnames[1 : code.co_argcount]:
+        short = {"learning_rate": "lr", "momentum": "mo"}.get(name, name)  # the book's names
+        value = getattr(optimizer, short if hasattr(optimizer, short) else name)
+        yield f"{name}={value!r}"
 
 
 class BuiltinOptimizer(Optimizer):
@@ -111,7 +125,7 @@ class BuiltinOptimizer(Optimizer):
             setattr(self._numbers, name, value)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(learning_rate={self.lr})"
+        return f"{type(self).__name__}({', '.join(_settings(self))})"
 
     @property
     def steps(self) -> int:
@@ -139,6 +153,9 @@ class BuiltinOptimizer(Optimizer):
             self._step_anywhere(layer)
         elif status := tensors.step():
             check(status, "step")
+
+    # What Python says where the argument is missing; users know no BuiltinOptimizer.
+    step.__qualname__ = "Optimizer.step"
 
     def tensors(self, layer: Layer) -> Tensors | None:
         """Return the tensors of a model for as long as its layers stay; None if they may move."""

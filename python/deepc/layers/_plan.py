@@ -113,11 +113,6 @@ class Run:
         dtype, (inputs, outputs) = layer._dtype, layer._widths
         if dtype and self.dtype and dtype != self.dtype:
             return False
-        if inputs and self.outputs and inputs != self.outputs:
-            raise ValueError(
-                f"layers[{position}]: {layer!r} expects {inputs} inputs, "
-                f"but the layer before it gives {self.outputs}"
-            )
         self.layers.append(layer)
         self.last_position = position
         self.dtype = self.dtype or dtype

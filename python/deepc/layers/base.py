@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard, overload
 
 import numpy as np
 
 from deepc._c.network import Network, new_layer
-from deepc._values import as_array
+from deepc._values import Array, as_array
 from deepc.layers._plan import computes_with, note_change
 from deepc.tensor import Tensor
 
@@ -39,14 +39,14 @@ class Layer:
 
     def forward(self, input: Any) -> Any:
         """Return the output for `input`; keep what `backward` will need."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def backward(self, gradient: Any) -> Any:
         """From the loss's gradient at the last output, return the one at the last input.
 
         Gradients of parameters are stored for `grads`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def params(self) -> Iterable[Tensor]:
         """Return the parameters; an optimizer changes them in place."""
@@ -55,6 +55,13 @@ class Layer:
     def grads(self) -> Iterable[Tensor]:
         """Return the gradients of the parameters, in the order of `params`."""
         return ()
+
+    def __call__(self, input: Any) -> Any:
+        """Return ``forward(input)``."""
+        return self.forward(input)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 class Hookable(Layer):
@@ -94,9 +101,6 @@ class BuiltinLayer(Hookable):
         BuiltinLayer.__init__(self)
         self.__dict__.update(state)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
     @property
     def _dtype(self) -> np.dtype[Any] | None:
         """The dtype that the layer computes in; None: that of its input."""
@@ -113,7 +117,13 @@ class BuiltinLayer(Hookable):
             network = self._networks[dtype] = Network([self], dtype)
         return network
 
-    def forward(self, input: Tensor) -> Tensor:
+    @overload
+    def forward(self, input: list[Any]) -> list[Any]: ...
+    @overload
+    def forward(self, input: Array) -> Array: ...
+    @overload
+    def forward(self, input: Any) -> Any: ...
+    def forward(self, input: Any) -> Any:
         """Return the output for one sample (1-D) or a batch (2-D, samples in rows).
 
         Parameters
@@ -134,9 +144,15 @@ class BuiltinLayer(Hookable):
         dtype = self._dtype or as_array(input, "input").dtype
         network = self._network(dtype)
         self.__dict__["_last"] = network
-        return cast(Tensor, network.forward(input))
+        return network.forward(input)
 
-    def backward(self, gradient: Tensor) -> Tensor:
+    @overload
+    def backward(self, gradient: list[Any]) -> list[Any]: ...
+    @overload
+    def backward(self, gradient: Array) -> Array: ...
+    @overload
+    def backward(self, gradient: Any) -> Any: ...
+    def backward(self, gradient: Any) -> Any:
         """Return the gradient of the last input; store those of the parameters.
 
         Parameters
@@ -158,7 +174,7 @@ class BuiltinLayer(Hookable):
         """
         if self._last is None:
             raise RuntimeError("backward: call forward first")
-        return cast(Tensor, self._last.backward(gradient))
+        return self._last.backward(gradient)
 
 
 def is_builtin(layer: Any) -> TypeGuard[BuiltinLayer]:

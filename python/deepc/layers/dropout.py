@@ -60,7 +60,7 @@ class Dropout(BuiltinLayer):
         s.rate, s.training, s.key, s.counter = s_numbers
 
     def __repr__(self) -> str:
-        return f"Dropout({self.p})"
+        return f"{type(self).__name__}({self.p})"
 
     @property
     def p(self) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from deepc._c import random
 from deepc._c.network import set_linear
-from deepc._values import Array, aligned_zeros, as_array, as_dtype, as_int
+from deepc._values import FLOAT32, Array, aligned_zeros, as_array, as_dtype, as_int
 from deepc.initializers import random_tensor
 from deepc.layers.base import BuiltinLayer
 from deepc.tensor import Tensor
@@ -98,7 +98,8 @@ class Linear(BuiltinLayer):
             new[...] = old
 
     def __repr__(self) -> str:
-        return f"Linear({self.input_dim}, {self.output_dim})"
+        dtype = "" if self._dtype == FLOAT32 else f", dtype='{self._dtype}'"
+        return f"{type(self).__name__}({self.input_dim}, {self.output_dim}{dtype})"
 
     @property
     def input_dim(self) -> int:

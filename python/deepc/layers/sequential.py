@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeGuard
+from typing import Any, Literal, SupportsIndex, TypeGuard, overload
 
 from deepc._c.network import Network
-from deepc._values import describe
+from deepc._values import Array, describe
 from deepc.layers import _plan
 from deepc.layers._plan import Foreign, Layers, Run, add_up, computes_with, note_change
 from deepc.layers.base import COMPUTES, Hookable, Layer, is_builtin
@@ -28,6 +28,7 @@ class Sequential(Hookable):
     Parameters
     ----------
     layers : iterable of Layer
+        Each must take what the one before it gives, as far as their widths are known.
 
     Attributes
     ----------
@@ -41,6 +42,8 @@ class Sequential(Hookable):
     1
     >>> [shape(param) for param in net.params()]
     [[3, 2], [3], [1, 3], [1]]
+    >>> len(net), net[1]
+    (3, Tanh())
     """
 
     def __init__(self, layers: Iterable[Layer]) -> None:
@@ -49,6 +52,7 @@ class Sequential(Hookable):
         self._runs: list[Any] = []
         self._only: Network | None = None
         self.layers = layers
+        _check_widths(self._flat())
 
     def __getstate__(self) -> dict[str, Any]:
         compiled = ("_version", "_parts", "_runs", "_only")
@@ -61,7 +65,22 @@ class Sequential(Hookable):
 
     @reprlib.recursive_repr("Sequential([...])")
     def __repr__(self) -> str:
-        return f"Sequential([{', '.join(map(repr, self.layers))}])"
+        return f"{type(self).__name__}([{', '.join(map(repr, self.layers))}])"
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Layer:
+        """Return a layer, or for a slice a `Sequential` of the very layers."""
+        found = self._layers[index]
+        return Sequential(found) if isinstance(found, list) else found
 
     @property
     def layers(self) -> list[Layer]:
@@ -93,6 +112,7 @@ class Sequential(Hookable):
         parts = [layer._structure if is_builtin(layer) else layer for _, layer in flat]
         same = len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts))
         if self._version < 0 or not same:
+            _check_widths(flat)
             runs: list[Any] = []
             for position, layer in flat:
                 _check_layer(layer, f"layers[{position}]")
@@ -106,6 +126,12 @@ class Sequential(Hookable):
             self._parts, self._runs = parts, runs
         self._version = version
 
+    @overload
+    def forward(self, input: list[Any]) -> list[Any]: ...
+    @overload
+    def forward(self, input: Array) -> Array: ...
+    @overload
+    def forward(self, input: Any) -> Any: ...
     def forward(self, input: Any) -> Any:
         """Return the output of the last layer for one sample (1-D) or a batch (2-D).
 
@@ -134,6 +160,14 @@ class Sequential(Hookable):
             input = run.forward(input)
         return input
 
+    @overload
+    def backward(self, gradient: Any, input_gradient: Literal[False]) -> None: ...
+    @overload
+    def backward(self, gradient: list[Any], input_gradient: Literal[True] = ...) -> list[Any]: ...
+    @overload
+    def backward(self, gradient: Array, input_gradient: Literal[True] = ...) -> Array: ...
+    @overload
+    def backward(self, gradient: Any, input_gradient: bool = ...) -> Any: ...
     def backward(self, gradient: Any, input_gradient: bool = True) -> Any:
         """Carry a gradient back through all layers; store the gradients of the parameters.
 
@@ -194,6 +228,22 @@ def _check_layer(layer: Any, name: str) -> None:
         raise TypeError(
             f"{name}: expected a layer with forward and backward, got {describe(layer)}"
         )
+
+
+def _check_widths(layers: Iterable[tuple[str, Layer]]) -> None:
+    """Refuse a layer that cannot take what the one before it gives."""
+    given: int | None = None
+    for position, layer in layers:
+        if not is_builtin(layer):
+            given = None  # what somebody wrote may give any width
+            continue
+        inputs, outputs = layer._widths
+        if inputs and given and inputs != given:
+            raise ValueError(
+                f"layers[{position}]: {layer!r} expects {inputs} inputs, "
+                f"but the layer before it gives {given}"
+            )
+        given = outputs or given
 
 
 def _is_plain(layer: Any) -> TypeGuard[Sequential]:
