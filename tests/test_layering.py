@@ -110,7 +110,9 @@ PACKAGES = {
         "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
         "fit", "__init__",
     ],
-    "shipping": ["hdf5", "files", "__init__"],
+    "shipping": [
+        "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "__init__",
+    ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip
 # All modules, lowest first.

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from deepc import plots as plots
     from deepc.config import show_config
     from deepc.datasets import binary_encode, fizz_buzz_encode
-    from deepc.shipping.files import load_weights, save_weights
+    from deepc.shipping.files import load, load_weights, save, save_weights
     from deepc.training import callbacks as callbacks
     from deepc.training import metrics as metrics
     from deepc.training.callbacks import Callback, EarlyStopping
@@ -73,8 +73,10 @@ else:
         "evaluate": "deepc.training.evaluate",
         "fit": "deepc.training.fit",
         "fizz_buzz_encode": "deepc.datasets",
+        "load": "deepc.shipping.files",
         "load_weights": "deepc.shipping.files",
         "predict": "deepc.training.evaluate",
+        "save": "deepc.shipping.files",
         "save_weights": "deepc.shipping.files",
         "show_config": "deepc.config",
     }
@@ -125,6 +127,7 @@ __all__ = [
     "inverse_normal_cdf",
     "is_1d",
     "kernels",
+    "load",
     "load_weights",
     "normal_cdf",
     "num_threads",
@@ -134,6 +137,7 @@ __all__ = [
     "random_tensor",
     "random_uniform",
     "relu",
+    "save",
     "save_weights",
     "set_default_dtype",
     "set_num_threads",

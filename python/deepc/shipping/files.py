@@ -1,4 +1,8 @@
-"""Weight files: the parameters of a model as JSON, a list of nested lists, as the book has it."""
+"""Files of models and of weights.
+
+`save` and `load` keep a whole model, in safetensors or NumPy's npz. `save_weights` and
+`load_weights` keep parameters only, also as JSON, a list of nested lists, as the book has it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,95 @@ import numpy as np
 from deepc._files import replacing
 from deepc._values import Array, as_array, describe
 from deepc.layers import Layer
+from deepc.shipping.kinds import describe_model, make_model, model_tensors
+from deepc.shipping.tensors import (
+    KEEPS_NAMES,
+    ending,
+    read_file,
+    read_parts,
+    write_file,
+    write_parts,
+)
 from deepc.tensor import Tensor, leaves, shape
 
-__all__ = ["load_weights", "save_weights"]
+__all__ = ["load", "load_weights", "save", "save_weights"]
+
+
+def save(model: Layer, filename: str | os.PathLike[str]) -> None:
+    """Write a model to a file, its layers and all that they have learned, for `load`.
+
+    The file is replaced whole or not at all, as by `save_weights`. Equal models give equal bytes.
+    What is random in a layer goes on after `load` where it was.
+
+    Parameters
+    ----------
+    model : Layer
+        Layers of the library, in Sequentials or by itself.
+    filename : str or path
+        Where to: ``.safetensors`` (which torch reads as the state_dict of an ``nn.Sequential``) or
+        ``.npz``.
+
+    Raises
+    ------
+    TypeError
+        If a layer is written in Python: a file names kinds, it does not hold code.
+    ValueError
+        If the name has another ending.
+    OSError
+        If it cannot be written; what was there stays.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from deepc import Linear, Sequential, Tanh
+    >>> net = Sequential([Linear(3, 2), Tanh()])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "net.safetensors")
+    ...     save(net, path)
+    ...     again = load(path)
+    >>> again
+    Sequential([Linear(3, 2), Tanh()])
+    >>> again.forward([1.0, 2.0, 3.0]) == net.forward([1.0, 2.0, 3.0])
+    True
+    """
+    path = _path(filename)
+    _params(model)
+    ending(path, KEEPS_NAMES, "filename")
+    write_parts(path, model_tensors(model), {"model": describe_model(model)})
+
+
+def load(filename: str | os.PathLike[str]) -> Layer:
+    """Return the model that `save` wrote to a file.
+
+    Nothing in the file is imported, evaluated or unpickled, and nothing is made that is larger
+    than the file's size explains, so that a file from anywhere may be tried.
+
+    Parameters
+    ----------
+    filename : str or path
+
+    Returns
+    -------
+    Layer
+        A new one, of the kind, the dtypes and the bits of the one that was saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, from another program, or from a later version; the message says
+        which.
+    OSError
+        If it cannot be read.
+    """
+    path = _path(filename)
+    tensors, parts = read_parts(path, ("model",))
+    return make_model(parts["model"], tensors, path)
 
 
 def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     """Write the parameters of a model to a file.
+
+    The ending says how: ``.safetensors``, ``.npz``, or as JSON in the book's way with any other.
 
     Whoever reads the file finds the old one or the new one, whole, also where a signal handler
     saves during a save or the machine stops: it is written beside its place, under a name
@@ -36,7 +122,8 @@ def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     OSError
         If it cannot be written; what was there stays.
     ValueError
-        If a parameter holds NaN or an infinity, which JSON does not have.
+        If a parameter holds NaN or an infinity, which JSON does not have; or if the ending is that
+        of another program's files.
 
     Examples
     --------
@@ -52,8 +139,13 @@ def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     import json  # not above, because it takes milliseconds
 
     path = _path(filename)
+    params = _params(model)
+    if ending(path) in KEEPS_NAMES:
+        named = model_tensors(model).items()
+        write_file(path, {name: as_array(t, f"model: {name}") for name, t in named}, {})
+        return
     tensors = []
-    for i, param in enumerate(_params(model)):
+    for i, param in enumerate(params):
         array = as_array(param, f"model: parameter {i}")
         if not np.isfinite(array).all():
             raise ValueError(f"model: parameter {i} has numbers that are not finite")
@@ -85,6 +177,9 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     """
     path = _path(filename)
     params = _params(model)
+    if ending(path) in KEEPS_NAMES:
+        _load_named(model, path)
+        return
     tensors = _read(path)
     if len(tensors) != len(params):
         raise ValueError(
@@ -94,6 +189,38 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
         _checked(f"{path}: tensor {i}", *pair)
         for i, pair in enumerate(zip(tensors, params, strict=True))
     ]
+    _put(params, new, path)
+
+
+def _load_named(model: Layer, path: str) -> None:
+    """Put the tensors of a file into those of the model that have the same names."""
+    tensors, params = read_file(path)[0], model_tensors(model)
+    if missing := [name for name in params if name not in tensors]:
+        raise ValueError(
+            f"{path}: tensor {missing[0]!r} is missing; the file has "
+            f"{', '.join(list(tensors)[:8]) or 'none'}"
+        )
+    if unknown := [name for name in tensors if name not in params]:
+        raise ValueError(f"{path}: tensor {unknown[0]!r} belongs to no layer of the model")
+    new = [_fitting(f"{path}: tensor {name!r}", tensors[name], p) for name, p in params.items()]
+    _put(list(params.values()), new, path)
+
+
+def _fitting(name: str, array: Array, param: Tensor) -> Array:
+    """Return an array of the file in the shape and the dtype of a parameter."""
+    if list(array.shape) != shape(param):
+        raise ValueError(f"{name}: expected shape {shape(param)}, got {list(array.shape)}")
+    if array.dtype.kind not in "f":
+        raise ValueError(f"{name}: expected floats, got {array.dtype}")
+    dtype = param.dtype if isinstance(param, np.ndarray) else np.dtype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        new = array.astype(dtype)
+    if (np.isfinite(array) & ~np.isfinite(new)).any():
+        raise ValueError(f"{name}: expected numbers that {dtype} can hold, got some too large")
+    return new
+
+
+def _put(params: list[Any], new: list[Array], path: str) -> None:
     for i, param in enumerate(params):
         if isinstance(param, np.ndarray) and not param.flags.writeable:
             raise ValueError(f"{path}: tensor {i}: the model's is read-only")

@@ -326,7 +326,7 @@ class Checkpoint(Watching):
         if self.weights_only:
             files.save_weights(self.session.model, path)
         else:
-            files.save(self.session.model, path)  # type: ignore[attr-defined]
+            files.save(self.session.model, path)
 
 
 class ReduceOnPlateau(Watching):
