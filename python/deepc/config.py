@@ -26,7 +26,8 @@ def show_config() -> None:
     fused = library.promises_bits(isa)
     print(f"deepc {library.version()}")
     print(f"instruction set: {isa} (this machine runs {others})")
-    print(f"same bits as elsewhere: {'yes' if fused else 'no, this one rounds products by themselves'}")
+    promised = "yes" if fused else "no, this one rounds products by themselves"
+    print(f"same bits as elsewhere: {promised}")
     print(f"threads: {library.get_num_threads()}")
     print(f"default dtype: {default_dtype()}")
     print(f"compiler: {library.compiler()}")

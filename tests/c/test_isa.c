@@ -48,7 +48,7 @@ static void test_promise(void) {
         CHECK(dc_set_isa(name) == DC_OK);
         const float a = 1 + 0x1p-12f, x[2] = {-1, a}, w[2] = {1, a};
         float y = 0;
-        CHECK(dc_matmul_f32(0, 0, 1, 1, 2, x, 2, w, 1, 0, NULL, DC_IDENTITY, &y, 1) == DC_OK);
+        CHECK(dc_matmul_f32(0, 0, 1, 1, 2, x, 2, w, 1, 0, NULL, DC_IDENTITY, 0, &y, 1) == DC_OK);
         CHECK(y == (dc_isa_promises_bits(name) ? 0x1p-11f + 0x1p-24f : 0x1p-11f));
         CHECK(dc_isa_promises_bits(name) || strcmp(name, "portable") == 0);
     }

@@ -54,7 +54,7 @@ def available_isas() -> list[str]:
 
 
 def promises_bits(name: str) -> bool:
-    """Tell whether the instruction set `name` gives the bits that all machines with one such give."""
+    """Tell whether an instruction set gives the bits that all with such a promise give."""
     return bool(lib.dc_isa_promises_bits(name.encode()))
 
 
