@@ -123,13 +123,17 @@ static void add(size_t rule, size_t shape, int bits) {
         /* A gradient near 0 stays there, so that the parameters do not run away while this is
          * timed. */
         if (bits == 32)
-            u->f32[t] = (dc_tensor_f32){n, bench_floats(n, -0.1, 0.1), bench_floats(n, -1, 1),
-                                        first ? bench_floats(n, 0, 0) : NULL,
-                                        second ? bench_floats(n, 0, 0) : NULL};
+            u->f32[t] = (dc_tensor_f32){.size = n,
+                                        .gradient = bench_floats(n, -0.1, 0.1),
+                                        .parameter = bench_floats(n, -1, 1),
+                                        .first = first ? bench_floats(n, 0, 0) : NULL,
+                                        .second = second ? bench_floats(n, 0, 0) : NULL};
         else
-            u->f64[t] = (dc_tensor_f64){n, bench_doubles(n, -0.1, 0.1), bench_doubles(n, -1, 1),
-                                        first ? bench_doubles(n, 0, 0) : NULL,
-                                        second ? bench_doubles(n, 0, 0) : NULL};
+            u->f64[t] = (dc_tensor_f64){.size = n,
+                                        .gradient = bench_doubles(n, -0.1, 0.1),
+                                        .parameter = bench_doubles(n, -1, 1),
+                                        .first = first ? bench_doubles(n, 0, 0) : NULL,
+                                        .second = second ? bench_doubles(n, 0, 0) : NULL};
     }
     /* Loads of parameter, gradient and state, stores of all but the gradient. */
     const double size = (double)u->size * bits / 8;

@@ -123,6 +123,11 @@ int dc_activation_backward_f64(int activation, double parameter, size_t n, const
 double dc_sum_f32(size_t n, const float *x);
 double dc_sum_f64(size_t n, const double *x);
 
+/* The sum of the squares of n elements, in the same order; an element is squared and added in one
+ * rounding. Infinite where a block's sum is beyond the dtype. */
+double dc_sum_squares_f32(size_t n, const float *x);
+double dc_sum_squares_f64(size_t n, const double *x);
+
 /* Each row of y = exp(x - max x) / sum of the same; rows x cols, in place or not. A row that holds
  * NaN or +inf, or nothing but -inf, becomes NaN. */
 int dc_softmax_f32(size_t rows, size_t cols, const float *x, float *y);
@@ -192,57 +197,129 @@ int dc_dropout_f32(uint64_t key, uint64_t counter, double rate, size_t n, const 
 int dc_dropout_f64(uint64_t key, uint64_t counter, double rate, size_t n, const double *x,
                    double *y);
 
+/* y = a x + b y, rounded once after b y; where b is 0, y is not read. */
+int dc_add_scaled_f32(double a, size_t n, const float *x, double b, float *y);
+int dc_add_scaled_f64(double a, size_t n, const double *x, double b, double *y);
+
 /* y = factor x, in place or not. */
 int dc_scale_f32(double factor, size_t n, const float *x, float *y);
 int dc_scale_f64(double factor, size_t n, const double *x, double *y);
 
 /* ---- Optimizers ------------------------------------------------------------------------------ */
 
-/* The update rules, for a parameter p with gradient g; lr = learning_rate, t = the number of the step
- * from 1.
+/* The rules (deepc_rules.h), for a parameter p with gradient g; lr = learning_rate, t = the number of
+ * the step from 1; u, s and w are the tensors first, second and third.
  *   DC_GRADIENT_DESCENT  p -= lr g
  *   DC_MOMENTUM          u = momentum u + (1 - momentum) g;  p -= lr u       (a running average)
- *   DC_SGD               v = momentum v + g;  p -= lr (nesterov ? g + momentum v : v)
- *   DC_RMSPROP           s = decay s + (1 - decay) g^2;  p -= lr g / (sqrt(s) + epsilon)
- *   DC_ADAM              m = momentum m + (1 - momentum) g;  s = decay s + (1 - decay) g^2;
- *                        p -= lr (m / (1 - momentum^t)) / (sqrt(s / (1 - decay^t)) + epsilon)
- *   DC_ADAMW             p -= lr weight_decay p, then as Adam
+ *   DC_SGD               u = momentum u + (1 - dampening) g, in the first step u = g;
+ *                        p -= lr (nesterov ? g + momentum u : u)
+ *                        rate_inside: u = momentum u + lr g;
+ *                        p -= nesterov ? lr g + momentum u : u
+ *   DC_RMSPROP           s = decay s + (1 - decay) g^2;  d = g / (sqrt(s) + epsilon);
+ *                        centered: w = decay w + (1 - decay) g, and s - w^2 for s in d;
+ *                        with momentum: u = momentum u + d;  p -= lr u
+ *                        epsilon_inside: d = g / sqrt(s + epsilon)
+ *                        rate_inside: u = momentum u + lr d;  p -= u
+ *   DC_ADAM              u = momentum u + (1 - momentum) g;  s = decay s + (1 - decay) g^2;
+ *                        p -= lr (u / (1 - momentum^t)) / (sqrt(s / (1 - decay^t)) + epsilon)
+ *                        amsgrad: w = max(w, s), and w for s in p
+ *                        epsilon_inside: (sqrt(s) + epsilon) / sqrt(1 - decay^t) is the divisor
+ *   DC_ADAMW             Adam with decoupled weight decay
  *   DC_ADAGRAD           s += g^2;  p -= lr g / (sqrt(s) + epsilon)
- * SGD, RMSProp, Adam and Adagrad add weight_decay p to g first.
- * DC_BAD_VALUE: a learning_rate that is not finite; momentum or decay outside 0 .. 1 (with Adam and
- * AdamW also 1); epsilon or weight_decay negative or not finite. What a rule does not use may be
- * anything. */
-typedef enum dc_rule {
-    DC_GRADIENT_DESCENT = 0,
-    DC_MOMENTUM = 1,
-    DC_SGD = 2,
-    DC_RMSPROP = 3,
-    DC_ADAM = 4,
-    DC_ADAMW = 5,
-    DC_ADAGRAD = 6
-} dc_rule;
+ *                        epsilon_inside: p -= lr g / sqrt(s + epsilon)
+ *   DC_ADADELTA          s = decay s + (1 - decay) g^2;  d = g sqrt(u + epsilon) / sqrt(s + epsilon);
+ *                        u = decay u + (1 - decay) d^2;  p -= lr d
+ *   DC_ADAMAX            u = momentum u + (1 - momentum) g;  s = max(decay s, |g|);
+ *                        p -= lr (u / (1 - momentum^t)) / (s + epsilon)
+ *                        epsilon_inside: s = max(decay s, |g| + epsilon), divided by s
+ *   DC_NADAM             as Adam, with m(t) = momentum (1 - 0.96^(momentum_decay t) / 2), M the product
+ *                        of m(1) to m(t), m' = m(t + 1):
+ *                        p -= lr (m' u / (1 - M m') + (1 - m(t)) g / (1 - M)) /
+ *                             (sqrt(s / (1 - decay^t)) + epsilon)
+ *   DC_LION              p -= lr sign(momentum u + (1 - momentum) g);  u = decay u + (1 - decay) g
+ *
+ * What happens in a step, in this order:
+ *   1. accumulation above 1: g is added to the tensor accumulated; only each accumulation-th call
+ *      goes on, with their mean as g.
+ *   2. clip: see dc_clip. maximize: g = -g.
+ *   3. weight decay: g += weight_decay p; or, decoupled, p -= lr weight_decay p. Not for a tensor whose
+ *      no_decay is not 0.
+ *   4. the rule.
+ *   5. average: the tensor average becomes p in the first step, then
+ *      average_momentum average + (1 - average_momentum) p; each average_period-th step (0: none) p
+ *      becomes the average.
+ *
+ * A rule's momentum may be changed at any time, also to 0: u goes on then as u = g. It keeps no u as
+ * long as it never had a momentum above 0. */
 
-/* What a rule needs beside the tensors. `steps` counts the steps taken; dc_optimizer_step adds one.
- */
+/* What clip says of a gradient. VALUE: each element is held between -clip_limit and clip_limit. NORM
+ * and GLOBAL_NORM: it is multiplied by min(1, clip_limit / (norm + clip_epsilon)), where norm is the
+ * root of the sum of squares of that gradient, or of all gradients. */
+typedef enum dc_clip {
+    DC_CLIP_NONE = 0,
+    DC_CLIP_VALUE = 1,
+    DC_CLIP_NORM = 2,
+    DC_CLIP_GLOBAL_NORM = 3
+} dc_clip;
+
+/* The settings of a rule, and what it knows beside the tensors. Zero is a good start for all that is
+ * not used.
+ *
+ * DC_BAD_NAME: rule or clip. DC_BAD_VALUE: a learning_rate that is not finite; momentum or decay outside 0 .. 1 (or 1 where the
+ * list says BELOW_ONE); dampening outside 0 .. 1, or above 0 with nesterov; epsilon, weight_decay or
+ * momentum_decay negative or not finite; clip_limit not above 0, or clip_epsilon negative; average_momentum outside 0 .. 1; or numbers whose combination is beyond the dtype, such
+ * as learning_rate / (1 - momentum). What a rule does not use may be anything. */
 typedef struct dc_optimizer {
     int rule; /* a dc_rule */
+    /* Forms of the rule, 0 or 1. */
     int nesterov;
+    int rate_inside;
+    int epsilon_inside;
+    int amsgrad;
+    int centered;
+    int decoupled;
+    int maximize;
     double learning_rate;
     double momentum;
+    double dampening;
     double decay;
     double epsilon;
     double weight_decay;
+    double momentum_decay;
+    /* Around the rule. */
+    int clip; /* a dc_clip */
+    int average;
+    double clip_limit;
+    double clip_epsilon;
+    double average_momentum;
+    uint64_t average_period;
+    uint64_t accumulation;
+    /* State: the steps taken, the gradients that wait for the next one, Nadam's M, and whether a step
+     * had a momentum above 0. */
     uint64_t steps;
+    uint64_t waiting;
+    double momentum_product;
+    int moving;
 } dc_optimizer;
 
-/* One tensor to update, all of `size` elements. first: u, v or m; second: s. A rule that keeps no
- * such state takes NULL; SGD keeps none while momentum is 0. */
+/* The name of a rule, such as "adam"; NULL past the last one. */
+const char *dc_rule_name(int rule);
+
+/* Which tensors a rule with these settings needs beside gradient and parameter, as a sum: 1 first,
+ * 2 second, 4 third, 8 accumulated, 16 average. */
+int dc_optimizer_states(const dc_optimizer *optimizer);
+
+/* One tensor to update, all of `size` elements. What the rule does not need may be NULL. */
 typedef struct dc_tensor_f32 {
     size_t size;
     const float *gradient;
     float *parameter;
     float *first;
     float *second;
+    float *third;
+    float *accumulated;
+    float *average;
+    int no_decay;
 } dc_tensor_f32;
 typedef struct dc_tensor_f64 {
     size_t size;
@@ -250,11 +327,23 @@ typedef struct dc_tensor_f64 {
     double *parameter;
     double *first;
     double *second;
+    double *third;
+    double *accumulated;
+    double *average;
+    int no_decay;
 } dc_tensor_f64;
 
-/* One step of the rule over all tensors, one pass over memory each. */
+/* One step of the rule over all tensors, one pass over memory each (two with a norm). steps counts
+ * it, but where the gradient only accumulated. */
 int dc_optimizer_step_f32(dc_optimizer *optimizer, size_t count, const dc_tensor_f32 *tensors);
 int dc_optimizer_step_f64(dc_optimizer *optimizer, size_t count, const dc_tensor_f64 *tensors);
+
+/* Clips `count` arrays in place, as one gradient each; sizes: their elements. *norm, or NULL, gets the
+ * root of the sum of squares of all of them before. */
+int dc_clip_arrays_f32(int clip, double limit, double epsilon, size_t count, const size_t *sizes,
+                       float *const *arrays, double *norm);
+int dc_clip_arrays_f64(int clip, double limit, double epsilon, size_t count, const size_t *sizes,
+                       double *const *arrays, double *norm);
 
 /* ---- Networks -------------------------------------------------------------------------------- */
 

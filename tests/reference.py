@@ -225,7 +225,7 @@ class Rule:
         lr, m, d, name = self.lr, self.momentum, self.decay, self.name
         if name in ("sgd", "rmsprop", "adam", "adagrad"):
             g = g + self.weight_decay * p
-        if name == "gradient descent":
+        if name == "gradient_descent":
             return p - lr * g
         if name == "sgd":
             self.first[i] = m * self.first[i] + g

@@ -20,7 +20,17 @@ PACKAGE = Path(deepc.__file__).parent
 KERNEL_SYSTEM = {"stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
 # The order of typed/: a file includes headers of those after it only. The files of typed/layers/
 # all count as "layers": none includes another but layer.h.
-TYPED_ORDER = ["api", "training", "network", "layers", "optimizer", "gemm", "tables"]
+TYPED_ORDER = [
+    "api",
+    "training",
+    "network",
+    "layers",
+    "optimizer",
+    "clip",
+    "gemm",
+    "sums",
+    "tables",
+]
 
 
 def typed_place(path):

@@ -25,7 +25,7 @@ from reference import Rule, digest
 CASES = {
     "GradientDescent": (
         lambda: GradientDescent(0.3),
-        lambda: Rule("gradient descent", learning_rate=0.3),
+        lambda: Rule("gradient_descent", learning_rate=0.3),
     ),
     "Momentum": (
         lambda: Momentum(0.3, 0.8),

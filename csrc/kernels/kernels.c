@@ -7,6 +7,7 @@
 #include "table.h"
 #include "vec.h"
 
+#include "add_scaled.h"
 #include "dropout.h"
 #include "elementwise.h"
 #include "gemm_few.h"

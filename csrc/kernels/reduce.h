@@ -58,6 +58,29 @@ static double sum(size_t n, const real *x) {
     return total;
 }
 
+/* The sum of the squares of factor x over n elements, in the same order: a square is added in one
+ * rounding. */
+static double sum_squares(real factor, size_t n, const real *x) {
+    const vec factors = v_set(factor);
+    double total = 0;
+    for (size_t from = 0; from < n; from += SUM_BLOCK) {
+        const size_t block = n - from < SUM_BLOCK ? n - from : SUM_BLOCK;
+        vec acc[SUM_VECS];
+#pragma GCC unroll 16
+        for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
+        for (size_t i = 0; i < block; i += SUM_LANES)
+#pragma GCC unroll 16
+            for (int v = 0; v < SUM_VECS; v++) {
+                const size_t at = i + (size_t)v * VL;
+                if (at >= block) break;
+                const vec y = v_mul(factors, v_load_up_to(x + from + at, block - at));
+                acc[v] = v_fma(y, y, acc[v]);
+            }
+        total += (double)sum_tree(acc);
+    }
+    return total;
+}
+
 /* `vecs` vectors of columns, or, where `part` is not 0, one of `part` lanes: y = the sum of the
  * rows, or y + that. */
 ALWAYS_INLINE void column_strip(const int vecs, size_t part, size_t rows, const real *x,

@@ -22,17 +22,60 @@ typedef struct epilogue {
     ptrdiff_t outputs_row;
 } epilogue;
 
-/* An optimizer's step, ready for the kernels: see update.h for what each rule makes of them. */
+/* The formulas of the update rules, see update.h, and what a step has beside, as bits. Formula and
+ * bits together are the form of a step. */
+enum {
+    FORMULA_DESCENT,
+    FORMULA_MEAN_SQUARE,
+    FORMULA_MOMENTS,
+    FORMULA_DELTAS,
+    FORMULA_LARGEST,
+    FORMULA_SIGNS,
+    FORMULA_BITS = 7,
+    HAS_FIRST = 1 << 3, /* the tensors of this name are given and kept */
+    HAS_SECOND = 1 << 4,
+    HAS_THIRD = 1 << 5,
+    HAS_INSIDE = 1 << 6, /* these numbers are used */
+    HAS_WEIGHT_DECAY = 1 << 7,
+    HAS_SHRINK = 1 << 8,
+    HAS_SCALE = 1 << 9,
+    HAS_LIMIT = 1 << 10,
+    HAS_EPSILON_INSIDE = 1 << 11,
+    HAS_NESTEROV = 1 << 12,
+    IS_BEYOND = 1 << 13 /* a number is beyond the dtype: not for the kernels */
+};
+
+/* The numbers of a step, as typed/optimizer.c makes them of a rule's settings and the step's number.
+ *
+ * rate                        what the update is multiplied by, at last
+ * inside                      what the gradient is multiplied by, at first
+ * momentum, decay             of the averages, and momentum_rest, decay_rest what they leave to the new
+ *                             number: 1 - momentum and 1 - decay, or 1 for sums
+ * correction                  what the root of the second tensor is multiplied by
+ * epsilon, epsilon_inside     added to the divisor, and under its root
+ * weight_decay                g += weight_decay p
+ * shrink                      p -= shrink p, before the rule
+ * scale, limit                g = scale g, held between -limit and limit, before all else */
+#define UPDATE_NUMBERS(N)                                                                          \
+    N(rate)                                                                                        \
+    N(inside)                                                                                      \
+    N(momentum)                                                                                    \
+    N(momentum_rest)                                                                               \
+    N(decay)                                                                                       \
+    N(decay_rest)                                                                                  \
+    N(correction)                                                                                  \
+    N(epsilon)                                                                                     \
+    N(epsilon_inside)                                                                              \
+    N(weight_decay)                                                                                \
+    N(shrink)                                                                                      \
+    N(scale)                                                                                       \
+    N(limit)
+
 typedef struct update_step {
-    int rule;
-    int nesterov;
-    real learning_rate; /* of Adam: divided by 1 - momentum^t */
-    real momentum, momentum_rest; /* rest: 1 - momentum */
-    real decay, decay_rest; /* rest: 1 - decay; of Adagrad, which sums: both 1 */
-    real correction; /* of Adam: 1 / sqrt(1 - decay^t) */
-    real epsilon;
-    real weight_decay; /* of AdamW: 0 */
-    real shrink; /* of AdamW: learning rate times weight decay; else 0 */
+    int form;
+#define UPDATE_NUMBER(name) real name;
+    UPDATE_NUMBERS(UPDATE_NUMBER)
+#undef UPDATE_NUMBER
 } update_step;
 
 /* K(result, name, arguments). Row and column steps of matrices count elements.
@@ -55,7 +98,9 @@ typedef struct update_step {
  * column_sum         y (cols) = the sum of the rows of x, or y + that; order as a product with ones.
  * exponential ... activation_backward
  *                    where `stream`, the result, on a cache line, is written past the caches.
+ * add_scaled         y = a x + b y; where b is 0, y is not read.
  * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
+ * sum_squares        of factor x, likewise.
  * log_softmax        as softmax, and its backward pass.
  * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is NULL.
  * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h for
@@ -66,7 +111,7 @@ typedef struct update_step {
  *                    >= threshold.
  * update             one step over n elements.
  * update_outer       one step of a rows x cols parameter whose gradient is the outer product of
- *                    x (rows) and g (cols), which is never written. */
+ *                    x (rows) and g (cols), which is never written; not with a third tensor. */
 #define KERNELS(K)                                                                                 \
     K(void, gemm,                                                                                  \
       (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
@@ -94,12 +139,14 @@ typedef struct update_step {
     K(void, exponential, (size_t n, const real *x, real *y, int stream))                           \
     K(void, logarithm, (size_t n, const real *x, real *y, int stream))                             \
     K(void, scale, (real factor, size_t n, const real *x, real *y, int stream))                    \
+    K(void, add_scaled, (real a, size_t n, const real *x, real b, real *y))                        \
     K(void, activation_forward,                                                                    \
       (int activation, real parameter, size_t n, const real *x, real *y, int stream))              \
     K(void, activation_backward,                                                                   \
       (int activation, real parameter, size_t n, const real *kept, const real *d_y, real *d_x,     \
        int stream))                                                                                \
     K(double, sum, (size_t n, const real *x))                                                      \
+    K(double, sum_squares, (real factor, size_t n, const real *x))                                 \
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
     K(void, softmax_backward,                                                                      \
       (size_t rows, size_t cols, const real *y, const real *d_y, real *d_x))                       \
@@ -128,7 +175,8 @@ typedef struct update_step {
       (uint64_t key, uint64_t counter, uint64_t first, uint64_t threshold, size_t n,               \
        const real *x, real *y))                                                                    \
     K(void, update,                                                                                \
-      (const update_step *step, size_t n, const real *g, real *p, real *first, real *second))      \
+      (const update_step *step, size_t n, const real *g, real *p, real *first, real *second,       \
+       real *third))                                                                               \
     K(void, update_outer,                                                                          \
       (const update_step *step, size_t rows, size_t cols, const real *x, const real *g, real *p,   \
        real *first, real *second))

@@ -83,6 +83,18 @@ ALWAYS_INLINE size_t row_lane(size_t rows, size_t r) {
     return rows < 4 || r < rows / 4 * 4 ? r : r + 4 - rows % 4;
 }
 
+/* v_load and v_store of the first n lanes, or of all where n is VL or more: for loops in which few
+ * vectors are parts. */
+ALWAYS_INLINE vec v_load_up_to(const real *p, size_t n) {
+    return PART_LOADS_ARE_FREE || n < VL ? v_load_part(p, n) : v_load(p);
+}
+ALWAYS_INLINE void v_store_up_to(real *p, vec x, size_t n) {
+    if (PART_LOADS_ARE_FREE || n < VL)
+        v_store_part(p, x, n);
+    else
+        v_store(p, x);
+}
+
 /* v_min and v_max let NaN pass from the second argument only; these clip x and keep its NaN. */
 ALWAYS_INLINE vec v_at_least(vec x, real low) { return v_max(v_set(low), x); }
 ALWAYS_INLINE vec v_at_most(vec x, real high) { return v_min(v_set(high), x); }

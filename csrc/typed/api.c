@@ -10,6 +10,7 @@
 #include "../deepc.h"
 #include "../threads.h"
 #include "../tuning.h"
+#include "sums.h"
 #include "tables.h"
 
 /* ---- Work over threads --------------------------------------------------------------------------
@@ -28,6 +29,7 @@ typedef struct job {
     const int64_t *labels;
     real *y;
     real factor; /* of dc_scale and the losses; an activation's parameter */
+    real factor2; /* of dc_add_scaled */
     uint64_t key, counter, threshold;
 } job;
 
@@ -92,6 +94,16 @@ static void run_log(const job *j, size_t start, size_t n) {
 
 int TYPED(dc_log)(size_t n, const real *x, real *y) {
     job j = {.run = run_log, .stream = 1, .items = n, .x = x, .y = y};
+    return elementwise(&j);
+}
+
+static void run_add_scaled(const job *j, size_t start, size_t n) {
+    j->kernel->add_scaled(j->factor, n, j->x + start, j->factor2, j->y + start);
+}
+
+int TYPED(dc_add_scaled)(double a, size_t n, const real *x, double b, real *y) {
+    job j =
+        {.run = run_add_scaled, .items = n, .x = x, .y = y, .factor = (real)a, .factor2 = (real)b};
     return elementwise(&j);
 }
 
@@ -220,65 +232,16 @@ int TYPED(dc_log_softmax_backward)(size_t rows, size_t cols, const real *y, cons
     return rowwise(&j);
 }
 
-/* ---- Sums and losses ----------------------------------------------------------------------------
- */
+/* ---- Losses ---------------------------------------------------------------------------------- */
 
-/* A sum over fixed blocks of items: `part` gives the sum of n items from `start` on, and the sum of
- * several blocks is that of their sums in order. So threads may compute single blocks, if somebody
- * adds them in order. */
-typedef struct summation {
-    double (*part)(const job *j, size_t start, size_t n);
-    const job *job;
-    size_t block, blocks_each; /* items in a block, blocks in a task */
-    size_t start, items;       /* of this round */
-    double sums[SUMS_AT_ONCE];
-} summation;
-
-static void sum_task(void *context, size_t task) {
-    summation *s = context;
-    for (size_t b = task * s->blocks_each;
-         b < (task + 1) * s->blocks_each && b * s->block < s->items; b++) {
-        const size_t at = b * s->block, left = s->items - at;
-        s->sums[b] = s->part(s->job, s->start + at, left < s->block ? left : s->block);
-    }
-}
-
-/* The sum over all items of `size` elements each; `block`: items that are summed in one piece. */
-static double sum_over(const job *j, double (*part)(const job *j, size_t start, size_t n),
-                       size_t block, size_t size) {
-    const int threads = j->items < (SPLIT_ELEMENTS + size - 1) / size ? 1 : dc_threads_available();
-    if (threads == 1) return part(j, 0, j->items);
-    summation s = {.part = part, .job = j, .block = block};
-    s.blocks_each = (TASK_ELEMENTS / size + block - 1) / block;
-    if (s.blocks_each == 0) s.blocks_each = 1;
-    double total = 0;
-    for (; s.start < j->items; s.start += s.items) {
-        const size_t left = j->items - s.start;
-        s.items = left / block < SUMS_AT_ONCE ? left : block * SUMS_AT_ONCE;
-        const size_t blocks = (s.items + block - 1) / block;
-        dc_parallel_for((blocks + s.blocks_each - 1) / s.blocks_each, threads, sum_task, &s);
-        for (size_t b = 0; b < blocks; b++) total += s.sums[b];
-    }
-    return total;
-}
-
-static double part_sum(const job *j, size_t start, size_t n) {
-    return j->kernel->sum(n, j->x + start);
-}
-
-double TYPED(dc_sum)(size_t n, const real *x) {
-    if (n == 0) return 0;
-    if (!x || too_large(n, 1)) return NAN;
-    const job j = {.items = n, .kernel = TYPED(dc_kernels)(), .x = x};
-    return sum_over(&j, part_sum, SUM_BLOCK, 1);
-}
-
-static double part_squared_error(const job *j, size_t start, size_t n) {
+static double part_squared_error(const void *context, size_t start, size_t n) {
+    const job *j = context;
     return j->kernel->squared_error(n, j->x + start, j->x2 + start, j->factor,
                                     j->y ? j->y + start : NULL);
 }
 
-static double part_cross_entropy(const job *j, size_t start, size_t n) {
+static double part_cross_entropy(const void *context, size_t start, size_t n) {
+    const job *j = context;
     const size_t at = start * j->cols;
     return j->kernel->cross_entropy(n, j->cols, j->x + at, j->x2 ? j->x2 + at : NULL,
                                     j->labels ? j->labels + start : NULL, j->factor,
@@ -313,10 +276,9 @@ int TYPED(dc_loss)(int loss_kind, size_t rows, size_t cols, const real *predicte
                  .y = d_predicted,
                  .factor = (real)scale};
         if (loss_kind == DC_SQUARED_ERROR) {
-            j.items = rows * cols;
-            total = sum_over(&j, part_squared_error, SUM_BLOCK, 1);
+            total = TYPED(dc_sum_over)(part_squared_error, &j, rows * cols, SUM_BLOCK, 1);
         } else {
-            total = sum_over(&j, part_cross_entropy, LOSS_ROWS, cols);
+            total = TYPED(dc_sum_over)(part_cross_entropy, &j, rows, LOSS_ROWS, cols);
         }
     }
     if (loss) *loss = total;

@@ -63,11 +63,10 @@ static const tensor *find_tensor(size_t count, const tensor *tensors, const void
     return NULL;
 }
 
-/* Finds the tensors of all parameters that train. *outer: whether steps of one row can go straight into
- * them. DC_BAD_SIZE, DC_BAD_POINTER: a tensor's size or gradient is not that of its parameter. */
+/* Finds the tensors of all parameters that train. Clears *outer where steps of one row cannot go straight
+ * into them. DC_BAD_SIZE, DC_BAD_POINTER: a tensor's size or gradient is not that of its parameter. */
 static int bind_tensors(network *net, size_t count, const tensor *tensors, int *outer) {
     size_t behind = 0;
-    *outer = 1;
     for (size_t i = 0; i < net->count; i++) {
         stage *s = &net->stages[i];
         for (int k = 0; k < DC_LAYER_PARAMETERS && s->kind->parameter; k++) {
@@ -145,7 +144,7 @@ static int step(training *t, size_t from, size_t rows, double *loss) {
     const double value = batch_loss(net, t->samples, rows, targets, labels, d_y);
     if (t->outer) {
         t->optimizer->steps++;
-        t->update = TYPED(dc_update_step)(t->optimizer);
+        TYPED(dc_update_step)(t->optimizer, &t->update);
     }
     status = TYPED(dc_network_run_back)(net, x, d_y, NULL);
     if (!status && !t->outer) status = TYPED(dc_optimizer_step)(t->optimizer, t->count, t->tensors);
@@ -160,6 +159,7 @@ static int train(training *t, double seconds, size_t *next, double *loss) {
     network *net = t->net;
     const samples *s = t->samples;
     const size_t batch = s->batch_size < s->rows ? s->batch_size : s->rows;
+    t->outer = TYPED(dc_update_is_direct)(t->optimizer, t->count, t->tensors);
     int status = bind_tensors(net, t->count, t->tensors, &t->outer);
     if (!status) status = reserve(net, batch, s->cols);
     if (status) return status;

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from deepc._c.library import check
-from deepc._c.optimizer import Tensors, new_optimizer
+from deepc._c.optimizer import NUMBERS, Tensors, new_optimizer
 from deepc._values import (
     BELOW_ONE,
     LARGEST,
@@ -103,19 +103,7 @@ class BuiltinOptimizer(Optimizer):
         self._bound: tuple[Any, ...] = (None, -1, None)
 
     def __getstate__(self) -> dict[str, Any]:
-        n = self._numbers
-        numbers = {
-            name: getattr(n, name)
-            for name in (
-                "nesterov",
-                "learning_rate",
-                "momentum",
-                "decay",
-                "epsilon",
-                "weight_decay",
-                "steps",
-            )
-        }
+        numbers = {name: getattr(self._numbers, name) for name in NUMBERS}
         return {**self.__dict__, "_numbers": numbers, "_bound": (None, -1, None)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -290,7 +278,7 @@ class GradientDescent(BuiltinOptimizer):
     [[0.5]]
     """
 
-    _rule = "gradient descent"
+    _rule = "gradient_descent"
 
     def __init__(self, learning_rate: float = 0.1) -> None:
         super().__init__(learning_rate)

@@ -57,7 +57,8 @@ static void compute(const char *isa, listing *l) {
         const workload *workloads;
     } groups[] = {{"f32", kernel_workloads_f32}, {"f64", kernel_workloads_f64},
                   {"f32", call_workloads_f32},   {"f64", call_workloads_f64},
-                  {"f32", layer_workloads_f32},  {"f64", layer_workloads_f64}};
+                  {"f32", layer_workloads_f32},  {"f64", layer_workloads_f64},
+                  {"f32", rule_workloads_f32},   {"f64", rule_workloads_f64}};
     uint64_t all = DIGEST_START;
     l->count = 0;
     dc_set_isa(isa);

@@ -22,5 +22,6 @@ typedef struct workload {
 extern const workload kernel_workloads_f32[], kernel_workloads_f64[];
 extern const workload call_workloads_f32[], call_workloads_f64[];
 extern const workload layer_workloads_f32[], layer_workloads_f64[];
+extern const workload rule_workloads_f32[], rule_workloads_f64[];
 
 #endif

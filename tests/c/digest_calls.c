@@ -82,6 +82,13 @@ static void run_scale(uint64_t *digest) {
     add_reals(digest, LARGE, x);
 }
 
+static void run_add_scaled(uint64_t *digest) {
+    const real *x = numbers(SPECIAL, LARGE);
+    real *y = numbers(SPECIAL, LARGE);
+    add_status(digest, TYPED(dc_add_scaled)(0.3, LARGE, x, 0.7, y));
+    add_reals(digest, LARGE, y);
+}
+
 static void forward_case(uint64_t *digest, int activation, double parameter) {
     start_case();
     real *x = numbers(SPECIAL, LARGE);
@@ -122,6 +129,23 @@ static void run_dropout(uint64_t *digest) {
 static void run_sum(uint64_t *digest) {
     add_double(digest, TYPED(dc_sum)(LARGE, numbers(ORDINARY, LARGE)));
     add_double(digest, TYPED(dc_sum)(LARGE, numbers(WIDE, LARGE)));
+}
+
+static void run_sum_squares(uint64_t *digest) {
+    add_double(digest, TYPED(dc_sum_squares)(LARGE, numbers(ORDINARY, LARGE)));
+    add_double(digest, TYPED(dc_sum_squares)(LARGE, numbers(WIDE, LARGE)));
+}
+
+static void run_clip_arrays(uint64_t *digest) {
+    for (int clip = DC_CLIP_NONE; clip <= DC_CLIP_GLOBAL_NORM; clip++) {
+        start_case();
+        const size_t sizes[] = {LARGE, 70};
+        real *const arrays[] = {numbers(ORDINARY, LARGE), numbers(ORDINARY, 70)};
+        double norm = 0;
+        add_status(digest, TYPED(dc_clip_arrays)(clip, 0.5, 1e-6, 2, sizes, arrays, &norm));
+        add_double(digest, norm);
+        for (size_t i = 0; i < COUNT(arrays); i++) add_reals(digest, sizes[i], arrays[i]);
+    }
 }
 
 static void run_softmax(uint64_t *digest) {
@@ -412,6 +436,9 @@ static void run_network_train(uint64_t *digest) {
     C(random_permutation)                                                                          \
     C(dropout)                                                                                     \
     C(scale)                                                                                       \
+    C(sum_squares)                                                                                 \
+    C(clip_arrays)                                                                                 \
+    C(add_scaled)                                                                                  \
     C(optimizer_step)                                                                              \
     C(network_forward)                                                                             \
     C(network_backward)                                                                            \

@@ -253,6 +253,11 @@ static void scale_of(size_t n, const real *x, const real *x2, real *y) {
 }
 static uint64_t run_scale(void) { return over_elements(scale_of); }
 
+static void add_scaled_of(size_t n, const real *x, const real *x2, real *y) {
+    TYPED(dc_kernels)()->add_scaled(n ? x2[0] : 1, n, x, n % 3 ? (real)0.75 : 0, y);
+}
+static uint64_t run_add_scaled(void) { return over_elements(add_scaled_of); }
+
 static int activation_in_turn;
 static real parameter_in_turn;
 
@@ -317,6 +322,20 @@ static uint64_t run_sum(void) {
             const size_t n = i < COUNT(lengths) ? lengths[i] : more[i - COUNT(lengths)];
             start_case();
             add_double(&digest, TYPED(dc_kernels)()->sum(n, numbers((number_kind)kind, n)));
+        }
+    return digest;
+}
+
+static uint64_t run_sum_squares(void) {
+    static const size_t more[] = {16384, 45000};
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths) + COUNT(more); i++) {
+            const size_t n = i < COUNT(lengths) ? lengths[i] : more[i - COUNT(lengths)];
+            start_case();
+            const real factor = i % 2 ? 1 : (real)0x1p-40;
+            const real *x = numbers((number_kind)kind, n);
+            add_double(&digest, TYPED(dc_kernels)()->sum_squares(factor, n, x));
         }
     return digest;
 }
@@ -525,11 +544,12 @@ static void update_case(uint64_t *digest, const dc_optimizer *rule, number_kind 
     real *p = numbers(ORDINARY, n + 1), *first = zeros(n + 1), *second = zeros(n + 1);
     dc_optimizer o = *rule;
     for (o.steps = 1; o.steps <= 2; o.steps++) {
-        const update_step step = TYPED(dc_update_step)(&o);
+        update_step step;
+        TYPED(dc_update_step)(&o, &step);
         if (outer)
             kernel->update_outer(&step, rows, cols, x, g, p, first, second);
         else
-            kernel->update(&step, n, g, p, first, second);
+            kernel->update(&step, n, g, p, first, second, NULL);
     }
     add_reals(digest, n + 1, p);
     add_reals(digest, n + 1, first);

@@ -29,8 +29,16 @@ static inline void linear_init(linear *l, size_t inputs, size_t outputs, uint64_
 
 static inline void tensors_of(linear *l, dc_tensor_f32 t[2]) {
     const size_t n = l->layer.inputs * l->layer.outputs;
-    t[0] = (dc_tensor_f32){n, l->d_w, l->w, l->first_w, l->second_w};
-    t[1] = (dc_tensor_f32){l->layer.outputs, l->d_b, l->b, l->first_b, l->second_b};
+    t[0] = (dc_tensor_f32){.size = n,
+                           .gradient = l->d_w,
+                           .parameter = l->w,
+                           .first = l->first_w,
+                           .second = l->second_w};
+    t[1] = (dc_tensor_f32){.size = l->layer.outputs,
+                           .gradient = l->d_b,
+                           .parameter = l->b,
+                           .first = l->first_b,
+                           .second = l->second_b};
 }
 
 enum { IN = 70, HIDDEN = 37, OUT = 5, ROWS = 45 };

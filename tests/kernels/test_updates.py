@@ -10,7 +10,7 @@ from reference import Rule, inside_guards
 from sizes import EDGES
 
 RULES = {
-    "gradient descent": {"learning_rate": 0.3},
+    "gradient_descent": {"learning_rate": 0.3},
     "momentum": {"learning_rate": 0.3, "momentum": 0.9},
     "sgd": {"learning_rate": 0.3, "weight_decay": 0.01},
     "sgd with momentum": {"learning_rate": 0.3, "momentum": 0.8, "weight_decay": 0.01},
@@ -106,7 +106,7 @@ def test_refuses_numbers_that_cannot_be_and_changes_nothing(dtype):
     wrong = [
         ("momentum", "learning_rate", np.nan), ("momentum", "momentum", 1.5),
         ("adam", "momentum", 1.0), ("adam", "decay", -0.1), ("rmsprop", "epsilon", -1.0),
-        ("sgd", "weight_decay", np.inf), ("gradient descent", "learning_rate", np.inf),
+        ("sgd", "weight_decay", np.inf), ("gradient_descent", "learning_rate", np.inf),
     ]  # fmt: skip
     for case, field, value in wrong:
         rule, optimizer = optimizer_of(case)

@@ -10,15 +10,18 @@ from deepc._c.library import TYPED, flat, pointer
 from deepc._deepc import ffi, lib
 from deepc._values import Array
 
-RULES = {
-    "gradient descent": lib.DC_GRADIENT_DESCENT,
-    "momentum": lib.DC_MOMENTUM,
-    "sgd": lib.DC_SGD,
-    "rmsprop": lib.DC_RMSPROP,
-    "adam": lib.DC_ADAM,
-    "adamw": lib.DC_ADAMW,
-    "adagrad": lib.DC_ADAGRAD,
-}
+
+def _rules() -> dict[str, int]:
+    rules: dict[str, int] = {}
+    while (name := lib.dc_rule_name(len(rules))) != ffi.NULL:
+        rules[ffi.string(name).decode()] = len(rules)
+    return rules
+
+
+# The update rules of the library by name.
+RULES = _rules()
+# What is known of a rule beside its tensors: its settings and how far it has come.
+NUMBERS = tuple(name for name, _ in ffi.typeof("dc_optimizer").fields if name != "rule")
 
 
 def new_optimizer(rule: str) -> Any:

@@ -1,0 +1,82 @@
+/* Sums over fixed blocks, split over threads; and those of single arrays. */
+#include "sums.h"
+
+#include <math.h>
+
+#include "../deepc.h"
+#include "../threads.h"
+#include "../tuning.h"
+#include "tables.h"
+
+typedef struct summation {
+    double (*part)(const void *context, size_t start, size_t n);
+    const void *context;
+    size_t block, blocks_each; /* items in a block, blocks in a task */
+    size_t start, items;       /* of this round */
+    double sums[SUMS_AT_ONCE];
+} summation;
+
+static void sum_task(void *context, size_t task) {
+    summation *s = context;
+    for (size_t b = task * s->blocks_each;
+         b < (task + 1) * s->blocks_each && b * s->block < s->items; b++) {
+        const size_t at = b * s->block, left = s->items - at;
+        s->sums[b] = s->part(s->context, s->start + at, left < s->block ? left : s->block);
+    }
+}
+
+double TYPED(dc_sum_over)(double (*part)(const void *context, size_t start, size_t n),
+                          const void *context, size_t items, size_t block, size_t size) {
+    const int threads = items < (SPLIT_ELEMENTS + size - 1) / size ? 1 : dc_threads_available();
+    if (threads == 1) return part(context, 0, items);
+    summation s = {.part = part, .context = context, .block = block};
+    s.blocks_each = (TASK_ELEMENTS / size + block - 1) / block;
+    if (s.blocks_each == 0) s.blocks_each = 1;
+    double total = 0;
+    for (; s.start < items; s.start += s.items) {
+        const size_t left = items - s.start;
+        s.items = left / block < SUMS_AT_ONCE ? left : block * SUMS_AT_ONCE;
+        const size_t blocks = (s.items + block - 1) / block;
+        dc_parallel_for((blocks + s.blocks_each - 1) / s.blocks_each, threads, sum_task, &s);
+        for (size_t b = 0; b < blocks; b++) total += s.sums[b];
+    }
+    return total;
+}
+
+/* ---- Of one array ------------------------------------------------------------------------------ */
+
+typedef struct array {
+    const kernel_table *kernel;
+    const real *x;
+    real factor;
+} array;
+
+static double part_sum(const void *context, size_t start, size_t n) {
+    const array *a = context;
+    return a->kernel->sum(n, a->x + start);
+}
+
+static double part_squares(const void *context, size_t start, size_t n) {
+    const array *a = context;
+    return a->kernel->sum_squares(a->factor, n, a->x + start);
+}
+
+static int is_array(size_t n, const real *x) { return x && n <= PTRDIFF_MAX / sizeof(real); }
+
+double TYPED(dc_sum)(size_t n, const real *x) {
+    if (n == 0) return 0;
+    if (!is_array(n, x)) return NAN;
+    const array a = {.kernel = TYPED(dc_kernels)(), .x = x};
+    return TYPED(dc_sum_over)(part_sum, &a, n, SUM_BLOCK, 1);
+}
+
+double TYPED(dc_sum_squares_scaled)(double factor, size_t n, const real *x) {
+    if (n == 0) return 0;
+    if (!is_array(n, x)) return NAN;
+    const array a = {.kernel = TYPED(dc_kernels)(), .x = x, .factor = (real)factor};
+    return TYPED(dc_sum_over)(part_squares, &a, n, SUM_BLOCK, 1);
+}
+
+double TYPED(dc_sum_squares)(size_t n, const real *x) {
+    return TYPED(dc_sum_squares_scaled)(1, n, x);
+}

@@ -1,0 +1,3 @@
+/* digest_rules.c for double. */
+#define DEEPC_REAL_BITS 64
+#include "digest_rules.c"
