@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -52,6 +53,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status: 0, or 2 if what was asked for is not possible."""
+    try:
+        status = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read what is printed has enough; Python would complain once more at its end.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may have what ASCII lacks
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.version:
@@ -68,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed = DEFAULT_SEED if given.seed is None else given.seed
         try:
             run(given.data, given.output, given.quick, seed, given.progress)
+        except BrokenPipeError:
+            raise
         except (OSError, ValueError) as error:
             print(f"{parser.prog} demo: error: {error}", file=sys.stderr)
             return 2

@@ -24,7 +24,7 @@ from deepc.datasets import Dataset
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
-from deepc.training.progress import Advance, is_terminal, progress_bar
+from deepc.training.progress import Advance, is_seen, progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -244,7 +244,7 @@ def run(
     seed : int, optional
         Fixes the initial weights and the dropout.
     progress : bool, optional
-        Show a progress bar; if not given, where standard error is a terminal.
+        Show a progress bar; if not given, on a terminal and in a notebook.
 
     Raises
     ------
@@ -254,7 +254,7 @@ def run(
     tasks = _tasks(folder, quick)
     os.makedirs(output, exist_ok=True)
     if progress is None:
-        progress = is_terminal()
+        progress = is_seen()
     if progress and not _installed("tqdm"):
         print(f"The progress bar needs tqdm: {INSTALL}")
         progress = False

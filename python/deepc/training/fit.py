@@ -72,7 +72,8 @@ def fit(
         Where those orders come from; the ``random`` module if not given. One key is drawn for all
         epochs, so the order of an epoch depends on its number only.
     progress : bool, optional
-        Show a progress bar (which needs tqdm). If not given: on a terminal, if tqdm is installed.
+        Show a progress bar (which needs tqdm). If not given: on a terminal and in a notebook, if
+        tqdm is installed.
     metrics : list, optional
         What else to measure: names (``"accuracy"``), metrics, or functions of (actual, predicted).
         A row's prediction is the one before the step that it led to.
