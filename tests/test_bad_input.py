@@ -352,3 +352,45 @@ def test_out_of_range_is_told_with_what_came_and_what_was_expected():
         with pytest.raises(ValueError, match=r".") as caught:
             call()
         assert all(part in str(caught.value) for part in parts), caught.value
+
+
+# ---- Labels and targets in other forms -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "loss", "error", "message"),
+    [
+        ([0, 1, 1], SSE(), ValueError, "class numbers? use one_hot_encode(y, 2) or SoftmaxCross"),
+        ([[0], [1], [1]], SSE(), ValueError, "use one_hot_encode(y.ravel(), 2) or SoftmaxCross"),
+        ([[0], [1], [1]], SoftmaxCrossEntropy(), ValueError, "of shape (3,): use y.ravel()"),
+        ([0.0, 1.0, 1.0], SoftmaxCrossEntropy(), TypeError, "float64; use y.astype(int)"),
+        ([0.0, np.nan, 1.0], SoftmaxCrossEntropy(), TypeError, "; 1 of them NaN or infinite"),
+        ([False, True, True], SoftmaxCrossEntropy(), TypeError, "dtype bool; use y.astype(int)"),
+        (["a", "b", "c"], SoftmaxCrossEntropy(), TypeError, "expected integer labels, got"),
+        ([0, 2, 1], SoftmaxCrossEntropy(), ValueError, "expected labels from 0 to 1, got 2"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_with_the_cure(y, loss, error, message):
+    net = Linear(2, 2, rng=0)
+    before = digest(*net.params())
+    with pytest.raises(error) as caught:
+        deepc.fit(net, np.ones((3, 2)), y, loss=loss, optimizer=deepc.SGD())
+    assert str(caught.value).startswith("y: expected ")
+    assert message in str(caught.value)
+    assert digest(*net.params()) == before
+
+
+def test_one_output_is_one_class():
+    with pytest.raises(ValueError, match="the model has 1 output, so 1 class"):
+        deepc.fit(
+            Linear(1, 1), [[1.0]], [1], loss=SoftmaxCrossEntropy(), optimizer=deepc.SGD()
+        )  # fmt: skip
+
+
+def test_labels_may_be_pythons_integers_in_an_array():
+    right = None
+    for y in ([1, 0, 1], np.array([1, 0, 1], object)):
+        net = Linear(2, 2, rng=0)
+        deepc.fit(net, np.ones((3, 2)), y, loss=SoftmaxCrossEntropy(), optimizer=deepc.SGD())
+        right = right or digest(*net.params())
+        assert digest(*net.params()) == right

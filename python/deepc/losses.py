@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast, overload
 
 import numpy as np
@@ -184,8 +185,15 @@ class SoftmaxCrossEntropy(BuiltinLoss):
 
 def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:
     """Return class numbers as int64, one for each row of predictions of that shape."""
+    if labels.dtype.kind == "O" and all(type(label) is int for label in labels.flat):
+        with suppress(OverflowError):  # a column of a table may hold Python's integers
+            labels = labels.astype(INT64)
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integer labels, got {describe(labels)}")
+        cure = f"; use {name.split()[-1]}.astype(int)" if labels.dtype.kind in "fb" else ""
+        gaps = np.count_nonzero(~np.isfinite(labels)) if labels.dtype.kind == "f" else 0
+        if gaps:
+            cure = f"; {gaps} of them NaN or infinite"
+        raise TypeError(f"{name}: expected integer labels, got {describe(labels)}{cure}")
     if labels.shape != shape[:-1]:
         raise ValueError(f"{name}: expected {shape[0]} labels, got shape {labels.shape}")
     return as_integers(labels)
@@ -197,4 +205,5 @@ def check_labels(labels: Any, classes: int, name: str) -> None:
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         wrong = labels[outside].flat[0]
-        raise ValueError(f"{name}: expected labels from 0 to {classes - 1}, got {wrong}")
+        why = "; the model has 1 output, so 1 class" if classes == 1 else ""
+        raise ValueError(f"{name}: expected labels from 0 to {classes - 1}, got {wrong}{why}")

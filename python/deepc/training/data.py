@@ -116,6 +116,8 @@ def check_targets(
         labels = as_labels(given, shape, name)
         check_labels(given, shape[-1], name)
         return None, labels
+    if isinstance(loss, BuiltinLoss) and outputs and outputs > 1:
+        _refuse_labels(given, loss, outputs, name)
     targets = finite(as_array(given, name, x.dtype), name)
     if targets.ndim == 1 and outputs in (1, None):
         targets = targets[:, None]
@@ -126,6 +128,20 @@ def check_targets(
     if len(targets) != len(x):
         raise ValueError(f"{name}: expected {len(x)} rows as in x, got {len(targets)}")
     return targets, None
+
+
+def _refuse_labels(given: Array, loss: BuiltinLoss, outputs: int, name: str) -> None:
+    """Refuse what are class numbers, or seem to be, and say how they become what is wanted."""
+    one_column = given.ndim == 2 and given.shape[1] == 1
+    y = name.split()[-1]  # of "validation y" too
+    if given.ndim != 1 and not one_column:
+        return
+    if loss.takes_labels:
+        cure = f"labels are of shape ({len(given)},): use {y}.ravel()"
+    else:
+        column = f"{y}.ravel()" if one_column else y
+        cure = f"class numbers? use one_hot_encode({column}, {outputs}) or SoftmaxCrossEntropy"
+    raise ValueError(f"{name}: expected shape ({len(given)}, {outputs}), got {given.shape}; {cure}")
 
 
 def check_weights(weights: Any, x: Array, name: str) -> Array | None:
