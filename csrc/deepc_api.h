@@ -474,7 +474,9 @@ int dc_network_takes_indices_f64(const dc_network_f64 *network);
  * NULL). order: the `rows` row numbers in the order of their use, or NULL for 0, 1, 2 ... The last
  * batch may be smaller. mean: the gradient of a batch is divided by its rows. interrupted, or NULL: is
  * asked about every 20 ms in the midst of a long step; if it returns not 0, the call ends with
- * DC_INTERRUPTED before the update of that step, and the network is as it was before the step. */
+ * DC_INTERRUPTED before the update of that step, and the network is as it was before the step. rates: the
+ * learning rate of each step from the first batch on, or NULL for that of the optimizer, which is
+ * otherwise the one that was used last. */
 typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
@@ -487,6 +489,7 @@ typedef struct dc_samples_f32 {
     int loss; /* a dc_loss */
     int mean;
     int (*interrupted)(void);
+    const double *rates;
 } dc_samples_f32;
 typedef struct dc_samples_f64 {
     size_t rows;
@@ -500,6 +503,7 @@ typedef struct dc_samples_f64 {
     int loss; /* a dc_loss */
     int mean;
     int (*interrupted)(void);
+    const double *rates;
 } dc_samples_f64;
 
 /* Trains from position *next (a multiple of the batch size) of the order, one step a batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import mpmath
 import numpy as np
@@ -199,52 +199,146 @@ def finite_differences(f: Callable[[], float], x: Any, step: float = 1e-6) -> An
 class Rule:
     """One update rule of deepc_api.h in float64, by its formula."""
 
-    def __init__(self, name: str, **numbers: Any) -> None:
+    # The formula of each rule: from the settings, the state of a parameter, p and g to the new p.
+    FORMULAS: ClassVar[dict[str, Callable[..., Any]]] = {}
+
+    def __init__(self, name: str, **settings: Any) -> None:
         self.name, self.t = name, 0
-        self.lr = numbers.get("learning_rate", 0.1)
-        self.momentum = numbers.get("momentum", 0.0)
-        self.decay = numbers.get("decay", 0.0)
-        self.epsilon = numbers.get("epsilon", 0.0)
-        self.weight_decay = numbers.get("weight_decay", 0.0)
-        self.nesterov = numbers.get("nesterov", False)
-        self.first: list[Any] = []
-        self.second: list[Any] = []
+        self.settings = {
+            "learning_rate": 0.1, "momentum": 0.0, "decay": 0.0, "epsilon": 0.0,
+            "weight_decay": 0.0, "dampening": 0.0, "momentum_decay": 1.0, "initial": 0.0,
+            "nesterov": False, "rate_inside": False, "epsilon_inside": False, "amsgrad": False,
+            "centered": False, "maximize": False, "decoupled": name == "adamw", **settings,
+        }  # fmt: skip
+        self.product = 1.0
+        self.kept: list[dict[str, Any]] = []
+
+    @property
+    def lr(self) -> float:
+        return self.settings["learning_rate"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.settings["learning_rate"] = value
+
+    @property
+    def first(self) -> list[Any]:
+        return [kept["u"] for kept in self.kept]
+
+    @property
+    def second(self) -> list[Any]:
+        return [kept["s"] for kept in self.kept]
+
+    def mu(self, t: int) -> float:
+        """Nadam's momentum of a step."""
+        o = self.settings
+        return o["momentum"] * (1 - 0.5 * 0.96 ** (t * o["momentum_decay"]))
 
     def step(self, params: Sequence[Any], grads: Iterable[Any]) -> list[Any]:
         """Return the parameters after one step."""
-        if not self.first:
-            self.first = [np.zeros(p.shape) for p in params]
-            self.second = [np.zeros(p.shape) for p in params]
+        if not self.kept:
+            self.kept = [
+                {"u": np.zeros(p.shape), "s": np.full(p.shape, self.settings["initial"]), "w": 0.0}
+                for p in params
+            ]
         self.t += 1
+        self.product *= self.mu(self.t)
         return [
-            self._one(i, np.asarray(p, np.float64), np.asarray(g, np.float64))
-            for i, (p, g) in enumerate(zip(params, grads, strict=True))
+            self._one(kept, np.asarray(p, np.float64), np.asarray(g, np.float64))
+            for kept, p, g in zip(self.kept, params, grads, strict=True)
         ]
 
-    def _one(self, i: int, p: Any, g: Any) -> Any:
-        lr, m, d, name = self.lr, self.momentum, self.decay, self.name
-        if name in ("sgd", "rmsprop", "adam", "adagrad"):
-            g = g + self.weight_decay * p
-        if name == "gradient_descent":
-            return p - lr * g
-        if name == "sgd":
-            self.first[i] = m * self.first[i] + g
-            return p - lr * (g + m * self.first[i] if self.nesterov else self.first[i])
-        if name in ("momentum", "adam", "adamw"):
-            self.first[i] = m * self.first[i] + (1 - m) * g
-        if name == "momentum":
-            return p - lr * self.first[i]
-        if name == "adagrad":
-            self.second[i] = self.second[i] + g * g
+    def _one(self, kept: dict[str, Any], p: Any, g: Any) -> Any:
+        o = self.settings
+        if o["maximize"]:
+            g = -g
+        if o["decoupled"]:
+            p = p - o["learning_rate"] * o["weight_decay"] * p
         else:
-            self.second[i] = d * self.second[i] + (1 - d) * g * g
-        if name in ("rmsprop", "adagrad"):
-            return p - lr * g / (np.sqrt(self.second[i]) + self.epsilon)
-        if name == "adamw":
-            p = p - lr * self.weight_decay * p
-        first = self.first[i] / (1 - m**self.t)
-        second = self.second[i] / (1 - d**self.t)
-        return p - lr * first / (np.sqrt(second) + self.epsilon)
+            g = g + o["weight_decay"] * p
+        return self.FORMULAS[self.name](self, o, kept, p, g)
+
+
+def _velocity(rule: Rule, o: Any, kept: Any, p: Any, d: Any, damped: float = 1.0) -> Any:
+    if o["momentum"] == 0:
+        return p - o["learning_rate"] * d
+    d = d * (o["learning_rate"] if o["rate_inside"] else 1)
+    kept["u"] = o["momentum"] * kept["u"] + damped * d
+    step = d + o["momentum"] * kept["u"] if o["nesterov"] else kept["u"]
+    return p - step * (1 if o["rate_inside"] else o["learning_rate"])
+
+
+def _sgd(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    return _velocity(rule, o, kept, p, g, 1 - o["dampening"] if rule.t > 1 else 1.0)
+
+
+def _average(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    kept["u"] = o["momentum"] * kept["u"] + (1 - o["momentum"]) * g
+    return p - o["learning_rate"] * kept["u"]
+
+
+def _rooted(o: Any, square: Any) -> Any:
+    if o["epsilon_inside"]:
+        return np.sqrt(square + o["epsilon"])
+    return np.sqrt(square) + o["epsilon"]
+
+
+def _rmsprop(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    kept["s"] = o["decay"] * kept["s"] + (1 - o["decay"]) * g * g
+    square = kept["s"]
+    if o["centered"]:
+        kept["w"] = o["decay"] * kept["w"] + (1 - o["decay"]) * g
+        square = np.maximum(square - kept["w"] ** 2, 0)
+    return _velocity(rule, o, kept, p, g / _rooted(o, square))
+
+
+def _adagrad(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    kept["s"] = kept["s"] + g * g
+    return p - o["learning_rate"] * g / _rooted(o, kept["s"])
+
+
+def _adam(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    b1, b2, t = o["momentum"], o["decay"], rule.t
+    kept["u"] = b1 * kept["u"] + (1 - b1) * g
+    kept["s"] = b2 * kept["s"] + (1 - b2) * g * g
+    square = kept["s"]
+    if o["amsgrad"]:
+        square = kept["w"] = np.maximum(kept["w"], square)
+    mean = kept["u"] / (1 - b1**t)
+    if rule.name == "nadam":
+        now, later = rule.mu(t), rule.mu(t + 1)
+        mean = later * kept["u"] / (1 - rule.product * later) + (1 - now) * g / (1 - rule.product)
+    if o["epsilon_inside"]:
+        return p - o["learning_rate"] * mean * np.sqrt(1 - b2**t) / (np.sqrt(square) + o["epsilon"])
+    return p - o["learning_rate"] * mean / (np.sqrt(square / (1 - b2**t)) + o["epsilon"])
+
+
+def _adadelta(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    kept["s"] = o["decay"] * kept["s"] + (1 - o["decay"]) * g * g
+    d = g * np.sqrt(kept["u"] + o["epsilon"]) / np.sqrt(kept["s"] + o["epsilon"])
+    kept["u"] = o["decay"] * kept["u"] + (1 - o["decay"]) * d * d
+    return p - o["learning_rate"] * d
+
+
+def _adamax(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    inside, outside = (o["epsilon"], 0.0) if o["epsilon_inside"] else (0.0, o["epsilon"])
+    kept["u"] = o["momentum"] * kept["u"] + (1 - o["momentum"]) * g
+    kept["s"] = np.maximum(o["decay"] * kept["s"], np.abs(g) + inside)
+    rate = o["learning_rate"] / (1 - o["momentum"] ** rule.t)
+    return p - rate * kept["u"] / (kept["s"] + outside)
+
+
+def _lion(rule: Rule, o: Any, kept: Any, p: Any, g: Any) -> Any:
+    sign = np.sign(o["momentum"] * kept["u"] + (1 - o["momentum"]) * g)
+    kept["u"] = o["decay"] * kept["u"] + (1 - o["decay"]) * g
+    return p - o["learning_rate"] * sign
+
+
+Rule.FORMULAS = {
+    "gradient_descent": lambda rule, o, kept, p, g: p - o["learning_rate"] * g,
+    "momentum": _average, "sgd": _sgd, "rmsprop": _rmsprop, "adam": _adam, "adamw": _adam,
+    "adagrad": _adagrad, "adadelta": _adadelta, "adamax": _adamax, "nadam": _adam, "lion": _lion,
+}  # fmt: skip
 
 
 # ---- Random numbers ------------------------------------------------------------------------------

@@ -116,6 +116,7 @@ FLOORS = {
 PACKAGES = {
     "_c": ["library", "arrays", "activations", "random", "optimizer", "network", "__init__"],
     "layers": ["_plan", "base", "linear", "dropout", "sequential", "__init__"],
+    "optimizers": ["base", "rules", "__init__"],
     "training": [
         "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
         "fit", "__init__",
@@ -238,7 +239,8 @@ def test_map_of_python_names_each_module_once_and_no_other():
     ("module", "other"),
     [
         ("layers.linear", "_deepc"), ("_values", "_c.library"), ("losses", "layers.base"),
-        ("layers.base", "layers.linear"), ("optimizers", "activations"), ("_c.network", "layers"),
+        ("layers.base", "layers.linear"), ("optimizers.base", "activations"),
+        ("_c.network", "layers"),
         ("datasets._mnist", "_c.library"), ("training.fit", "book"), ("layers.base", "__init__"),
     ],
 )  # fmt: skip

@@ -391,6 +391,61 @@ static int is_input(const array *x, dtype dtype) {
 NETWORK(f32, float, FLOAT32)
 NETWORK(f64, double, FLOAT64)
 
+/* ---- Optimizers -------------------------------------------------------------------------------- */
+
+/* Item i of a tuple or a list, borrowed; NULL of other objects. */
+static PyObject *item_of(PyObject *items, Py_ssize_t i) {
+    if (PyTuple_Check(items)) return PyTuple_GetItem(items, i);
+    return PyList_Check(items) ? PyList_GetItem(items, i) : NULL;
+}
+
+static Py_ssize_t length_of(PyObject *items) {
+    if (PyTuple_Check(items)) return PyTuple_Size(items);
+    return PyList_Check(items) ? PyList_Size(items) : -1;
+}
+
+/* Whether all are arrays that may be written. */
+static int are_writable(PyObject *arrays, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *array = item_of(arrays, i);
+        if (Py_TYPE(array) != &PyArray_Type ||
+            !(PyArray_FLAGS((PyArrayObject *)array) & NPY_ARRAY_WRITEABLE))
+            return 0;
+    }
+    return 1;
+}
+
+/* Whether an array still is that memory. */
+static int is_memory(PyObject *array_object, dtype dtype, const void *data, size_t size) {
+    const array x = look(array_object);
+    return x.dtype == dtype && x.data == data && size_of(&x) == size;
+}
+
+#define OPTIMIZER(suffix, dtype)                                                                   \
+    /* step(optimizer, tensors, params, grads) */                                                  \
+    static PyObject *step_##suffix(PyObject *module, PyObject *const *arguments,                   \
+                                   Py_ssize_t count) {                                             \
+        (void)module;                                                                              \
+        dc_optimizer *optimizer;                                                                   \
+        const dc_tensor_##suffix *tensors;                                                         \
+        if (!is_count(count, 4) || !(optimizer = PyLong_AsVoidPtr(arguments[0])) ||                \
+            !(tensors = PyLong_AsVoidPtr(arguments[1])))                                           \
+            return NULL;                                                                           \
+        PyObject *const params = arguments[2], *const grads = arguments[3];                        \
+        const Py_ssize_t n = length_of(params);                                                    \
+        if (!are_writable(params, n) || (grads != Py_None && length_of(grads) != n))               \
+            return of_status(DC_OTHER_ARRAYS);                                                     \
+        for (Py_ssize_t i = 0; i < n && grads != Py_None; i++)                                     \
+            if (!is_memory(item_of(params, i), dtype, tensors[i].parameter, tensors[i].size) ||    \
+                !is_memory(item_of(grads, i), dtype, tensors[i].gradient, tensors[i].size))        \
+                return of_status(DC_OTHER_ARRAYS);                                                 \
+        int status;                                                                                \
+        UNLOCKED(status = dc_optimizer_step_##suffix(optimizer, (size_t)n, tensors));              \
+        return of_status(status);                                                                  \
+    }
+OPTIMIZER(f32, FLOAT32)
+OPTIMIZER(f64, FLOAT64)
+
 int dc_arrays_interrupted(void) {
     const PyGILState_STATE lock = PyGILState_Ensure();
     /* Asking takes the signal's mark away; set again, it is handled as soon as Python goes on. */
@@ -406,9 +461,9 @@ int dc_arrays_interrupted(void) {
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
-    METHOD(map),           METHOD(activation),    METHOD(matmul),      METHOD(loss),
-    METHOD(loss_gradient), METHOD(forward_f32),   METHOD(forward_f64), METHOD(backward_f32),
-    METHOD(backward_f64),  {NULL, NULL, 0, NULL},
+    METHOD(map),           METHOD(activation),  METHOD(matmul),      METHOD(loss),
+    METHOD(loss_gradient), METHOD(forward_f32), METHOD(forward_f64), METHOD(backward_f32),
+    METHOD(backward_f64),  METHOD(step_f32),    METHOD(step_f64),    {NULL, NULL, 0, NULL},
 };
 
 int dc_arrays_initialize(uintptr_t module) {

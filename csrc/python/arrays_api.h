@@ -15,6 +15,12 @@
  *   forward_f64
  *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted, else None
  *   backward_f64
+ *   step_f32(optimizer, tensors, params, grads)    optimizer, tensors: the addresses of a dc_optimizer
+ *   step_f64                                   and of as many dc_tensor as the tuples or lists params
+ *                                              and grads have arrays; a status. DC_OTHER_ARRAYS: an
+ *                                              array is not the memory of its tensor (any more).
+ *                                              grads None: the arrays are known, only whether a
+ *                                              parameter has been made read-only is not
  *
  * `out` is None or an array that takes the result. A function returns its result, a new array
  * mostly, or a status: what the function of deepc_api.h returned, or DC_OTHER_ARRAYS if it cannot

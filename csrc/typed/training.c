@@ -1,5 +1,6 @@
 /* Training: an epoch, or as much of it as there is time for, in one call. Each step is what the single
  * calls make of a batch: forward, loss, backward, update. */
+#include <math.h>
 #include <string.h>
 
 #include "../tuning.h"
@@ -48,6 +49,21 @@ static int check_samples(const network *net, const samples *s, size_t next) {
         for (size_t i = 0; i < s->rows; i++)
             if ((uint64_t)s->labels[i] >= outputs) return DC_BAD_LABEL;
     return DC_OK;
+}
+
+/* The rates of the steps from `next` on, the largest of them with all other settings. */
+static int check_rates(const dc_optimizer *o, size_t count, const tensor *tensors, const samples *s,
+                       size_t next) {
+    dc_optimizer largest = *o;
+    if (!s->rates) return DC_OK;
+    largest.learning_rate = 0;
+    for (size_t at = next; at < s->rows; at += s->batch_size) {
+        const double rate = s->rates[at / s->batch_size];
+        if (!isfinite(rate)) return DC_BAD_VALUE;
+        if (fabs(rate) > fabs(largest.learning_rate)) largest.learning_rate = rate;
+        if (s->batch_size > s->rows - at) break;
+    }
+    return TYPED(dc_optimizer_check)(&largest, count, tensors);
 }
 
 /* The tensor of a parameter, or NULL. Tensors mostly come in the order of the layers, so the search
@@ -142,6 +158,8 @@ static int step(training *t, size_t from, size_t rows, double *loss) {
     if (status) return status;
     real *d_y = net->gradient[0];
     const double value = batch_loss(net, t->samples, rows, targets, labels, d_y);
+    if (t->samples->rates)
+        t->optimizer->learning_rate = t->samples->rates[from / t->samples->batch_size];
     if (t->outer) {
         t->optimizer->steps++;
         TYPED(dc_update_step)(t->optimizer, &t->update);
@@ -201,6 +219,7 @@ int TYPED(dc_network_train)(network *net, dc_optimizer *optimizer, size_t count,
     if (!net || !optimizer || !s || !next || !loss || (count && !tensors)) return DC_BAD_POINTER;
     int status = TYPED(dc_optimizer_check)(optimizer, count, tensors);
     if (!status) status = check_samples(net, s, *next);
+    if (!status) status = check_rates(optimizer, count, tensors, s, *next);
     if (status) return status;
     training t = {net, optimizer, count, tensors, s, 0, {0}};
     TYPED(dc_network_enter)(net);

@@ -16,13 +16,18 @@ from deepc.layers import Dropout, Layer, Linear, Sequential
 from deepc.losses import SSE, Loss, SoftmaxCrossEntropy
 from deepc.optimizers import (
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
     GradientDescent,
+    Lion,
     Momentum,
+    Nadam,
     Optimizer,
     RMSProp,
+    clip_gradients,
 )
 from deepc.tensor import (
     Tensor,
@@ -96,9 +101,14 @@ else:
 __all__ = [
     "SGD",
     "SSE",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "clip_gradients",
     "Callback",
     "Dropout",
     "EarlyStopping",

@@ -3,18 +3,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "rule_cases.h"
 #include "small_network.h"
 
 static linear first_copy, second_copy;
 
 /* One call of train against single calls, for each rule and batch size, with the order reversed. */
-static void test_train(int rule, size_t batch) {
-    const dc_optimizer start = {.rule = rule,
-                                .learning_rate = 0.01,
-                                .momentum = 0.9,
-                                .decay = 0.99,
-                                .epsilon = 1e-8,
-                                .weight_decay = 0.001};
+static void test_train(const dc_optimizer *rule, size_t batch) {
+    const dc_optimizer start = *rule;
+    double rates[ROWS]; /* of each step */
+    for (int i = 0; i < ROWS; i++) rates[i] = start.learning_rate / (1 + 0.1 * i);
     int64_t order[ROWS];
     for (int i = 0; i < ROWS; i++) order[i] = ROWS - 1 - i;
     dc_tensor_f32 tensors[4];
@@ -38,6 +36,7 @@ static void test_train(int rule, size_t batch) {
         CHECK(!dc_network_backward_f32(net, rows, IN, bx, d_y, NULL));
         tensors_of(&first, tensors);
         tensors_of(&second, tensors + 2);
+        optimizer.learning_rate = rates[from / batch];
         CHECK(!dc_optimizer_step_f32(&optimizer, 4, tensors));
     }
     first_copy = first;
@@ -54,7 +53,8 @@ static void test_train(int rule, size_t batch) {
                                     .order = order,
                                     .batch_size = batch,
                                     .loss = DC_SQUARED_ERROR,
-                                    .mean = 1};
+                                    .mean = 1,
+                                    .rates = rates};
     size_t next = 0;
     double together = 0;
     CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
@@ -95,6 +95,14 @@ static void test_refusals(void) {
     const int64_t order[] = {0, 2};
     samples.batch_size = 1;
     samples.order = order;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_VALUE);
+    double rates[] = {0.1, 1e39};
+    samples.order = NULL;
+    samples.rates = rates;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_VALUE);
+    rates[1] = NAN;
     CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
           DC_BAD_VALUE);
     CHECK(next == 0 && optimizer.steps == 0);
@@ -320,11 +328,14 @@ static void test_interrupted(void) {
 int main(void) {
     for (size_t i = 0; dc_isa_available(i); i++) {
         CHECK(dc_set_isa(dc_isa_available(i)) == DC_OK);
-        for (int rule = DC_GRADIENT_DESCENT; rule <= DC_ADAGRAD; rule++) {
-            test_train(rule, 1);
-            test_train(rule, 7);
-            test_train(rule, ROWS);
-        }
+        for (int rule = 0; rule < DC_RULE_COUNT; rule++)
+            for (int form = 0; form < RULE_FORMS; form++) {
+                const dc_optimizer o = rule_form(rule, form);
+                if (dc_optimizer_states(&o) > 3) continue; /* more tensors than there are */
+                test_train(&o, 1);
+                test_train(&o, 7);
+                if (form == 0) test_train(&o, ROWS);
+            }
     }
     CHECK(dc_set_isa(dc_isa_available(0)) == DC_OK);
     test_refusals();

@@ -41,7 +41,7 @@ def optimizer_of(case):
 
 
 def take_step(optimizer, rows, fields):
-    check(Tensors(optimizer, rows, fields).step(), "step")
+    check(Tensors(optimizer, rows, fields, rows[0][1].dtype).step(), "step")
 
 
 @pytest.mark.parametrize("case", RULES)

@@ -172,6 +172,7 @@ class Samples:
         batch_size: int,
         loss: int,
         mean: bool,
+        rates: Array | None = None,
     ) -> None:
         typed = TYPED[network.dtype]
         samples = ffi.new(f"dc_samples_{typed.suffix} *")
@@ -182,6 +183,7 @@ class Samples:
             ("targets", targets, typed.ctype),
             ("labels", labels, "int64_t[]"),
             ("order", order, "int64_t[]"),
+            ("rates", rates, "double[]"),
         ):
             if array is not None:
                 keep.append(_from_buffer(ctype, array))

@@ -54,6 +54,7 @@ class Stepper:
         samples = Samples(
             network, rows.x, rows.targets, rows.labels, part.order, part.batch_size,
             loss._kind, loss.reduction == "mean",
+            cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)),
         )  # fmt: skip
         numbers = cast(Any, self.optimizer)._numbers
         done = 0
