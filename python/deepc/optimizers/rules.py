@@ -432,7 +432,7 @@ class Adadelta(BuiltinOptimizer):
     >>> layer.w, layer.w_grad = [[1.0]], [[3.0]]
     >>> Adadelta(decay=0.75, epsilon=1.0).step(layer)  # by 3 / sqrt(0.25 * 9 + 1)
     >>> round(layer.w.item(), 6)
-    -0.6641
+    -0.664101
     """
 
     _rule = "adadelta"
@@ -520,7 +520,7 @@ class Nadam(BuiltinOptimizer):
     >>> layer.w, layer.w_grad = [[1.0]], [[3.0]]
     >>> Nadam(learning_rate=0.25).step(layer)
     >>> round(layer.w.item(), 4)
-    0.7353
+    0.7359
     """
 
     _rule = "nadam"
