@@ -64,6 +64,9 @@ typedef struct job {
     double value; /* of a loss or a sum */
 } job;
 
+static const dc_loss_rule squared_error = {.kind = DC_SQUARED_ERROR};
+static const dc_loss_rule cross_entropy = {.kind = DC_SOFTMAX_CROSS_ENTROPY};
+
 enum { KEY = 42 };
 static const double RATE = 0.25;
 
@@ -85,13 +88,12 @@ static int run_f32(job *j) {
     case OP_SOFTMAX: return dc_softmax_f32(j->rows, j->cols, x, j->y);
     case OP_SOFTMAX_BACKWARD: return dc_softmax_backward_f32(j->rows, j->cols, x, x2, j->y);
     case OP_SQUARED_ERROR:
-        return dc_loss_f32(DC_SQUARED_ERROR, j->rows, j->cols, x, x2, NULL, 1, &j->value, j->y);
+        return dc_loss_f32(&squared_error, j->rows, j->cols, x, x2, NULL, NULL, 1, &j->value, j->y);
     case OP_CROSS_ENTROPY:
-        return dc_loss_f32(DC_SOFTMAX_CROSS_ENTROPY, j->rows, j->cols, x, x2, NULL, 1, &j->value,
-                           j->y);
+        return dc_loss_f32(&cross_entropy, j->rows, j->cols, x, x2, NULL, NULL, 1, &j->value, j->y);
     case OP_CROSS_ENTROPY_LABELS:
-        return dc_loss_f32(DC_SOFTMAX_CROSS_ENTROPY, j->rows, j->cols, x, NULL, j->labels, 1,
-                           &j->value, j->y);
+        return dc_loss_f32(&cross_entropy, j->rows, j->cols, x, NULL, j->labels, NULL, 1, &j->value,
+                           j->y);
     default: return DC_BAD_NAME;
     }
 }
@@ -114,13 +116,12 @@ static int run_f64(job *j) {
     case OP_SOFTMAX: return dc_softmax_f64(j->rows, j->cols, x, j->y);
     case OP_SOFTMAX_BACKWARD: return dc_softmax_backward_f64(j->rows, j->cols, x, x2, j->y);
     case OP_SQUARED_ERROR:
-        return dc_loss_f64(DC_SQUARED_ERROR, j->rows, j->cols, x, x2, NULL, 1, &j->value, j->y);
+        return dc_loss_f64(&squared_error, j->rows, j->cols, x, x2, NULL, NULL, 1, &j->value, j->y);
     case OP_CROSS_ENTROPY:
-        return dc_loss_f64(DC_SOFTMAX_CROSS_ENTROPY, j->rows, j->cols, x, x2, NULL, 1, &j->value,
-                           j->y);
+        return dc_loss_f64(&cross_entropy, j->rows, j->cols, x, x2, NULL, NULL, 1, &j->value, j->y);
     case OP_CROSS_ENTROPY_LABELS:
-        return dc_loss_f64(DC_SOFTMAX_CROSS_ENTROPY, j->rows, j->cols, x, NULL, j->labels, 1,
-                           &j->value, j->y);
+        return dc_loss_f64(&cross_entropy, j->rows, j->cols, x, NULL, j->labels, NULL, 1, &j->value,
+                           j->y);
     default: return DC_BAD_NAME;
     }
 }

@@ -20,6 +20,9 @@
 static float x[16], y[16], z[16];
 static const int64_t labels[1] = {1};
 static double loss;
+static const dc_loss_rule sum_of_losses = {.kind = DC_SOFTMAX_CROSS_ENTROPY};
+static const dc_loss_rule mean_loss = {.kind = DC_SOFTMAX_CROSS_ENTROPY,
+                                       .reduction = DC_MEAN_OF_ROWS};
 static volatile int threads;
 
 static void call_nothing(void *context) { (void)context, threads = dc_num_threads(); }
@@ -36,7 +39,8 @@ static void call_tanh_backward(void *context) {
 static void call_sum(void *context) { (void)context, loss = dc_sum_f32(1, x); }
 static void call_softmax(void *context) { (void)context, dc_softmax_f32(1, 2, x, z); }
 static void call_loss(void *context) {
-    (void)context, dc_loss_f32(DC_SOFTMAX_CROSS_ENTROPY, 1, 2, x, NULL, labels, 1, &loss, z);
+    (void)context;
+    dc_loss_f32(&sum_of_losses, 1, 2, x, NULL, labels, NULL, 1, &loss, z);
 }
 static void call_dropout(void *context) { (void)context, dc_dropout_f32(1, 0, 0.5, 1, x, z); }
 static void call_step(void *context) {
@@ -210,8 +214,8 @@ static void run_forward(void *context) {
 static void run_steps(void *context) {
     model *m = context;
     run_forward(m);
-    dc_loss_f32(DC_SOFTMAX_CROSS_ENTROPY, m->batch, m->widths[m->linear], m->output, NULL,
-                m->labels, 1.0 / (double)m->batch, &loss, m->d_output);
+    dc_loss_f32(&mean_loss, m->batch, m->widths[m->linear], m->output, NULL, m->labels, NULL, 1,
+                &loss, m->d_output);
     dc_network_backward_f32(m->network, m->batch, m->widths[0], m->x, m->d_output, NULL);
     dc_optimizer_step_f32(&m->optimizer, 2 * m->linear, m->tensors);
 }
@@ -223,8 +227,7 @@ static int train(model *m, size_t rows) {
         .x = m->x,
         .labels = m->labels,
         .batch_size = m->batch,
-        .loss = DC_SOFTMAX_CROSS_ENTROPY,
-        .mean = 1,
+        .loss = mean_loss,
     };
     size_t next = 0;
     loss = 0;

@@ -13,6 +13,7 @@ extern "C" {
 #include "deepc_activations.h"
 #include "deepc_api.h"
 #include "deepc_layers.h"
+#include "deepc_losses.h"
 #include "deepc_rules.h"
 
 #ifdef __cplusplus

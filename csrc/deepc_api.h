@@ -116,7 +116,7 @@ int dc_activation_backward_f32(int activation, double parameter, size_t n, const
 int dc_activation_backward_f64(int activation, double parameter, size_t n, const double *kept,
                                const double *d_y, double *d_x);
 
-/* ---- Reductions, softmax, losses ------------------------------------------------------------- */
+/* ---- Reductions, softmax --------------------------------------------------------------------- */
 
 /* The sum of n elements, 0 for none; NaN for a null pointer. Blocks of 4096 elements are summed in
  * 16 interleaved lanes, the blocks are added in order in double. */
@@ -149,29 +149,74 @@ int dc_log_softmax_backward_f32(size_t rows, size_t cols, const float *y, const 
 int dc_log_softmax_backward_f64(size_t rows, size_t cols, const double *y, const double *d_y,
                                 double *d_x);
 
-/* A loss is a sum over all rows; its gradient is multiplied by scale (1 for the sum, 1 / rows for
- * the mean). DC_SQUARED_ERROR: the sum of (predicted - target)^2, gradient 2 (predicted - target).
- * DC_SOFTMAX_CROSS_ENTROPY: the sum of -target log softmax(predicted), gradient softmax(predicted)
- * - target (for targets that sum to 1 in each row; log softmax is computed as x - max - log sum
- * exp, so it stays finite where the probability underflows). */
-typedef enum dc_loss { DC_SQUARED_ERROR = 0, DC_SOFTMAX_CROSS_ENTROPY = 1 } dc_loss;
+/* ---- Losses ---------------------------------------------------------------------------------- */
 
-/* Writes the loss to *loss (or NULL) and the gradient to d_predicted (rows x cols, or NULL) in one
- * pass. Exactly one of targets (rows x cols) and labels (rows class numbers, cross-entropy only) is
- * given, the other is NULL (else DC_BAD_POINTER). DC_BAD_LABEL: a label outside 0 .. cols - 1.
- * Labels give the bits of one-hot targets. Where a target is 0, predicted may be -inf. */
-int dc_loss_f32(int loss_kind, size_t rows, size_t cols, const float *predicted,
-                const float *targets, const int64_t *labels, double scale, double *loss,
-                float *d_predicted);
-int dc_loss_f64(int loss_kind, size_t rows, size_t cols, const double *predicted,
-                const double *targets, const int64_t *labels, double scale, double *loss,
-                double *d_predicted);
+/* What becomes of the losses of the rows, each multiplied by its weight: their sum; that divided by
+ * the number of rows, by the number of elements, or by the sum of the weights. */
+typedef enum dc_reduction {
+    DC_SUM = 0,
+    DC_MEAN_OF_ROWS = 1,
+    DC_MEAN_OF_ELEMENTS = 2,
+    DC_MEAN_BY_WEIGHT = 3
+} dc_reduction;
+
+/* Which loss, and what it is told. Formulas are in docs/losses.md. */
+typedef struct dc_loss_rule {
+    int kind; /* a dc_loss_kind of deepc_losses.h */
+    int reduction; /* a dc_reduction */
+    double parameter; /* of a loss that has one */
+    double smoothing; /* 0 to 1: so much of a target is spread evenly over the classes */
+} dc_loss_rule;
+
+/* The name of a loss, such as "huber"; NULL past the last one. */
+const char *dc_loss_name(int kind);
+/* The name of its parameter, "" if it has none; what that is where a user gives none; the least that
+ * makes sense. NULL and 0 past the last loss. */
+const char *dc_loss_parameter(int kind);
+double dc_loss_default(int kind);
+double dc_loss_least(int kind);
+/* Whether a row may have a label instead of targets; whether it may smooth its targets; whether a
+ * row's loss depends on the whole row, and is no sum over its elements. */
+int dc_loss_takes_labels(int kind);
+int dc_loss_takes_smoothing(int kind);
+int dc_loss_is_rowwise(int kind);
+/* DC_OK if the numbers of a rule go together. DC_BAD_NAME: there is no such loss or reduction.
+ * DC_BAD_VALUE: its parameter is below the least that makes sense, or no finite float; or a smoothing
+ * outside 0 .. 1, or other than 0 where the loss takes none. Without a parameter that number may be
+ * anything. */
+int dc_loss_check(const dc_loss_rule *rule);
+
+/* Writes the loss to *loss (or NULL) and `scale` times its gradient to d_predicted (rows x cols, or
+ * NULL), in one pass.
+ *
+ * Exactly one of targets (rows x cols) and labels (one a row) is given, the other is NULL (else
+ * DC_BAD_POINTER, and for labels where the loss takes none). Labels give the bits of one-hot targets.
+ * weights: one a row, or NULL for ones, with the same bits; a row of weight 0 adds nothing, whatever
+ * it holds, its label included. Where a target is 0, predicted may be such that the logarithm is
+ * infinite: -inf to a softmax. No rows: a sum of 0, a mean of NaN. DC_BAD_LABEL: a label outside
+ * 0 .. cols - 1. What dc_loss_check refuses is refused. */
+int dc_loss_f32(const dc_loss_rule *rule, size_t rows, size_t cols, const float *predicted,
+                const float *targets, const int64_t *labels, const float *weights, double scale,
+                double *loss, float *d_predicted);
+int dc_loss_f64(const dc_loss_rule *rule, size_t rows, size_t cols, const double *predicted,
+                const double *targets, const int64_t *labels, const double *weights, double scale,
+                double *loss, double *d_predicted);
 
 /* The same loss alone, by value; NaN where dc_loss would fail. */
-double dc_loss_value_f32(int loss_kind, size_t rows, size_t cols, const float *predicted,
-                         const float *targets, const int64_t *labels);
-double dc_loss_value_f64(int loss_kind, size_t rows, size_t cols, const double *predicted,
-                         const double *targets, const int64_t *labels);
+double dc_loss_value_f32(const dc_loss_rule *rule, size_t rows, size_t cols, const float *predicted,
+                         const float *targets, const int64_t *labels, const float *weights);
+double dc_loss_value_f64(const dc_loss_rule *rule, size_t rows, size_t cols,
+                         const double *predicted, const double *targets, const int64_t *labels,
+                         const double *weights);
+
+/* The loss of each row, multiplied by its weight, to losses (rows); with DC_MEAN_OF_ELEMENTS divided
+ * by cols, with any other reduction as it is. Otherwise as dc_loss. */
+int dc_loss_rows_f32(const dc_loss_rule *rule, size_t rows, size_t cols, const float *predicted,
+                     const float *targets, const int64_t *labels, const float *weights,
+                     float *losses);
+int dc_loss_rows_f64(const dc_loss_rule *rule, size_t rows, size_t cols, const double *predicted,
+                     const double *targets, const int64_t *labels, const double *weights,
+                     double *losses);
 
 /* ---- Random numbers -------------------------------------------------------------------------- */
 
@@ -472,7 +517,7 @@ int dc_network_takes_indices_f64(const dc_network_f64 *network);
 /* The rows to train on: x, or for a network that begins with an embedding indices (the other NULL), is
  * rows x cols; targets rows x outputs or labels one a row (the other
  * NULL). order: the `rows` row numbers in the order of their use, or NULL for 0, 1, 2 ... The last
- * batch may be smaller. mean: the gradient of a batch is divided by its rows. interrupted, or NULL: is
+ * batch may be smaller. loss: its reduction holds within a batch. interrupted, or NULL: is
  * asked about every 20 ms in the midst of a long step; if it returns not 0, the call ends with
  * DC_INTERRUPTED before the update of that step, and the network is as it was before the step. rates: the
  * learning rate of each step from the first batch on, or NULL for that of the optimizer, which is
@@ -486,8 +531,7 @@ typedef struct dc_samples_f32 {
     const int64_t *labels;
     const int64_t *order;
     size_t batch_size;
-    int loss; /* a dc_loss */
-    int mean;
+    dc_loss_rule loss;
     int (*interrupted)(void);
     const double *rates;
 } dc_samples_f32;
@@ -500,8 +544,7 @@ typedef struct dc_samples_f64 {
     const int64_t *labels;
     const int64_t *order;
     size_t batch_size;
-    int loss; /* a dc_loss */
-    int mean;
+    dc_loss_rule loss;
     int (*interrupted)(void);
     const double *rates;
 } dc_samples_f64;
@@ -516,8 +559,8 @@ typedef struct dc_samples_f64 {
  * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, *next is no multiple of the
  * batch size, or a tensor's size is not its parameter's. DC_BAD_VALUE: order holds no row number. DC_BAD_LABEL: a label is not one of the
  * outputs. DC_BAD_NAME: the loss or the rule. DC_BAD_POINTER: both or none of targets and labels, or
- * labels for squared error; a tensor's gradient is not its parameter's. DC_BAD_STATE: a dropout layer is not training. What
- * dc_optimizer_step refuses is refused before the first step. */
+ * labels for a loss that takes none; a tensor's gradient is not its parameter's. DC_BAD_STATE: a dropout layer is not training. What
+ * dc_loss_check and dc_optimizer_step refuse is refused before the first step. */
 int dc_network_train_f32(dc_network_f32 *network, dc_optimizer *optimizer, size_t count,
                          const dc_tensor_f32 *tensors, const dc_samples_f32 *samples,
                          double seconds, size_t *next, double *loss);

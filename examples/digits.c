@@ -184,14 +184,14 @@ static void train(dc_network_f32 *network, const dc_tensor_f32 tensors[4], const
     for (int epoch = 1; epoch <= EPOCHS; epoch++) {
         check(dc_random_permutation(SEED, (uint64_t)epoch, some->rows, order),
               "dc_random_permutation");
-        const dc_samples_f32 samples = {.rows = some->rows,
-                                        .cols = some->pixels,
-                                        .x = some->x,
-                                        .labels = some->classes,
-                                        .order = order,
-                                        .batch_size = BATCH,
-                                        .loss = DC_SOFTMAX_CROSS_ENTROPY,
-                                        .mean = 1};
+        const dc_samples_f32 samples = {
+            .rows = some->rows,
+            .cols = some->pixels,
+            .x = some->x,
+            .labels = some->classes,
+            .order = order,
+            .batch_size = BATCH,
+            .loss = {.kind = DC_SOFTMAX_CROSS_ENTROPY, .reduction = DC_MEAN_OF_ROWS}};
         size_t next = 0;
         double loss = 0;
         check(

@@ -61,7 +61,7 @@ int main(void) {
                                     .x = x[0],
                                     .targets = targets[0],
                                     .batch_size = 1,
-                                    .loss = DC_SQUARED_ERROR};
+                                    .loss = {.kind = DC_SQUARED_ERROR}};
 
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         size_t next = 0;

@@ -23,6 +23,7 @@ KERNEL_SYSTEM = {"stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
 TYPED_ORDER = [
     "api",
     "training",
+    "loss",
     "network",
     "layers",
     "optimizer",
@@ -114,7 +115,9 @@ FLOORS = {
     "faces and commands": ["book", "demo", "__main__"],
 }  # fmt: skip
 PACKAGES = {
-    "_c": ["library", "arrays", "activations", "random", "optimizer", "network", "__init__"],
+    "_c": [
+        "library", "arrays", "activations", "losses", "random", "optimizer", "network", "__init__",
+    ],
     "layers": ["_plan", "base", "linear", "dropout", "sequential", "__init__"],
     "optimizers": ["base", "rules", "__init__"],
     "training": [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import reference
 from deepc import SSE, Loss, SoftmaxCrossEntropy, losses, one_hot_encode
+from deepc._c import losses as library
 
 LOSSES = {"squared error": SSE, "cross-entropy": SoftmaxCrossEntropy}
+ROOT = Path(__file__).parents[1]
 
 
 def numbers(dtype, rng, rows=7, cols=5):
@@ -169,3 +174,88 @@ def test_what_is_not_defined_is_told_by_name():
     for name in ("loss", "gradient"):
         with pytest.raises(NotImplementedError, match=f"Mine defines no {name}"):
             getattr(Mine(), name)([1.0], [1.0])
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs the documentation")
+def test_the_table_of_losses_is_that_of_the_library():
+    text = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\|(?: `(\w+)` \w = (\S+))? \|$", text, re.MULTILINE)
+    shown = {name: (parameter, float(usual or 0)) for name, parameter, usual in rows}
+    assert shown == {name: (f.parameter, f.default) for name, f in library.LOSSES.items()}
+
+
+@pytest.mark.parametrize("targets", [[1.0, 1.0, 0.0], [2.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
+def test_gradient_of_targets_that_do_not_add_up_to_one(targets):
+    predicted, actual = np.array([0.3, -0.2, 0.5]), np.array(targets)
+    loss = SoftmaxCrossEntropy()
+    gradient = loss.gradient(predicted, actual)
+    differences = reference.finite_differences(lambda: loss.loss(predicted, actual), predicted)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-9)
+    expected = actual.sum() * reference.softmax(predicted) - actual
+    np.testing.assert_allclose(gradient, expected, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("reduction", ["sum", "mean", "mean_of_elements", "mean_by_weight"])
+def test_sample_weight(isa, dtype, name, reduction, rng):
+    predicted, targets = numbers(dtype, rng)
+    weights = rng.uniform(0, 3, 7).astype(dtype)
+    weights[2] = 0
+    loss = LOSSES[name](reduction)
+    each = [LOSSES[name]().loss(p, t) for p, t in zip(predicted, targets, strict=True)]
+    grads = [LOSSES[name]().gradient(p, t) for p, t in zip(predicted, targets, strict=True)]
+    divisors = {"sum": 1, "mean": 7, "mean_of_elements": 35, "mean_by_weight": weights.sum()}
+    factor = 1 / float(divisors[reduction])
+    rtol = 1e-5 if dtype == np.float32 else 1e-13
+    value = factor * np.dot(weights.astype(float), each)
+    gradient = factor * weights[:, None] * np.array(grads)
+    assert loss.loss(predicted, targets, weights) == pytest.approx(value, rel=rtol)
+    got = loss.gradient(predicted, targets, sample_weight=weights)
+    np.testing.assert_allclose(got, gradient, rtol=rtol, atol=rtol)
+    both = loss.loss_and_gradient(predicted, targets, weights)
+    assert both[0] == loss.loss(predicted, targets, weights)
+    assert both[1].tobytes() == got.tobytes()
+    rows = loss.row_losses(predicted, targets, weights)
+    width = 5 if reduction == "mean_of_elements" else 1
+    np.testing.assert_allclose(rows, weights * each / width, rtol=rtol)
+    # What a sample of weight 0 holds does not matter; other kinds of numbers are converted.
+    predicted[2], targets[2] = np.nan, np.inf
+    assert loss.loss(predicted, targets, weights) == both[0]
+    assert loss.gradient(predicted, targets, weights).tobytes() == got.tobytes()
+    assert loss.loss(predicted, targets, weights[:, None].tolist()) == both[0]
+    ones = loss.loss(predicted[3:], targets[3:], [1] * 4)
+    assert ones == loss.loss(predicted[3:], targets[3:])
+
+
+def test_weights_of_one_sample_and_of_none(rng):
+    loss = SSE()
+    assert loss.loss([1.0, 2.0], [1.0, 5.0], 2) == 18
+    assert loss.gradient([1.0, 2.0], [1.0, 5.0], [0.5]) == [0, -3]
+    assert loss.row_losses([1.0, 2.0], [1.0, 5.0]) == 9
+    with pytest.raises(ValueError, match=r"sample_weight: expected 2 numbers"):
+        loss.loss([[1.0], [2.0]], [[1.0], [5.0]], [1.0])
+    with pytest.raises(ValueError, match=r"sample_weight"):
+        loss.gradient([[1.0], [2.0]], [[1.0], [5.0]], [[1.0, 2.0], [3.0, 4.0]])
+    assert np.isnan(SSE("mean_by_weight").loss([[1.0]], [[5.0]], [0.0]))
+
+
+def test_labels_of_samples_without_weight_are_not_looked_at():
+    predicted, labels = np.array([[2.0, 1.0, 0.1], [0.5, -1.0, 3.0]]), np.array([0, -100])
+    loss = SoftmaxCrossEntropy("mean_by_weight")
+    assert loss.loss(predicted, labels, [1, 0]) == pytest.approx(0.4170300163, abs=1e-10)
+    with pytest.raises(ValueError, match="labels from 0 to 2, got -100"):
+        loss.loss(predicted, labels, [0, 1])
+
+
+def test_smoothing(rng):
+    predicted, targets = numbers(np.float64, rng)
+    loss = SoftmaxCrossEntropy(label_smoothing=0.2)
+    value, gradient = loss.loss_and_gradient(predicted, targets)
+    plain = SoftmaxCrossEntropy().loss_and_gradient(predicted, 0.8 * targets + 0.04)
+    assert value == pytest.approx(plain[0], rel=1e-14)
+    np.testing.assert_allclose(gradient, plain[1], rtol=1e-12, atol=1e-15)
+    assert repr(loss) == "SoftmaxCrossEntropy(reduction='sum', label_smoothing=0.2)"
+    loss.reduction = "mean"
+    assert loss.label_smoothing == 0.2
+    with pytest.raises(ValueError, match="label_smoothing: expected at least 0 and at most 1"):
+        SoftmaxCrossEntropy(label_smoothing=1.5)

@@ -14,7 +14,7 @@
 #include "gemm_pack.h"
 #include "gemm_tile.h"
 #include "gemv.h"
-#include "loss.h"
+#include "loss_loops.h"
 #include "normalize.h"
 #include "reduce.h"
 #include "softmax.h"

@@ -23,6 +23,9 @@ typedef uint64_t real_bits;
 #error "define DEEPC_REAL_BITS as 32 or 64"
 #endif
 
+/* The same for the labels of rows. */
+typedef int64_t label_type __attribute__((aligned(1)));
+
 /* A sum of products over k is a chain of fused multiply-adds within a block of this many
  * consecutive k; blocks are added in increasing order. The number is part of the promise of the
  * same bits (changing it changes results); 256 floats of a packed panel row set fit the first-level
@@ -39,7 +42,7 @@ enum { SUM_LANES = 16 };
  * `real`); so that the work can be split over threads, and so that the error grows slowly. */
 enum { SUM_BLOCK = 4096 };
 
-/* The cross-entropy of the rows is added in order, in double, within groups of this many rows, and
+/* The losses of rows are added in order, in double, within groups of this many rows, and
  * the groups in order. A multiple of SUM_LANES. */
 enum { LOSS_ROWS = 256 };
 

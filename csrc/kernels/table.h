@@ -78,6 +78,19 @@ typedef struct update_step {
 #undef UPDATE_NUMBER
 } update_step;
 
+/* What a loss is computed of; see losses.h for what each kind makes of it. */
+typedef struct loss_work {
+    int kind;                  /* a dc_loss_kind */
+    real parameter, smoothing; /* the latter 0 where the loss takes none */
+    size_t rows, cols;
+    const real *predicted, *targets;
+    const int64_t *labels; /* where targets is NULL, one a row */
+    const real *weights;   /* one a row, or NULL */
+    real scale;            /* of the gradient */
+    real *values;          /* the weighted losses, of each row or element, or NULL */
+    real *d;               /* the gradient, or NULL */
+} loss_work;
+
 /* K(result, name, arguments). Row and column steps of matrices count elements.
  *
  * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL). Element
@@ -105,8 +118,8 @@ typedef struct update_step {
  * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is NULL.
  * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h for
  *                    this and for layer_norm.
- * squared_error, cross_entropy
- *                    the loss of the rows, and where d is not NULL the scaled gradient.
+ * elementwise_loss   the loss of elements start .. start + n - 1, and what else the work asks for.
+ * rowwise_loss       the same for rows, whose width is not 0.
  * dropout            elements first .. first + n - 1 of the stream; kept where its 32 bits are
  *                    >= threshold.
  * update             one step over n elements.
@@ -166,11 +179,8 @@ typedef struct update_step {
     K(void, layer_norm_backward,                                                                   \
       (size_t rows, size_t cols, const real *x, const real *stats, const real *gamma,              \
        const real *d_y, real *scaled, real *d_x))                                                  \
-    K(double, squared_error,                                                                       \
-      (size_t n, const real *predicted, const real *targets, real scale, real *d))                 \
-    K(double, cross_entropy,                                                                       \
-      (size_t rows, size_t cols, const real *predicted, const real *targets,                       \
-       const int64_t *labels, real scale, real *d))                                                \
+    K(double, elementwise_loss, (const loss_work *work, size_t start, size_t n))                   \
+    K(double, rowwise_loss, (const loss_work *work, size_t start, size_t n))                       \
     K(void, dropout,                                                                               \
       (uint64_t key, uint64_t counter, uint64_t first, uint64_t threshold, size_t n,               \
        const real *x, real *y))                                                                    \

@@ -258,19 +258,30 @@ static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t
 /* ---- Losses ----------------------------------------------------------------------------------- */
 
 typedef struct loss_arguments {
-    size_t kind, rows, cols;
-    double scale;
+    dc_loss_rule rule;
+    size_t rows, cols;
     array predicted;
-    const void *targets;
+    const void *targets, *weights;
     const int64_t *labels;
 } loss_arguments;
 
-/* From (kind, mean, predicted, actual). -1 with an exception, 0 for arrays of another form. */
+/* From a tuple of kind, reduction, parameter and smoothing; 0 with an exception. */
+static int take_rule(PyObject *tuple, dc_loss_rule *rule) {
+    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 4) {
+        PyErr_SetString(PyExc_TypeError, "expected a rule: kind, reduction, parameter, smoothing");
+        return 0;
+    }
+    rule->kind = (int)PyLong_AsLong(PyTuple_GetItem(tuple, 0));
+    rule->reduction = (int)PyLong_AsLong(PyTuple_GetItem(tuple, 1));
+    rule->parameter = PyFloat_AsDouble(PyTuple_GetItem(tuple, 2));
+    rule->smoothing = PyFloat_AsDouble(PyTuple_GetItem(tuple, 3));
+    return !PyErr_Occurred();
+}
+
+/* From (rule, predicted, actual, weights). -1 with an exception, 0 for arrays of another form. */
 static int take_loss(PyObject *const *arguments, Py_ssize_t count, loss_arguments *out) {
-    if (!is_count(count, 4) || !as_number(arguments[0], &out->kind)) return -1;
-    const int mean = PyObject_IsTrue(arguments[1]);
-    if (mean < 0) return -1;
-    const array predicted = look(arguments[2]), actual = look(arguments[3]);
+    if (!is_count(count, 4) || !take_rule(arguments[0], &out->rule)) return -1;
+    const array predicted = look(arguments[1]), actual = look(arguments[2]);
     if (!is_real(&predicted) || !is_contiguous(&predicted) || !is_contiguous(&actual) ||
         predicted.ndim < 1 || predicted.ndim > 2)
         return 0;
@@ -278,35 +289,44 @@ static int take_loss(PyObject *const *arguments, Py_ssize_t count, loss_argument
     out->predicted = predicted;
     out->rows = batch ? (size_t)predicted.shape[0] : 1;
     out->cols = (size_t)predicted.shape[batch];
-    out->scale = mean ? 1.0 / (double)out->rows : 1.0;
     out->targets = actual.dtype == predicted.dtype ? actual.data : NULL;
     out->labels = actual.dtype == INT64 ? (const int64_t *)(void *)actual.data : NULL;
+    out->weights = NULL;
     if (out->rows == 0 || out->cols == 0) return 0;
+    if (arguments[3] != Py_None) {
+        const array weights = look(arguments[3]);
+        if (weights.dtype != predicted.dtype || !is_contiguous(&weights) || weights.ndim != 1 ||
+            (size_t)weights.shape[0] != out->rows)
+            return 0;
+        out->weights = weights.data;
+    }
     if (out->targets) return same_shape(&actual, predicted.ndim, predicted.shape);
     return out->labels && batch && actual.ndim == 1 && actual.shape[0] == predicted.shape[0];
 }
 
-/* loss(kind, mean, predicted, actual) */
+/* The loss to *value and the gradient to d, or NULL. */
+static int compute_loss(const loss_arguments *l, double *value, void *d) {
+    const void *predicted = l->predicted.data;
+    if (l->predicted.dtype == FLOAT32)
+        return dc_loss_f32(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels, l->weights,
+                           1, value, d);
+    return dc_loss_f64(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels, l->weights, 1,
+                       value, d);
+}
+
+/* loss(rule, predicted, actual, weights) */
 static PyObject *loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     loss_arguments l;
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
-    double sum = NAN;
-#define LOSS(suffix)                                                                               \
-    UNLOCKED(sum = dc_loss_value_##suffix((int)l.kind, l.rows, l.cols,                             \
-                                          (const void *)l.predicted.data, l.targets, l.labels))
-    if (taken && l.predicted.dtype == FLOAT32)
-        LOSS(f32);
-    else if (taken)
-        LOSS(f64);
-#undef LOSS
-    return PyFloat_FromDouble(taken ? sum * l.scale : NAN);
+    double value = NAN;
+    if (taken) UNLOCKED(compute_loss(&l, &value, NULL));
+    return PyFloat_FromDouble(value);
 }
 
-/* loss_gradient(kind, mean, predicted, actual) */
-static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
-    (void)module;
+/* The gradient as an array, and the loss to *value. */
+static PyObject *gradient_and(PyObject *const *arguments, Py_ssize_t count, double *value) {
     loss_arguments l;
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
@@ -315,15 +335,48 @@ static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_
     PyObject *result = output(Py_None, l.predicted.dtype, l.predicted.ndim, l.predicted.shape, &y);
     if (!result) return NULL;
     int status;
-#define GRADIENT(suffix)                                                                           \
-    UNLOCKED(status =                                                                              \
-                 dc_loss_##suffix((int)l.kind, l.rows, l.cols, (const void *)l.predicted.data,     \
-                                  l.targets, l.labels, l.scale, NULL, (void *)y.data))
-    if (y.dtype == FLOAT32)
-        GRADIENT(f32);
-    else
-        GRADIENT(f64);
-#undef GRADIENT
+    UNLOCKED(status = compute_loss(&l, value, y.data));
+    return result_or_status(result, status);
+}
+
+/* loss_gradient(rule, predicted, actual, weights) */
+static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return gradient_and(arguments, count, NULL);
+}
+
+/* loss_and_gradient(rule, predicted, actual, weights) */
+static PyObject *loss_and_gradient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    double value = NAN;
+    PyObject *gradient = gradient_and(arguments, count, &value);
+    if (!gradient || PyLong_Check(gradient)) return gradient;
+    PyObject *both = Py_BuildValue("(dN)", value, gradient);
+    return both;
+}
+
+static int compute_loss_rows(const loss_arguments *l, void *losses) {
+    const void *predicted = l->predicted.data;
+    if (l->predicted.dtype == FLOAT32)
+        return dc_loss_rows_f32(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels,
+                                l->weights, losses);
+    return dc_loss_rows_f64(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels,
+                            l->weights, losses);
+}
+
+/* loss_rows(rule, predicted, actual, weights) */
+static PyObject *loss_rows(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    loss_arguments l;
+    const int taken = take_loss(arguments, count, &l);
+    if (taken < 0) return NULL;
+    if (!taken) return of_status(DC_OTHER_ARRAYS);
+    array y;
+    PyObject *result =
+        output(Py_None, l.predicted.dtype, l.predicted.ndim - 1, l.predicted.shape, &y);
+    if (!result) return NULL;
+    int status;
+    UNLOCKED(status = compute_loss_rows(&l, y.data));
     return result_or_status(result, status);
 }
 
@@ -461,9 +514,10 @@ int dc_arrays_interrupted(void) {
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
-    METHOD(map),           METHOD(activation),  METHOD(matmul),      METHOD(loss),
-    METHOD(loss_gradient), METHOD(forward_f32), METHOD(forward_f64), METHOD(backward_f32),
-    METHOD(backward_f64),  METHOD(step_f32),    METHOD(step_f64),    {NULL, NULL, 0, NULL},
+    METHOD(map),           METHOD(activation),        METHOD(matmul),       METHOD(loss),
+    METHOD(loss_gradient), METHOD(loss_and_gradient), METHOD(loss_rows),    METHOD(forward_f32),
+    METHOD(forward_f64),   METHOD(backward_f32),      METHOD(backward_f64), METHOD(step_f32),
+    METHOD(step_f64),      {NULL, NULL, 0, NULL},
 };
 
 int dc_arrays_initialize(uintptr_t module) {

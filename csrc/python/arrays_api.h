@@ -9,8 +9,12 @@
  *   matmul(a, b, out, transpose_a, transpose_b)    a and b: rows of elements side by side, or
  *                                              columns, may lie apart; a vector is one row of op(a),
  *                                              one column of op(b), and the result lacks it
- *   loss(kind, mean, predicted, actual)        a float; actual: targets, or a label for each row
- *   loss_gradient(kind, mean, predicted, actual)
+ *   loss(rule, predicted, actual, weights)     a float. rule: kind, reduction, parameter, smoothing;
+ *                                              actual: targets, or a label for each row; weights:
+ *                                              one a row, or None
+ *   loss_gradient(rule, predicted, actual, weights)
+ *   loss_and_gradient(rule, predicted, actual, weights)    both, as a tuple
+ *   loss_rows(rule, predicted, actual, weights)            the losses of the rows, without a sum
  *   forward_f32(network, x)                    network: its address; x: one sample or a batch
  *   forward_f64
  *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted, else None

@@ -1,8 +1,8 @@
 /* The public functions over single arrays: each checks its arguments, cuts large work into tasks,
  * and calls a kernel.
  *
- * Tasks are cut at fixed places (multiples of SUM_BLOCK elements, of LOSS_ROWS rows), so the number
- * of threads cannot be seen in a result. The products are in gemm.c, the optimizers in optimizer.c,
+ * Tasks are cut at fixed places (multiples of SUM_BLOCK elements), so the number of threads cannot be
+ * seen in a result. The products are in gemm.c, the losses in loss.c, the optimizers in optimizer.c,
  * the networks in network.c and training.c. */
 #include <math.h>
 
@@ -10,7 +10,6 @@
 #include "../deepc.h"
 #include "../threads.h"
 #include "../tuning.h"
-#include "sums.h"
 #include "tables.h"
 
 /* ---- Work over threads --------------------------------------------------------------------------
@@ -23,12 +22,11 @@ typedef struct job {
     size_t items, items_each; /* all of them; in one task */
     const kernel_table *kernel;
     int stream; /* y goes past the caches; of a job that is given: where it is large */
-    int kind;   /* dc_activation or dc_loss */
+    int kind;   /* dc_activation */
     size_t cols;
     const real *x, *x2;
-    const int64_t *labels;
     real *y;
-    real factor; /* of dc_scale and the losses; an activation's parameter */
+    real factor; /* of dc_scale; an activation's parameter */
     real factor2; /* of dc_add_scaled */
     uint64_t key, counter, threshold;
 } job;
@@ -230,64 +228,4 @@ int TYPED(dc_log_softmax_backward)(size_t rows, size_t cols, const real *y, cons
     job j =
         {.run = run_log_softmax_backward, .items = rows, .cols = cols, .x = y, .x2 = d_y, .y = d_x};
     return rowwise(&j);
-}
-
-/* ---- Losses ---------------------------------------------------------------------------------- */
-
-static double part_squared_error(const void *context, size_t start, size_t n) {
-    const job *j = context;
-    return j->kernel->squared_error(n, j->x + start, j->x2 + start, j->factor,
-                                    j->y ? j->y + start : NULL);
-}
-
-static double part_cross_entropy(const void *context, size_t start, size_t n) {
-    const job *j = context;
-    const size_t at = start * j->cols;
-    return j->kernel->cross_entropy(n, j->cols, j->x + at, j->x2 ? j->x2 + at : NULL,
-                                    j->labels ? j->labels + start : NULL, j->factor,
-                                    j->y ? j->y + at : NULL);
-}
-
-static int check_loss(int loss_kind, size_t rows, size_t cols, const real *predicted,
-                      const real *targets, const int64_t *labels) {
-    if (loss_kind != DC_SQUARED_ERROR && loss_kind != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_NAME;
-    if (labels && (targets || loss_kind == DC_SQUARED_ERROR)) return DC_BAD_POINTER;
-    if (too_large(rows, cols)) return DC_BAD_SIZE;
-    if (rows > 0 && cols > 0 && (!predicted || (!targets && !labels))) return DC_BAD_POINTER;
-    if (labels)
-        for (size_t i = 0; i < rows; i++)
-            if ((uint64_t)labels[i] >= cols) return DC_BAD_LABEL;
-    return DC_OK;
-}
-
-int TYPED(dc_loss)(int loss_kind, size_t rows, size_t cols, const real *predicted,
-                   const real *targets, const int64_t *labels, double scale, double *loss,
-                   real *d_predicted) {
-    const int status = check_loss(loss_kind, rows, cols, predicted, targets, labels);
-    if (status) return status;
-    double total = 0;
-    if (rows > 0 && cols > 0) {
-        job j = {.items = rows,
-                 .kernel = TYPED(dc_kernels)(),
-                 .cols = cols,
-                 .x = predicted,
-                 .x2 = targets,
-                 .labels = labels,
-                 .y = d_predicted,
-                 .factor = (real)scale};
-        if (loss_kind == DC_SQUARED_ERROR) {
-            total = TYPED(dc_sum_over)(part_squared_error, &j, rows * cols, SUM_BLOCK, 1);
-        } else {
-            total = TYPED(dc_sum_over)(part_cross_entropy, &j, rows, LOSS_ROWS, cols);
-        }
-    }
-    if (loss) *loss = total;
-    return DC_OK;
-}
-
-double TYPED(dc_loss_value)(int loss_kind, size_t rows, size_t cols, const real *predicted,
-                            const real *targets, const int64_t *labels) {
-    double loss = NAN;
-    TYPED(dc_loss)(loss_kind, rows, cols, predicted, targets, labels, 1, &loss, NULL);
-    return loss;
 }

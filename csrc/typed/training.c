@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "../losses.h"
 #include "../tuning.h"
+#include "loss.h"
 #include "network.h"
 #include "optimizer.h"
 #include "tables.h"
@@ -38,8 +40,9 @@ static int check_samples(const network *net, const samples *s, size_t next) {
     const size_t outputs = TYPED(dc_network_outputs)(net, s->cols);
     const int given = net->takes_indices ? s->indices && !s->x : s->x && !s->indices;
     if (!given || (!s->targets) == (!s->labels)) return DC_BAD_POINTER;
-    if (s->loss != DC_SQUARED_ERROR && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_NAME;
-    if (s->labels && s->loss != DC_SOFTMAX_CROSS_ENTROPY) return DC_BAD_POINTER;
+    const int status = check_loss_rule(&s->loss);
+    if (status) return status;
+    if (s->labels && !dc_loss_takes_labels(s->loss.kind)) return DC_BAD_POINTER;
     if (s->rows == 0 || s->batch_size == 0 || next % s->batch_size || next > s->rows || !outputs)
         return DC_BAD_SIZE;
     if (s->order)
@@ -135,14 +138,14 @@ static void gather(network *net, const samples *s, size_t from, size_t rows, con
     *labels = s->labels ? net->batch_labels : NULL;
 }
 
-static double batch_loss(network *net, const samples *s, size_t rows, const real *targets,
-                         const int64_t *labels, real *d_y) {
-    const kernel_table *kernel = TYPED(dc_kernels)();
-    const real *y = net->stages[net->count - 1].output;
-    const real scale = s->mean ? (real)(1.0 / (double)rows) : 1;
-    return s->loss == DC_SQUARED_ERROR
-               ? kernel->squared_error(rows * net->last, y, targets, scale, d_y)
-               : kernel->cross_entropy(rows, net->last, y, targets, labels, scale, d_y);
+/* The sum of the rows' losses, and the gradient as the rule reduces it. */
+static double batch_loss(const network *net, const dc_loss_rule *rule, size_t rows,
+                         const real *targets, const int64_t *labels, real *d_y) {
+    const real *predicted = net->stages[net->count - 1].output;
+    loss_work work = loss_work_of(rule, rows, net->last, predicted, targets, labels, NULL);
+    work.scale = (real)TYPED(dc_loss_factor)(rule, &work);
+    work.d = d_y;
+    return TYPED(dc_loss_sum)(&work);
 }
 
 /* The step of rows from .. from + rows - 1 of the order. One that fails, or that somebody interrupts,
@@ -157,7 +160,7 @@ static int step(training *t, size_t from, size_t rows, double *loss) {
     int status = TYPED(dc_network_run)(net, x, net->last_output);
     if (status) return status;
     real *d_y = net->gradient[0];
-    const double value = batch_loss(net, t->samples, rows, targets, labels, d_y);
+    const double value = batch_loss(net, &t->samples->loss, rows, targets, labels, d_y);
     if (t->samples->rates)
         t->optimizer->learning_rate = t->samples->rates[from / t->samples->batch_size];
     if (t->outer) {

@@ -386,29 +386,54 @@ class Dropout(layers.Dropout):
 class SoftmaxCrossEntropy(losses.SoftmaxCrossEntropy):
     """`deepc.SoftmaxCrossEntropy` with the chapter's `softmax` and 1e-30 in its logarithm."""
 
-    def _probabilities(self, predicted: Tensor, actual: Any) -> tuple[Array, Array, float]:
-        y, targets = self._convert(as_array(predicted, "predicted", FLOAT64), actual)
+    _shown = ("reduction",)
+
+    def __init__(self, reduction: str = "sum") -> None:
+        super().__init__(reduction)
+
+    def _probabilities(
+        self, predicted: Tensor, actual: Any, sample_weight: Any
+    ) -> tuple[Array, Array, Any, float]:
+        """Return probabilities, targets, the weights of their rows, and 1 or 1 / rows and so on."""
+        y, targets, weights = self._convert(
+            as_array(predicted, "predicted", FLOAT64), actual, sample_weight
+        )
         if targets.dtype != FLOAT64:
             labels, targets = targets, np.zeros_like(y)
             losses.check_labels(labels, y.shape[-1], "actual")
             np.put_along_axis(targets, labels[..., None], 1.0, -1)
         rows = len(y) if y.ndim == 2 else 1
-        p = np.asarray(softmax(y))
-        return p, targets, 1.0 / rows if self.reduction == "mean" else 1.0
+        divisor = {
+            "sum": 1.0,
+            "mean": rows,
+            "mean_of_elements": y.size,
+            "mean_by_weight": rows if weights is None else float(weights.sum()),
+        }[self.reduction]
+        each = 1.0 if weights is None else weights[:, None] if y.ndim == 2 else weights
+        return np.asarray(softmax(y)), targets, each, 1.0 / divisor
 
-    def loss(self, predicted: Tensor, actual: Any) -> float:
-        """Return the loss: the sum over the samples, or their mean."""
-        p, targets, scale = self._probabilities(predicted, actual)
-        terms = np.asarray(tensor_apply(math.log, p + 1e-30)) * targets
+    def loss(self, predicted: Tensor, actual: Any, sample_weight: Any = None) -> float:
+        """Return the loss: the sum over the samples, or a mean."""
+        p, targets, each, scale = self._probabilities(predicted, actual, sample_weight)
+        terms = np.asarray(tensor_apply(math.log, p + 1e-30)) * targets * each
         while terms.ndim:
             terms = _added(_columns(terms))
         return -float(terms) * scale
 
-    def gradient(self, predicted: Any, actual: Any) -> Any:
+    def gradient(self, predicted: Any, actual: Any, sample_weight: Any = None) -> Any:
         """Return the gradient of the loss with respect to `predicted`."""
-        p, targets, scale = self._probabilities(predicted, actual)
-        result: Tensor = _like(predicted, ((p - targets) * scale).reshape(np.shape(predicted)))
+        p, targets, each, scale = self._probabilities(predicted, actual, sample_weight)
+        result: Tensor = _like(
+            predicted, ((p - targets) * each * scale).reshape(np.shape(predicted))
+        )
         return result
+
+    def loss_and_gradient(
+        self, predicted: Any, actual: Any, sample_weight: Any = None
+    ) -> tuple[float, Any]:
+        """Return both."""
+        value = self.loss(predicted, actual, sample_weight)
+        return value, self.gradient(predicted, actual, sample_weight)
 
 
 def _parameters(optimizer: Any, layer: Layer) -> list[tuple[Any, Array, Array, list[Array]]]:

@@ -7,15 +7,36 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from deepc._c import arrays
 from deepc._c.library import check
-from deepc._values import INT64, Array, any_array, as_array, as_integers, describe, like
+from deepc._c.losses import (
+    LOSSES,
+    REDUCTIONS,
+    Rule,
+    loss_and_gradient_of_arrays,
+    loss_gradient_of_arrays,
+    loss_of_arrays,
+    loss_rows_of_arrays,
+)
+from deepc._values import (
+    INT64,
+    LARGEST,
+    Array,
+    any_array,
+    as_array,
+    as_float,
+    as_integers,
+    describe,
+    like,
+)
 from deepc.tensor import Tensor
 
 __all__ = ["SSE", "Loss", "SoftmaxCrossEntropy"]
 
-_loss, _gradient = arrays.loss_of_arrays, arrays.loss_gradient_of_arrays
+# Names of this module are found faster than those of another.
+_loss, _gradient = loss_of_arrays, loss_gradient_of_arrays
+_both, _rows = loss_and_gradient_of_arrays, loss_rows_of_arrays
 _ndarray = np.ndarray
+_REDUCTION_NAMES = {number: name for name, number in REDUCTIONS.items()}
 
 
 class Loss:
@@ -48,28 +69,55 @@ class Loss:
 class BuiltinLoss(Loss):
     """A loss of the library, over one sample (1-D) or a batch (2-D, samples in rows)."""
 
-    _kind: int
-    takes_labels = False
+    _name: str
+    # What `repr` shows and `copy` takes, in the order of the constructor's arguments.
+    _shown: tuple[str, ...] = ("reduction",)
+    # Kind, reduction, parameter and smoothing, as the library takes them.
+    _rule: Rule
 
     def __init__(self, reduction: str = "sum") -> None:
-        self.reduction = reduction
+        self._set(reduction)
+
+    def _set(self, reduction: str, parameter: float | None = None, smoothing: float = 0.0) -> None:
+        """Check the numbers and keep them; no parameter is the usual one."""
+        facts = LOSSES[self._name]
+        if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+            expected = ", ".join(map(repr, REDUCTIONS))
+            raise ValueError(f"reduction: expected one of {expected}, got {describe(reduction)}")
+        if parameter is None:
+            parameter = facts.default
+        elif facts.parameter:
+            parameter = as_float(parameter, facts.parameter, facts.least, LARGEST)
+        smoothing = as_float(smoothing, "label_smoothing", 0.0, 1.0)
+        self._rule = (facts.number, REDUCTIONS[reduction], float(parameter), smoothing)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(reduction={self.reduction!r})"
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
+        return f"{type(self).__name__}({shown})"
 
     @property
     def reduction(self) -> str:
-        """``"sum"`` or ``"mean"``."""
-        return "mean" if self._mean else "sum"
+        """What becomes of the losses of the samples.
+
+        ``"sum"``, ``"mean"`` (of the samples), ``"mean_of_elements"`` (of all numbers, so the mean
+        divided by the width as well), or ``"mean_by_weight"`` (the sum divided by that of the
+        weights).
+        """
+        return _REDUCTION_NAMES[self._rule[1]]
 
     @reduction.setter
     def reduction(self, value: str) -> None:
-        if not isinstance(value, str) or value not in ("sum", "mean"):
-            raise ValueError(f"reduction: expected 'sum' or 'mean', got {describe(value)}")
-        self._mean = value == "mean"
+        self._set(value, self._rule[2], self._rule[3])
 
-    def _convert(self, predicted: Any, actual: Any) -> tuple[Array, Array]:
-        """Return predictions, and targets or labels, as the library takes them."""
+    @property
+    def takes_labels(self) -> bool:
+        """Whether class numbers may stand for targets."""
+        return LOSSES[self._name].takes_labels
+
+    def _convert(
+        self, predicted: Any, actual: Any, sample_weight: Any
+    ) -> tuple[Array, Array, Array | None]:
+        """Return predictions, targets or labels, and weights, as the library takes them."""
         predicted = as_array(predicted, "predicted")
         if predicted.ndim not in (1, 2):
             raise ValueError(f"predicted: expected 1 or 2 dimensions, got shape {predicted.shape}")
@@ -77,20 +125,21 @@ class BuiltinLoss(Loss):
             raise ValueError(
                 f"predicted: expected at least one number, got shape {predicted.shape}"
             )
+        weights = _as_weights(sample_weight, predicted)
         actual = any_array(actual, "actual")
         if self.takes_labels and actual.ndim == predicted.ndim - 1:
             if predicted.ndim == 1:
                 predicted, actual = predicted[None, :], actual[None]
-            return predicted, as_labels(actual, predicted.shape, "actual")
+            return predicted, as_labels(actual, predicted.shape, "actual"), weights
         targets = as_array(actual, "actual", predicted.dtype)
         if targets.shape != predicted.shape:
             raise ValueError(
                 f"actual: expected the shape of predicted, {predicted.shape}, got {targets.shape}"
             )
-        return predicted, targets
+        return predicted, targets, weights
 
-    def loss(self, predicted: Tensor, actual: Any) -> float:
-        """Return the loss: the sum over the samples, or their mean.
+    def loss(self, predicted: Tensor, actual: Any, sample_weight: Any = None) -> float:
+        """Return the loss: the sum over the samples, or a mean, as `reduction` says.
 
         Parameters
         ----------
@@ -99,41 +148,105 @@ class BuiltinLoss(Loss):
             their own dtype.
         actual : list or ndarray
             What was right, as the class says.
+        sample_weight : list or ndarray of shape (samples,), optional
+            What the loss of each sample is multiplied by. A sample of weight 0 is left out,
+            whatever it holds.
 
         Raises
         ------
         ValueError
             If the shapes do not fit.
         """
-        value = _loss(self._kind, self._mean, predicted, actual)
+        value = _loss(self._rule, predicted, actual, sample_weight)
         if value != value:  # NaN, which may mean arrays that do not fit
-            converted, fitting = self._convert(predicted, actual)
-            value = _loss(self._kind, self._mean, converted, fitting)
-            if value != value and fitting.dtype == INT64:
-                check_labels(actual, converted.shape[-1], "actual")
+            fitting = self._convert(predicted, actual, sample_weight)
+            value = _loss(self._rule, *fitting)
+            if value != value:
+                self._check_labels(fitting)
         return cast(float, value)
 
     @overload
-    def gradient(self, predicted: list[Any], actual: Any) -> list[Any]: ...
+    def gradient(
+        self, predicted: list[Any], actual: Any, sample_weight: Any = None
+    ) -> list[Any]: ...
     @overload
-    def gradient(self, predicted: Array, actual: Any) -> Array: ...
+    def gradient(self, predicted: Array, actual: Any, sample_weight: Any = None) -> Array: ...
     @overload
-    def gradient(self, predicted: Any, actual: Any) -> Any: ...
-    def gradient(self, predicted: Any, actual: Any) -> Any:
+    def gradient(self, predicted: Any, actual: Any, sample_weight: Any = None) -> Any: ...
+    def gradient(self, predicted: Any, actual: Any, sample_weight: Any = None) -> Any:
         """Return the gradient of the loss with respect to `predicted`, of its shape and kind.
 
         Parameters and errors as for `loss`.
         """
-        result = _gradient(self._kind, self._mean, predicted, actual)
+        result = _gradient(self._rule, predicted, actual, sample_weight)
         if type(result) is _ndarray:
             return result
-        converted, fitting = self._convert(predicted, actual)
-        result = _gradient(self._kind, self._mean, converted, fitting)
+        result = self._converted(_gradient, predicted, actual, sample_weight)
+        return like(predicted, result.reshape(np.shape(predicted)))
+
+    @overload
+    def loss_and_gradient(
+        self, predicted: list[Any], actual: Any, sample_weight: Any = None
+    ) -> tuple[float, list[Any]]: ...
+    @overload
+    def loss_and_gradient(
+        self, predicted: Array, actual: Any, sample_weight: Any = None
+    ) -> tuple[float, Array]: ...
+    @overload
+    def loss_and_gradient(
+        self, predicted: Any, actual: Any, sample_weight: Any = None
+    ) -> tuple[float, Any]: ...
+    def loss_and_gradient(
+        self, predicted: Any, actual: Any, sample_weight: Any = None
+    ) -> tuple[float, Any]:
+        """Return both from one pass over the predictions.
+
+        Parameters and errors as for `loss`.
+
+        Examples
+        --------
+        >>> SSE().loss_and_gradient([1.0, 2.0], [1.0, 5.0])
+        (9.0, [0.0, -6.0])
+        """
+        result = _both(self._rule, predicted, actual, sample_weight)
+        if type(result) is tuple:
+            return result
+        value, gradient = self._converted(_both, predicted, actual, sample_weight)
+        return value, like(predicted, gradient.reshape(np.shape(predicted)))
+
+    def row_losses(self, predicted: Tensor, actual: Any, sample_weight: Any = None) -> Any:
+        """Return the loss of each sample, times its weight, before they are added up.
+
+        With the reduction ``"mean_of_elements"`` each is the mean of its elements.
+
+        Parameters and errors as for `loss`; a number for one sample, a list for lists.
+
+        Examples
+        --------
+        >>> SSE().row_losses([[1.0, 2.0], [3.0, 3.0]], [[1.0, 5.0], [2.0, 2.0]])
+        [9.0, 2.0]
+        """
+        result = _rows(self._rule, predicted, actual, sample_weight)
         if type(result) is not _ndarray:
-            check_labels(actual, converted.shape[-1], "actual")
-            check(result, "gradient")
-        shaped = result.reshape(np.shape(predicted))
-        return like(predicted, shaped)
+            result = self._converted(_rows, predicted, actual, sample_weight)
+        if np.ndim(predicted) == 1:
+            return float(result.reshape(()))
+        return like(predicted, result)
+
+    def _converted(self, call: Any, predicted: Any, actual: Any, sample_weight: Any) -> Any:
+        """Do again, with what it takes, what has not worked; or say what is wrong."""
+        fitting = self._convert(predicted, actual, sample_weight)
+        result = call(self._rule, *fitting)
+        if type(result) is int:
+            self._check_labels(fitting)
+            check(result, type(self).__name__)
+        return result
+
+    def _check_labels(self, fitting: tuple[Array, Array, Array | None]) -> None:
+        predicted, actual, weights = fitting
+        if actual.dtype == INT64:
+            counted = actual if weights is None else actual[weights != 0]
+            check_labels(counted, predicted.shape[-1], "actual")
 
 
 class SSE(BuiltinLoss):
@@ -141,8 +254,9 @@ class SSE(BuiltinLoss):
 
     Parameters
     ----------
-    reduction : {"sum", "mean"}, optional
-        The sum over the samples of a batch, or their mean.
+    reduction : {"sum", "mean", "mean_of_elements", "mean_by_weight"}, optional
+        The sum over the samples of a batch, or a mean: of the samples, of all elements, or by the
+        weights of the samples.
 
     Examples
     --------
@@ -152,14 +266,15 @@ class SSE(BuiltinLoss):
     [0.0, -6.0]
     """
 
-    _kind = arrays.LOSSES["squared error"]
+    _name = "squared_error"
 
 
 class SoftmaxCrossEntropy(BuiltinLoss):
     """The negative log likelihood of what was right, by softmax of the predictions.
 
-    ``actual`` holds a probability for each class (one-hot, say), each row adding up to 1; or the
-    class numbers: an int for one sample, integers of shape (samples,) for a batch.
+    ``actual`` holds a probability for each class (one-hot, say); or the class numbers: an int for
+    one sample, integers of shape (samples,) for a batch. A row that does not add up to 1 counts as
+    often as its sum, in the loss and in the gradient.
 
     The logarithm of the probability is computed as ``x - max - log(sum(exp(x - max)))``. Where the
     book adds 1e-30 to a probability before taking its logarithm, this is exact, and larger only for
@@ -167,8 +282,10 @@ class SoftmaxCrossEntropy(BuiltinLoss):
 
     Parameters
     ----------
-    reduction : {"sum", "mean"}, optional
-        The sum over the samples of a batch, or their mean.
+    reduction : {"sum", "mean", "mean_of_elements", "mean_by_weight"}, optional
+        The sum over the samples of a batch, or a mean: see `SSE`.
+    label_smoothing : float, optional
+        How much of each target is spread evenly over the classes, 0 to 1.
 
     Examples
     --------
@@ -179,8 +296,33 @@ class SoftmaxCrossEntropy(BuiltinLoss):
     [-0.5, 0.5]
     """
 
-    _kind = arrays.LOSSES["cross-entropy"]
-    takes_labels = True
+    _name = "softmax_cross_entropy"
+    _shown: tuple[str, ...] = ("reduction", "label_smoothing")
+
+    def __init__(self, reduction: str = "sum", label_smoothing: float = 0.0) -> None:
+        self._set(reduction, None, label_smoothing)
+
+    @property
+    def label_smoothing(self) -> float:
+        """How much of each target is spread over all classes."""
+        return self._rule[3]
+
+
+def _as_weights(sample_weight: Any, predicted: Array) -> Array | None:
+    """Return a weight for each sample, of the dtype of the predictions; None if there are none."""
+    if sample_weight is None:
+        return None
+    weights = as_array(sample_weight, "sample_weight", predicted.dtype)
+    rows = len(predicted) if predicted.ndim == 2 else 1
+    if weights.shape == () and predicted.ndim == 1:
+        weights = weights[None]
+    if weights.shape == (rows, 1):
+        weights = np.ascontiguousarray(weights[:, 0])
+    if weights.shape != (rows,):
+        raise ValueError(
+            f"sample_weight: expected {rows} numbers, one a sample, got shape {weights.shape}"
+        )
+    return weights
 
 
 def as_labels(labels: Array, shape: tuple[int, ...], name: str) -> Array:

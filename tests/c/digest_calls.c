@@ -212,10 +212,11 @@ static void over_losses(uint64_t *digest,
 
 static void loss_case(uint64_t *digest, int kind, size_t rows, size_t cols, const real *x,
                       const real *targets, const int64_t *labels) {
+    const dc_loss_rule rule = {.kind = kind, .parameter = dc_loss_default(kind)};
     real *d = numbers(ORDINARY, rows * cols);
     double loss;
-    add_status(digest,
-               TYPED(dc_loss)(kind, rows, cols, x, targets, labels, 1.0 / (double)rows, &loss, d));
+    add_status(digest, TYPED(dc_loss)(&rule, rows, cols, x, targets, labels, NULL,
+                                      1.0 / (double)rows, &loss, d));
     add_double(digest, loss);
     add_reals(digest, rows * cols, d);
 }
@@ -223,9 +224,46 @@ static void run_loss(uint64_t *digest) { over_losses(digest, loss_case); }
 
 static void loss_value_case(uint64_t *digest, int kind, size_t rows, size_t cols, const real *x,
                             const real *targets, const int64_t *labels) {
-    add_double(digest, TYPED(dc_loss_value)(kind, rows, cols, x, targets, labels));
+    const dc_loss_rule rule = {.kind = kind, .parameter = dc_loss_default(kind)};
+    add_double(digest, TYPED(dc_loss_value)(&rule, rows, cols, x, targets, labels, NULL));
 }
 static void run_loss_value(uint64_t *digest) { over_losses(digest, loss_value_case); }
+
+static void loss_rows_case(uint64_t *digest, int kind, size_t rows, size_t cols, const real *x,
+                           const real *targets, const int64_t *labels) {
+    const dc_loss_rule rule = {kind, DC_MEAN_OF_ELEMENTS, dc_loss_default(kind), 0};
+    const real *weights = numbers(ORDINARY, rows);
+    real *losses = zeros(rows);
+    add_status(digest, TYPED(dc_loss_rows)(&rule, rows, cols, x, targets, labels, weights, losses));
+    add_reals(digest, rows, losses);
+}
+static void run_loss_rows(uint64_t *digest) { over_losses(digest, loss_rows_case); }
+
+/* One loss in each reduction, with weights, with labels where it takes them; much of it at once. */
+static void run_one_loss(uint64_t *digest, int kind) {
+    static const size_t shapes[][2] = {{300, 3}, {LARGE, 1}, {LARGE / 10, 10}, {20, 9000}};
+    static int64_t labels[LARGE];
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        const size_t rows = shapes[i][0], cols = shapes[i][1];
+        const dc_loss_rule rule = {kind, (int)i, dc_loss_default(kind), 0};
+        const int labelled = i % 2 && dc_loss_takes_labels(kind);
+        start_case();
+        const real *x = numbers(ORDINARY, rows * cols), *targets = numbers(ORDINARY, rows * cols);
+        const real *weights = numbers(ORDINARY, rows);
+        for (size_t r = 0; r < rows; r++) labels[r] = (int64_t)(random_word() % cols);
+        real *d = numbers(ORDINARY, rows * cols);
+        double loss;
+        add_status(digest, TYPED(dc_loss)(&rule, rows, cols, x, labelled ? NULL : targets,
+                                          labelled ? labels : NULL, weights, 0.5, &loss, d));
+        add_double(digest, loss);
+        add_reals(digest, rows * cols, d);
+    }
+}
+/* Each has a line of its own, and so shows when its bits change. */
+#define LOSS_CALLS(NAME, name, ...)                                                                \
+    static void run_##name(uint64_t *digest) { run_one_loss(digest, DC_##NAME); }
+DC_LOSS_LIST(LOSS_CALLS)
+#undef LOSS_CALLS
 
 /* ---- Random numbers -------------------------------------------------------------------------- */
 
@@ -392,8 +430,8 @@ static void train_case(uint64_t *digest, const dc_optimizer *rule, size_t batch_
                    .labels = labelled ? labels : NULL,
                    .order = order,
                    .batch_size = batch_size,
-                   .loss = labelled ? DC_SOFTMAX_CROSS_ENTROPY : DC_SQUARED_ERROR,
-                   .mean = labelled};
+                   .loss = {.kind = labelled ? DC_SOFTMAX_CROSS_ENTROPY : DC_SQUARED_ERROR,
+                            .reduction = labelled ? DC_MEAN_OF_ROWS : DC_SUM}};
     dc_optimizer o = *rule;
     for (int epoch = 0; epoch < 2; epoch++) {
         size_t next = 0;
@@ -431,6 +469,7 @@ static void run_network_train(uint64_t *digest) {
     C(log_softmax_backward)                                                                        \
     C(loss)                                                                                        \
     C(loss_value)                                                                                  \
+    C(loss_rows)                                                                                   \
     C(random_uniform)                                                                              \
     C(random_normal)                                                                               \
     C(random_permutation)                                                                          \
@@ -449,8 +488,11 @@ static void run_network_train(uint64_t *digest) {
 CALLS(DIGEST_OF)
 #define DIGEST_OF_ACTIVATION(NAME, name, ...) DIGEST_OF(name)
 DC_ACTIVATION_LIST(DIGEST_OF_ACTIVATION)
+#define DIGEST_OF_LOSS(NAME, name, ...) DIGEST_OF(name)
+DC_LOSS_LIST(DIGEST_OF_LOSS)
 
 #define ENTRY(name) {"dc_" #name, digest_##name},
 #define ACTIVATION_ENTRY(NAME, name, ...) {"dc_activation:" #name, digest_##name},
-const workload TYPED(call_workloads)[] = {CALLS(ENTRY)
-                                              DC_ACTIVATION_LIST(ACTIVATION_ENTRY){NULL, NULL}};
+#define LOSS_ENTRY(NAME, name, ...) {"dc_loss:" #name, digest_##name},
+const workload TYPED(call_workloads)[] = {CALLS(ENTRY) DC_ACTIVATION_LIST(ACTIVATION_ENTRY)
+                                              DC_LOSS_LIST(LOSS_ENTRY){NULL, NULL}};

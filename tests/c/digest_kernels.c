@@ -479,6 +479,73 @@ static uint64_t run_layer_norm_backward(void) {
 
 /* ---- Losses ---------------------------------------------------------------------------------- */
 
+/* What a case asks for, beside the gradient. */
+enum { LOSS_GRADIENT = 1, LOSS_WEIGHTS = 2, LOSS_VALUES = 4, LOSS_LABELS = 8, LOSS_OTHER = 16 };
+
+static double run_work(const loss_work *work, size_t start, size_t n) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    return dc_loss_is_rowwise(work->kind) ? kernel->rowwise_loss(work, start, n)
+                                          : kernel->elementwise_loss(work, start, n);
+}
+
+/* One loss over rows x cols, from an item on that is no boundary; the usual parameter and no
+ * smoothing, or with LOSS_OTHER another one. */
+static void loss_work_case(uint64_t *digest, int kind, int form, number_kind values, size_t rows,
+                           size_t cols) {
+    int64_t labels[600];
+    start_case();
+    const size_t n = rows * cols;
+    const int rowwise = dc_loss_is_rowwise(kind);
+    const size_t items = rowwise ? rows : n, start = items > 3 ? 3 : 0;
+    const int labelled = form & LOSS_LABELS && dc_loss_takes_labels(kind);
+    loss_work work = {.kind = kind, .rows = rows, .cols = cols};
+    work.parameter = (real)(dc_loss_default(kind) + (form & LOSS_OTHER ? 0.375 : 0));
+    if (form & LOSS_OTHER && dc_loss_takes_smoothing(kind)) work.smoothing = (real)0.125;
+    work.predicted = numbers(values, n);
+    const real *targets = numbers(ORDINARY, n);
+    if (!labelled) work.targets = targets;
+    for (size_t i = 0; i < rows; i++) labels[i] = (int64_t)(random_word() % cols);
+    if (labelled) work.labels = labels;
+    if (form & LOSS_WEIGHTS) {
+        real *weights = numbers(ORDINARY, rows);
+        for (size_t i = 0; i < rows; i += 3) weights[i] = 0;
+        work.weights = weights;
+    }
+    work.scale = random_real(ORDINARY);
+    real *d = numbers(ORDINARY, n + 1), *each = numbers(ORDINARY, items + 1);
+    if (form & LOSS_GRADIENT) work.d = d;
+    if (form & LOSS_VALUES) work.values = each;
+    add_double(digest, run_work(&work, start, items - start));
+    add_reals(digest, n + 1, d);
+    add_reals(digest, items + 1, each);
+}
+
+/* Each loss has a line of its own, and so shows when its bits change. */
+static uint64_t run_loss(int kind) {
+    static const size_t shapes[][2] = {{0, 3},  {2, 3},  {15, 5},  {16, 10}, {17, 3},  {33, 1},
+                                       {37, 2}, {37, 1}, {257, 7}, {9, 33},  {600, 10}};
+    static const int forms[] = {0,
+                                LOSS_GRADIENT,
+                                LOSS_GRADIENT | LOSS_WEIGHTS,
+                                LOSS_GRADIENT | LOSS_WEIGHTS | LOSS_VALUES | LOSS_LABELS,
+                                LOSS_GRADIENT | LOSS_WEIGHTS | LOSS_VALUES | LOSS_OTHER,
+                                LOSS_GRADIENT | LOSS_LABELS | LOSS_OTHER};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        for (size_t i = 0; i < COUNT(lengths); i++)
+            if (lengths[i] > 0)
+                loss_work_case(&digest, kind, forms[f], turn_kind(turn++), 1, lengths[i]);
+        for (size_t i = 0; i < COUNT(shapes); i++)
+            loss_work_case(&digest, kind, forms[f], turn_kind(turn++), shapes[i][0], shapes[i][1]);
+    }
+    return digest;
+}
+
+/* The two that came first share these lines with nobody, and have those of their old names besides. */
+static uint64_t run_elementwise_loss(void) { return run_loss(DC_SQUARED_ERROR); }
+static uint64_t run_rowwise_loss(void) { return run_loss(DC_SOFTMAX_CROSS_ENTROPY); }
+
 static uint64_t run_squared_error(void) {
     uint64_t digest = DIGEST_START;
     for (int kind = 0; kind < NUMBER_KINDS; kind++)
@@ -488,9 +555,14 @@ static uint64_t run_squared_error(void) {
                 start_case();
                 const real *x = numbers((number_kind)kind, n), *targets = numbers(ORDINARY, n);
                 real *d = numbers(ORDINARY, n + 1);
-                const real scale = random_real(ORDINARY);
-                add_double(&digest, TYPED(dc_kernels)()->squared_error(n, x, targets, scale,
-                                                                       with_gradient ? d : NULL));
+                const loss_work work = {.kind = DC_SQUARED_ERROR,
+                                        .rows = 1,
+                                        .cols = n,
+                                        .predicted = x,
+                                        .targets = targets,
+                                        .scale = random_real(ORDINARY),
+                                        .d = with_gradient ? d : NULL};
+                add_double(&digest, run_work(&work, 0, n));
                 add_reals(&digest, n + 1, d);
             }
     return digest;
@@ -508,21 +580,24 @@ static void cross_entropy_case(uint64_t *digest, int form, number_kind kind, siz
         if (form / 2 == 1) targets[i * cols + (size_t)labels[i]] = 1;
     }
     real *d = numbers(ORDINARY, rows * cols + 1);
-    const real scale = random_real(ORDINARY);
-    const double loss = TYPED(dc_kernels)()->cross_entropy(
-        rows, cols, x, form / 2 == 2 ? NULL : targets, form / 2 == 2 ? labels : NULL, scale,
-        form % 2 ? d : NULL);
-    add_double(digest, loss);
+    const loss_work work = {.kind = DC_SOFTMAX_CROSS_ENTROPY,
+                            .rows = rows,
+                            .cols = cols,
+                            .predicted = x,
+                            .targets = form / 2 == 2 ? NULL : targets,
+                            .labels = form / 2 == 2 ? labels : NULL,
+                            .scale = random_real(ORDINARY),
+                            .d = form % 2 ? d : NULL};
+    add_double(digest, run_work(&work, 0, rows));
     add_reals(digest, rows * cols + 1, d);
 }
 
-static uint64_t run_cross_entropy(void) {
+static uint64_t over_cross_entropy(int first_form, int last_form) {
     static const size_t shapes[][2] = {{0, 3},  {2, 3},  {15, 5},  {16, 10}, {17, 3},
                                        {33, 1}, {37, 2}, {256, 4}, {257, 7}, {600, 10}};
-    enum { FORMS = 6 };
     uint64_t digest = DIGEST_START;
     for (int kind = 0; kind < NUMBER_KINDS; kind++)
-        for (int form = 0; form < FORMS; form++) {
+        for (int form = first_form; form <= last_form; form++) {
             for (size_t i = 0; i < COUNT(lengths); i++)
                 if (lengths[i] > 0)
                     cross_entropy_case(&digest, form, (number_kind)kind, 1, lengths[i]);
@@ -531,6 +606,8 @@ static uint64_t run_cross_entropy(void) {
         }
     return digest;
 }
+static uint64_t run_cross_entropy(void) { return over_cross_entropy(0, 5); }
+static uint64_t run_cross_entropy_one_hot(void) { return over_cross_entropy(2, 5); }
 
 /* ---- Updates --------------------------------------------------------------------------------- */
 
@@ -592,7 +669,22 @@ KERNELS(DIGEST_OF)
     }
 DC_ACTIVATION_LIST(DIGEST_OF_ACTIVATION)
 
+#define DIGEST_OF_LOSS(NAME, name, ...)                                                            \
+    static uint64_t digest_of_##name(void) {                                                       \
+        start_workload();                                                                          \
+        return run_loss(DC_##NAME);                                                                \
+    }
+DC_LOSS_LIST(DIGEST_OF_LOSS)
+
+/* The names that two of the losses had as kernels of their own. */
+DIGEST_OF(uint64_t, squared_error, ())
+DIGEST_OF(uint64_t, cross_entropy, ())
+DIGEST_OF(uint64_t, cross_entropy_one_hot, ())
+
 #define ENTRY(result, name, arguments) {#name, digest_##name},
 #define ACTIVATION_ENTRY(NAME, name, ...) {"activation:" #name, digest_of_##name},
-const workload TYPED(kernel_workloads)[] = {KERNELS(ENTRY)
-                                                DC_ACTIVATION_LIST(ACTIVATION_ENTRY){NULL, NULL}};
+#define LOSS_ENTRY(NAME, name, ...) {"loss:" #name, digest_of_##name},
+const workload TYPED(kernel_workloads)[] = {
+    KERNELS(ENTRY) DC_ACTIVATION_LIST(ACTIVATION_ENTRY) DC_LOSS_LIST(LOSS_ENTRY)
+        ENTRY(, squared_error, ) ENTRY(, cross_entropy, )
+            ENTRY(, cross_entropy_one_hot, ){NULL, NULL}};

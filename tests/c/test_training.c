@@ -29,9 +29,9 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
             memcpy(bt + r * OUT, targets + (size_t)order[from + r] * OUT, OUT * sizeof *x);
         }
         CHECK(!dc_network_forward_f32(net, rows, IN, bx, y));
+        const dc_loss_rule sum = {.kind = DC_SQUARED_ERROR};
         double value;
-        CHECK(!dc_loss_f32(DC_SQUARED_ERROR, rows, OUT, y, bt, NULL, 1.0 / (double)rows, &value,
-                           d_y));
+        CHECK(!dc_loss_f32(&sum, rows, OUT, y, bt, NULL, NULL, 1.0 / (double)rows, &value, d_y));
         loss += value;
         CHECK(!dc_network_backward_f32(net, rows, IN, bx, d_y, NULL));
         tensors_of(&first, tensors);
@@ -46,15 +46,15 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
     tensors_of(&first, tensors);
     tensors_of(&second, tensors + 2);
     optimizer = start;
-    const dc_samples_f32 samples = {.rows = ROWS,
-                                    .cols = IN,
-                                    .x = x,
-                                    .targets = targets,
-                                    .order = order,
-                                    .batch_size = batch,
-                                    .loss = DC_SQUARED_ERROR,
-                                    .mean = 1,
-                                    .rates = rates};
+    const dc_samples_f32 samples = {
+        .rows = ROWS,
+        .cols = IN,
+        .x = x,
+        .targets = targets,
+        .order = order,
+        .batch_size = batch,
+        .loss = {.kind = DC_SQUARED_ERROR, .reduction = DC_MEAN_OF_ROWS},
+        .rates = rates};
     size_t next = 0;
     double together = 0;
     CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
@@ -80,7 +80,7 @@ static void test_refusals(void) {
                               .x = x,
                               .labels = labels,
                               .batch_size = 1,
-                              .loss = DC_SOFTMAX_CROSS_ENTROPY};
+                              .loss = {.kind = DC_SOFTMAX_CROSS_ENTROPY}};
     size_t next = 0;
     double loss = 0;
     CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
@@ -119,7 +119,7 @@ static void test_tensors(void) {
                                     .x = x,
                                     .targets = targets,
                                     .batch_size = 1,
-                                    .loss = DC_SQUARED_ERROR};
+                                    .loss = {.kind = DC_SQUARED_ERROR}};
     for (size_t which = 0; which < 4; which++)
         for (int fault = 0; fault < 3; fault++) {
             dc_tensor_f32 tensors[4];
@@ -156,7 +156,7 @@ static void test_frozen(void) {
                                         .x = x,
                                         .targets = targets,
                                         .batch_size = batch,
-                                        .loss = DC_SQUARED_ERROR};
+                                        .loss = {.kind = DC_SQUARED_ERROR}};
         size_t next = 0;
         double loss = 0;
         CHECK(!dc_network_train_f32(net, &optimizer, 2, trained, &samples, 1e9, &next, &loss));
@@ -179,7 +179,7 @@ static void test_last_step(void) {
                                     .x = x,
                                     .targets = targets,
                                     .batch_size = 1,
-                                    .loss = DC_SQUARED_ERROR};
+                                    .loss = {.kind = DC_SQUARED_ERROR}};
     for (uint64_t left = 0; left < 6; left++) {
         dc_optimizer optimizer = {.rule = DC_ADAM,
                                   .learning_rate = 1e-3,
@@ -236,7 +236,7 @@ static void test_indices(size_t batch) {
                                   .targets = targets,
                                   .order = order,
                                   .batch_size = batch,
-                                  .loss = DC_SQUARED_ERROR};
+                                  .loss = {.kind = DC_SQUARED_ERROR}};
         size_t next = 0;
         double loss = 0;
         samples.x = x;
@@ -247,6 +247,7 @@ static void test_indices(size_t batch) {
             CHECK(!dc_network_train_f32(net, &optimizer, 3, tensors, &samples, 1e9, &next, &loss));
         for (size_t from = 0; from < ROWS && !together; from += batch) {
             const size_t rows = ROWS - from < batch ? ROWS - from : batch;
+            const dc_loss_rule sum = {.kind = DC_SQUARED_ERROR};
             static int64_t some[ROWS * PLACES];
             static float their[ROWS * OUT];
             for (size_t r = 0; r < rows; r++) {
@@ -254,7 +255,7 @@ static void test_indices(size_t batch) {
                 memcpy(their + r * OUT, targets + order[from + r] * OUT, OUT * sizeof *their);
             }
             CHECK(!dc_network_forward_indices_f32(net, rows, PLACES, some, y));
-            CHECK(!dc_loss_f32(DC_SQUARED_ERROR, rows, OUT, y, their, NULL, 1, &loss, d_y));
+            CHECK(!dc_loss_f32(&sum, rows, OUT, y, their, NULL, NULL, 1, &loss, d_y));
             CHECK(!dc_network_backward_indices_f32(net, rows, PLACES, some, d_y));
             CHECK(!dc_optimizer_step_f32(&optimizer, 3, tensors));
         }
@@ -298,8 +299,7 @@ static void test_interrupted(void) {
                               .x = many_x,
                               .targets = many_targets,
                               .batch_size = MANY,
-                              .loss = DC_SQUARED_ERROR,
-                              .mean = 1};
+                              .loss = {.kind = DC_SQUARED_ERROR, .reduction = DC_MEAN_OF_ROWS}};
     int most = 1;
     for (stop_at = -1; stop_at < most; stop_at++) {
         dc_optimizer optimizer = {.rule = DC_GRADIENT_DESCENT, .learning_rate = 0.1};

@@ -20,12 +20,7 @@ _from_buffer = ffi.from_buffer
 # What `map_array` takes.
 EXP, LOG, SOFTMAX = lib.DC_FUNCTION_EXP, lib.DC_FUNCTION_LOG, lib.DC_FUNCTION_SOFTMAX
 
-# What `loss_of_arrays` and `loss_gradient_of_arrays` take, which want kind, mean, predicted and
-# actual.
-LOSSES = {"squared error": lib.DC_SQUARED_ERROR, "cross-entropy": lib.DC_SOFTMAX_CROSS_ENTROPY}
-
 map_array, matmul_arrays = _deepc.map, _deepc.matmul
-loss_of_arrays, loss_gradient_of_arrays = _deepc.loss, _deepc.loss_gradient
 
 
 def checked(result: Any, what: str) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 import deepc._deepc as _deepc
 from deepc._c.activations import ACTIVATIONS
 from deepc._c.library import TYPED, check, pointer
+from deepc._c.losses import Rule
 from deepc._c.optimizer import Tensors
 from deepc._deepc import ffi, lib
 from deepc._values import Array, as_array, like
@@ -170,8 +171,7 @@ class Samples:
         labels: Array | None,
         order: Array | None,
         batch_size: int,
-        loss: int,
-        mean: bool,
+        loss: Rule,
         rates: Array | None = None,
     ) -> None:
         typed = TYPED[network.dtype]
@@ -188,7 +188,9 @@ class Samples:
             if array is not None:
                 keep.append(_from_buffer(ctype, array))
                 setattr(samples, name, keep[-1])
-        samples.batch_size, samples.loss, samples.mean = batch_size, loss, mean
+        samples.batch_size = batch_size
+        rule = samples.loss
+        rule.kind, rule.reduction, rule.parameter, rule.smoothing = loss
         samples.interrupted = _interrupted
         self._keep = keep
         self.pointer = samples

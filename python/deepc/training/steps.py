@@ -53,7 +53,7 @@ class Stepper:
         rows, loss = part.rows, cast(Any, self.loss)
         samples = Samples(
             network, rows.x, rows.targets, rows.labels, part.order, part.batch_size,
-            loss._kind, loss.reduction == "mean",
+            loss._rule,
             cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)),
         )  # fmt: skip
         numbers = cast(Any, self.optimizer)._numbers
