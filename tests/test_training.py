@@ -486,3 +486,30 @@ def test_streams_name_the_batch():
         train(network(), iter([data(), 3]), None)
     with pytest.raises(ValueError, match="batch 0: y"):
         train(network(), iter([(data()[0], data()[1][:3])]), None)
+
+
+# ---- Weights -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_weights_count_in_the_loss_which_is_divided_by_the_rows(batch_size):
+    # A model that multiplies by 2: losses 4, 16, 36, 64, 100 with weights 1 to 5.
+    layer = deepc.Linear(1, 1)
+    layer.w, layer.b = [[2.0]], [0.0]
+    x, weights = np.arange(1.0, 6.0)[:, None], [1, 2, 3, 4, 5]
+    settings = {"loss": deepc.SSE("mean"), "optimizer": deepc.SGD(0.0)}
+    history = deepc.fit(layer, x, 0 * x, batch_size=batch_size, sample_weight=weights, **settings)
+    assert list(history) == [180.0]
+    measured = deepc.evaluate(layer, x, 0 * x, loss=deepc.SSE(), sample_weight=weights)
+    assert measured == {"loss": 180.0}
+
+
+def test_weights_of_classes_are_weights_of_samples():
+    x, y = data()
+    by_class, by_sample, plain, ones = network(), network(), network(), network()
+    train(by_class, x, y, batch_size=8, class_weight={0: 2.0, 1: 0.5})
+    train(by_sample, x, y, batch_size=8, sample_weight=np.array([2.0, 0.5, 1.0])[y])
+    assert bits(by_class) == bits(by_sample)
+    train(plain, x, y, batch_size=8)
+    train(ones, x, y, batch_size=8, class_weight={0: 1.0})
+    assert bits(plain) == bits(ones) != bits(by_class)

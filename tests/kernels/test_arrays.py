@@ -163,9 +163,10 @@ def test_layer_takes_any_view(dtype):
 
 
 def test_python_objects_are_refused():
-    assert np.isnan(_deepc.loss(0, False, "a", "b"))
+    rule = (0, 0, 0.0, 0.0)
+    assert np.isnan(_deepc.loss(rule, "a", "b", None))
     assert _deepc.matmul(1, None, (), False, False) == OTHER
-    assert _deepc.loss_gradient(0, False, "a", "b") == OTHER
+    assert _deepc.loss_gradient(rule, "a", "b", None) == OTHER
     assert _deepc.map(lib.DC_FUNCTION_EXP, object(), None) == OTHER
     assert _deepc.activation(RELU, 0.0, object(), None) == OTHER
 
@@ -180,8 +181,8 @@ def test_python_objects_are_refused():
         ("activation", (0, "0.1", np.ones(2), None)),
         ("activation", ("relu", 0.0, np.ones(2), None)),
         ("matmul", (np.ones(2), np.ones(2), None)),
-        ("loss", (0, False, np.ones(2))),
-        ("loss_gradient", (None, False, np.ones(2), np.ones(2))),
+        ("loss", ((0, 0, 0.0, 0.0), np.ones(2), np.ones(2))),
+        ("loss_gradient", (None, np.ones(2), np.ones(2), None)),
         ("forward_f32", ()),
         ("backward_f64", (1, 2, 3)),
         ("forward_f64", ("network", 0, np.ones(2))),
