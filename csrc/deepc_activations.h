@@ -17,7 +17,18 @@
     A(IDENTITY, identity, OUTPUT, "", 0, 0)                                                        \
     A(SIGMOID, sigmoid, OUTPUT, "", 0, 0)                                                          \
     A(TANH, tanh, OUTPUT, "", 0, 0)                                                                \
-    A(RELU, relu, OUTPUT, "", 0, 0)
+    A(RELU, relu, OUTPUT, "", 0, 0)                                                                \
+    A(LEAKY_RELU, leaky_relu, OUTPUT, "slope", 0.01, 0)                                            \
+    A(ELU, elu, OUTPUT, "alpha", 1, 0)                                                             \
+    A(CELU, celu, OUTPUT, "alpha", 1, 0x1p-64)                                                     \
+    A(SELU, selu, OUTPUT, "", 0, 0)                                                                \
+    A(SOFTPLUS, softplus, OUTPUT, "", 0, 0)                                                        \
+    A(SOFTSIGN, softsign, OUTPUT, "", 0, 0)                                                        \
+    A(HARD_SIGMOID, hard_sigmoid, OUTPUT, "", 0, 0)                                                \
+    A(HARD_SILU, hard_silu, INPUT, "", 0, 0)                                                       \
+    A(RELU6, relu6, OUTPUT, "", 0, 0)                                                              \
+    A(EXPONENTIAL, exponential, OUTPUT, "", 0, 0)                                                  \
+    A(LOG_SIGMOID, log_sigmoid, OUTPUT, "", 0, 0)
 
 typedef enum dc_activation {
 #define DC_ACTIVATION_NUMBER(NAME, name, kept, parameter, usual, least) DC_##NAME,

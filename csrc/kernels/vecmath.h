@@ -1,5 +1,6 @@
-/* exp, log, tanh and sigmoid of a vector, from exact and correctly rounded operations only, so
- * that every instruction set with fused multiply-add gives the same bits.
+/* exp, log, tanh, sigmoid and what activations make of them, of a vector, from exact and correctly
+ * rounded operations only, so that every instruction set with fused multiply-add gives the same
+ * bits.
  *
  * tests/fit_math.py derives the polynomials and prints their coefficients. Errors are given in
  * units of the last place, with fused multiply-add: for float the largest over every float, for
@@ -18,10 +19,14 @@
 #define LOG2_E 0x1.715476p+0f
 /* Adding this number to a small one leaves no bits for a fraction: 1.5 * 2^23. */
 #define ROUND_MAGIC 0x1.8p23f
-/* exp is 0 below the first and infinite above the second; tanh rounds to 1 beyond the third. */
+/* exp is 0 below the first and infinite above the second; tanh rounds to 1 beyond the third, e^x -
+ * 1 to -1 below the fourth. */
 #define EXP_LEAST -104.0f
 #define EXP_MOST 89.0f
 #define TANH_MOST 9.1f
+#define EXPM1_LEAST -18.0f
+#define LOG1P_MOST                                                                                 \
+    0x1.555554p-2f /* 1/3: how far log1p_near reaches, and (LOG1P_MOST - 1) / 2 below 0 */
 #define SMALLEST_NORMAL 0x1p-126f
 #define LARGEST 0x1.fffffep+127f
 #define INFINITE __builtin_inff()
@@ -36,6 +41,8 @@ enum { SUBNORMAL_SHIFT = 24 };
 #define EXP_LEAST -746.0
 #define EXP_MOST 710.0
 #define TANH_MOST 19.1
+#define EXPM1_LEAST -38.0
+#define LOG1P_MOST 0x1.a827999fcef34p-2 /* sqrt(2) - 1 */
 #define SMALLEST_NORMAL 0x1p-1022
 #define LARGEST 0x1.fffffffffffffp+1023
 #define INFINITE __builtin_inf()
@@ -82,6 +89,30 @@ ALWAYS_INLINE vec exp_in_range(vec x) {
 /* e^x. Error: 0.90 ulp (float), 0.91 ulp (double). */
 ALWAYS_INLINE vec v_exp(vec x) {
     return exp_in_range(v_at_most(v_at_least(x, EXP_LEAST), EXP_MOST));
+}
+
+/* e^x in two factors, so that a product with it underflows once at most: 2^n (1 + p + p_low), where
+ * p_low is what rounding took from p. x + x_low is the argument, x_low small beside x. */
+typedef struct exp_parts {
+    vec n, p, p_low;
+} exp_parts;
+ALWAYS_INLINE exp_parts exp_in_parts(vec x, vec x_low) {
+    const vec n = rounded_product(x, LOG2_E);
+    const vec t = v_fnma(n, v_set(LN2_HIGH), x);
+    const vec less = v_fma(n, v_set(LN2_LOW), v_sub(v_zero(), x_low));
+    const vec r = v_sub(t, less), low = v_sub(v_sub(t, r), less);
+    const vec rest = v_fma(exp_rest(r), v_mul(r, r), v_fma(low, r, low));
+    const vec p = v_add(r, rest);
+    return (exp_parts){n, p, v_add(v_sub(r, p), rest)};
+}
+
+/* e^x - 1 for x <= 0, -0 for -0, and 0 above: 2^n p + (2^n - 1).
+ * Error: 1.2 ulp. */
+ALWAYS_INLINE vec v_expm1_below(vec x) {
+    const vec within = v_at_most(v_at_least(x, EXPM1_LEAST), 0);
+    const exp_parts e = exp_in_parts(within, v_zero());
+    const vec power = v_exp2i(e.n);
+    return v_copysign(v_fma(power, e.p, v_sub(power, v_set(1))), within);
 }
 
 /* 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e): 1 - q, or e - e q for negative x. Nothing
@@ -142,11 +173,33 @@ ALWAYS_INLINE vec v_tanh(vec x) {
 }
 #endif
 
-/* log x = e ln 2 + log(1 + f) with x = 2^e (1 + f), the e and f of least |f| or nearly.
- * Float: log(1 + f) = f + f^2 p(f), p a minimax polynomial for |f| <= 1/3. Double: with
- * s = f / (2 + f), log(1 + f) = log((1 + s) / (1 - s)) = 2 s + s^3 p(s^2) = f - s (f - s^2 p(s^2)),
- * p a minimax polynomial for sqrt(1/2) <= 1 + f <= sqrt(2). -inf for 0, NaN below.
- * Error: 0.97 ulp (float), 1.31 ulp (double). */
+/* log(1 + f) near 0. Float: f + f^2 p(f), p a minimax polynomial for |f| <= 1/3. Double: with
+ * s = f / (2 + f), log((1 + s) / (1 - s)) = 2 s + s^3 p(s^2) = f - s (f - s^2 p(s^2)), p a minimax
+ * polynomial for sqrt(1/2) <= 1 + f <= sqrt(2). */
+ALWAYS_INLINE vec log1p_near(vec f) {
+#if DEEPC_REAL_BITS == 32
+    const vec f2 = v_mul(f, f);
+    const vec p0 = v_fma(v_set(0x1.555506p-2f), f, v_set(-0.5f));
+    const vec p1 = v_fma(v_set(0x1.99d044p-3f), f, v_set(-0x1.fffefcp-3f));
+    const vec p2 = v_fma(v_set(0x1.1ed662p-3f), f, v_set(-0x1.559c44p-3f));
+    const vec p3 = v_fma(v_set(0x1.1e678cp-3f), f, v_set(-0x1.f332f8p-4f));
+    const vec high = v_fma(v_fma(v_set(-0x1.07c894p-3f), f2, p3), f2, p2);
+    const vec p = v_fma(v_fma(high, f2, p1), f2, p0);
+    return v_fma(p, f2, f);
+#else
+    const vec s = v_div(f, v_add(f, v_set(2)));
+    const vec z = v_mul(s, s), z2 = v_mul(z, z);
+    const vec p0 = v_fma(v_set(0x1.999999997ff5bp-2), z, v_set(0x1.5555555555592p-1));
+    const vec p1 = v_fma(v_set(0x1.c71c5219548ebp-3), z, v_set(0x1.24924941dc02fp-2));
+    const vec p2 = v_fma(v_set(0x1.39a206169050cp-3), z, v_set(0x1.74663bd3893e9p-3));
+    const vec high = v_fma(v_fma(v_set(0x1.2f028fc28bbc1p-3), z2, p2), z2, p1);
+    const vec p = v_fma(high, z2, p0);
+    return v_fnma(s, v_fnma(p, z, f), f);
+#endif
+}
+
+/* log x = e ln 2 + log(1 + f) with x = 2^e (1 + f), the e and f of least |f| or nearly. -inf for 0,
+ * NaN below. Error: 0.97 ulp (float), 1.31 ulp (double). */
 ALWAYS_INLINE vec v_log(vec x) {
     const vmask subnormal = v_lt(x, v_set(SMALLEST_NORMAL));
     const vec shift = v_set((real)((uint64_t)1 << SUBNORMAL_SHIFT));
@@ -160,31 +213,23 @@ ALWAYS_INLINE vec v_log(vec x) {
 #endif
     const vec f = v_sub(v_select(upper, v_mul(mantissa, v_set((real)0.5)), mantissa), v_set(1));
     const vec e = v_select(upper, v_add(shifted, v_set(1)), shifted);
-
-#if DEEPC_REAL_BITS == 32
-    const vec f2 = v_mul(f, f);
-    const vec p0 = v_fma(v_set(0x1.555506p-2f), f, v_set(-0.5f));
-    const vec p1 = v_fma(v_set(0x1.99d044p-3f), f, v_set(-0x1.fffefcp-3f));
-    const vec p2 = v_fma(v_set(0x1.1ed662p-3f), f, v_set(-0x1.559c44p-3f));
-    const vec p3 = v_fma(v_set(0x1.1e678cp-3f), f, v_set(-0x1.f332f8p-4f));
-    const vec high = v_fma(v_fma(v_set(-0x1.07c894p-3f), f2, p3), f2, p2);
-    const vec p = v_fma(v_fma(high, f2, p1), f2, p0);
-    const vec log1p = v_fma(p, f2, f);
-#else
-    const vec s = v_div(f, v_add(f, v_set(2)));
-    const vec z = v_mul(s, s), z2 = v_mul(z, z);
-    const vec p0 = v_fma(v_set(0x1.999999997ff5bp-2), z, v_set(0x1.5555555555592p-1));
-    const vec p1 = v_fma(v_set(0x1.c71c5219548ebp-3), z, v_set(0x1.24924941dc02fp-2));
-    const vec p2 = v_fma(v_set(0x1.39a206169050cp-3), z, v_set(0x1.74663bd3893e9p-3));
-    const vec high = v_fma(v_fma(v_set(0x1.2f028fc28bbc1p-3), z2, p2), z2, p1);
-    const vec p = v_fma(high, z2, p0);
-    const vec log1p = v_fnma(s, v_fnma(p, z, f), f);
-#endif
-    const vec y = v_fma(e, v_set(LN2), log1p);
+    const vec y = v_fma(e, v_set(LN2), log1p_near(f));
     /* x - LARGEST is +inf for +inf, else at most 0 and less than the logarithm. */
     const vec above_zero = v_max(v_sub(x, v_set(LARGEST)), y);
     const vec edge = v_select(v_eq(x, v_zero()), v_set(-INFINITE), v_set(NOT_A_NUMBER));
     return v_select(v_lt(v_zero(), x), above_zero, edge);
+}
+
+/* log(1 + e^x), as max(x, 0) + log(1 + e) with e = e^-|x|: nothing overflows, and 0 is reached only
+ * where the result underflows. Where 1 + e is nearer to 2, from log(1 + e) = ln 2 + log((1 + e) /
+ * 2). Error: 1.7 ulp. */
+ALWAYS_INLINE vec v_softplus(vec x) {
+    const vec e = exp_in_range(v_at_least(v_copysign(x, v_set(-1)), EXP_LEAST));
+    const vmask upper = v_lt(v_set(LOG1P_MOST), e);
+    const vec half = v_mul(v_sub(e, v_set(1)), v_set((real)0.5));
+    const vec k = v_select(upper, v_set(1), v_zero());
+    const vec log1p = v_fma(k, v_set(LN2), log1p_near(v_select(upper, half, e)));
+    return v_add(v_max(v_zero(), x), log1p);
 }
 
 #undef LN2
@@ -195,8 +240,9 @@ ALWAYS_INLINE vec v_log(vec x) {
 #undef EXP_LEAST
 #undef EXP_MOST
 #undef TANH_MOST
+#undef EXPM1_LEAST
+#undef LOG1P_MOST
 #undef SMALLEST_NORMAL
-#undef LARGEST
 #undef INFINITE
 #undef NOT_A_NUMBER
 

@@ -23,6 +23,10 @@ typedef long double wide;
 #define SLOPE(name, formula)                                                                       \
     static inline wide name##_slope(wide k, wide p) { return (void)k, (void)p, (formula); }
 
+/* Klambauer et al., "Self-normalizing neural networks" (2017). */
+#define SELU_SCALE ((wide)1.0507009873554804934193349852946L)
+#define SELU_ALPHA ((wide)1.6732632423543772848170429916717L)
+
 VALUE(identity, x)
 SLOPE(identity, 1)
 VALUE(sigmoid, 1 / (1 + exp(-x)))
@@ -31,6 +35,28 @@ VALUE(tanh, tanh(x))
 SLOPE(tanh, (1 - k) * (1 + k))
 VALUE(relu, x > 0 || isnan(x) ? x : 0)
 SLOPE(relu, k > 0 ? 1 : 0)
+VALUE(leaky_relu, x > 0 ? x : p * x)
+SLOPE(leaky_relu, k > 0 ? 1 : p)
+VALUE(elu, x > 0 ? x : p * expm1(x))
+SLOPE(elu, k > 0 ? 1 : k + p)
+VALUE(celu, x > 0 ? x : p * expm1(x / p))
+SLOPE(celu, k > 0 ? 1 : k / p + 1)
+VALUE(selu, SELU_SCALE *(x > 0 ? x : SELU_ALPHA * expm1(x)))
+SLOPE(selu, k > 0 ? SELU_SCALE : k + SELU_SCALE * SELU_ALPHA)
+VALUE(softplus, (x > 0 ? x : 0) + log1p(exp(-fabs(x))))
+SLOPE(softplus, -expm1(-k))
+VALUE(softsign, isinf(x) ? copysign((wide)1, x) : x / (1 + fabs(x)))
+SLOPE(softsign, (1 - fabs(k)) * (1 - fabs(k)))
+VALUE(relu6, x > 6 ? 6 : relu_value(x, p))
+SLOPE(relu6, k > 0 && k < 6 ? 1 : 0)
+VALUE(hard_sigmoid, relu6_value(x + 3, p) / 6)
+SLOPE(hard_sigmoid, k > 0 && k < 1 ? (wide)1 / 6 : 0)
+VALUE(hard_silu, x <= -3 ? -(wide)0 : x * hard_sigmoid_value(x, p))
+SLOPE(hard_silu, k <= -3 ? 0 : k >= 3 ? 1 : k / 3 + (wide)0.5)
+VALUE(exponential, exp(x))
+SLOPE(exponential, k)
+VALUE(log_sigmoid, -softplus_value(-x, p))
+SLOPE(log_sigmoid, -expm1(k))
 
 static inline wide activation_value(int activation, wide x, wide p) {
     switch (activation) {
