@@ -28,7 +28,11 @@
     A(HARD_SILU, hard_silu, INPUT, "", 0, 0)                                                       \
     A(RELU6, relu6, OUTPUT, "", 0, 0)                                                              \
     A(EXPONENTIAL, exponential, OUTPUT, "", 0, 0)                                                  \
-    A(LOG_SIGMOID, log_sigmoid, OUTPUT, "", 0, 0)
+    A(LOG_SIGMOID, log_sigmoid, OUTPUT, "", 0, 0)                                                  \
+    A(SILU, silu, INPUT, "", 0, 0)                                                                 \
+    A(GELU_TANH, gelu_tanh, INPUT, "", 0, 0)                                                       \
+    A(MISH, mish, INPUT, "", 0, 0)                                                                 \
+    A(GELU, gelu, INPUT, "", 0, 0)
 
 typedef enum dc_activation {
 #define DC_ACTIVATION_NUMBER(NAME, name, kept, parameter, usual, least) DC_##NAME,

@@ -1,10 +1,11 @@
-"""Where the coefficients in csrc/kernels/vecmath.h come from. The tests do not run this.
+"""Where the coefficients in csrc/kernels/vecmath.h and activations.h come from.
 
     python tests/fit_math.py
 
-needs mpmath and a minute. It prints each polynomial as C constants, lowest power first, with the
-largest error that the polynomial itself (exact arithmetic, rounded coefficients) brings into the
-function, in units of 2^-24 of the result for float and 2^-53 for double.
+The tests do not run this; it needs mpmath and some minutes. It prints each polynomial as C
+constants, lowest power first, with the largest error that the polynomial itself (exact arithmetic,
+rounded coefficients) brings into the function, in units of 2^-24 of the result for float and 2^-53
+for double.
 
 Method: Remez's exchange, one point at a time, on a grid of Chebyshev points, with a weight that
 makes the error one relative to the function's value. Coefficients are rounded one by one from the
@@ -17,6 +18,7 @@ from bisect import bisect
 from mpmath import (
     atanh,
     cos,
+    erfc,
     exp,
     expm1,
     frexp,
@@ -79,10 +81,10 @@ def remez(points, values, weights, terms):
             chosen = [*chosen[1:], worst]
 
 
-def fit(function, weight, low, high, terms, bits):
+def fit(function, weight, low, high, terms, bits, first_bits=None):
     """Coefficients for function(x) on [low, high], rounded to `bits` significant bits.
 
-    Returned with their largest weighted error.
+    The first one to `first_bits` if given. Returned with their largest weighted error.
     """
     angles = [pi * (2 * i + 1) / (2 * GRID) for i in range(GRID)]
     points = [(low + high) / 2 - (high - low) / 2 * cos(angle) for angle in angles]
@@ -94,7 +96,8 @@ def fit(function, weight, low, high, terms, bits):
             (v - polyval(fixed[::-1] or [0], x)) / x**k for x, v in zip(points, values, strict=True)
         ]
         heavy = [w * abs(x) ** k for x, w in zip(points, weights, strict=True)]
-        fixed.append(rounded(remez(points, rest, heavy, terms - k)[0], bits))
+        kept = first_bits if first_bits and k == 0 else bits
+        fixed.append(rounded(remez(points, rest, heavy, terms - k)[0], kept))
     worst = max(
         w * abs(v - polyval(fixed[::-1], x))
         for x, v, w in zip(points, values, weights, strict=True)
@@ -102,9 +105,13 @@ def fit(function, weight, low, high, terms, bits):
     return fixed, worst
 
 
-def show(what, function, weight, low, high, terms, bits):
-    coefficients, worst = fit(function, weight, mpf(low), mpf(high), terms, bits)
+def show(what, function, weight, low, high, terms, bits, first_bits=None):
+    """Print a polynomial; a first coefficient of more bits in two parts."""
+    coefficients, worst = fit(function, weight, mpf(low), mpf(high), terms, bits, first_bits)
     print(f"{what}: {float(ldexp(worst, bits)):.3f}")
+    high = rounded(coefficients[0], bits)
+    if high != coefficients[0]:
+        coefficients[:1] = [high, rounded(coefficients[0] - high, bits)]
     for c in coefficients:
         mantissa, exponent = float(c).hex().split("p")
         digits = mantissa.rstrip("0").rstrip(".")
@@ -179,7 +186,21 @@ def show_tanh():
     show("float tanh, (e^-2r - 1) / r", far, far_weight, -most, most, 5, 24)
 
 
+def show_gelu():
+    def show_tail(what, middle, most, terms, bits):
+        def tail(s):
+            a = middle * (1 + s) / (1 - s)
+            return erfc(a / sqrt(2)) / 2 * exp(a * a / 2) * (1 + mpf("1.25") * a)
+
+        high = (most - middle) / (most + middle)
+        show(what, tail, lambda s: 1 / tail(s), -1, high, terms, bits, 2 * bits)
+
+    show_tail("float gelu, G in s", mpf("2.5"), mpf("14.7"), 11, 24)
+    show_tail("double gelu, G in s", mpf(4), mpf("38.8"), 25, 53)
+
+
 if __name__ == "__main__":
     show_exp()
     show_log()
     show_tanh()
+    show_gelu()

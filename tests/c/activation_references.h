@@ -57,6 +57,24 @@ VALUE(exponential, exp(x))
 SLOPE(exponential, k)
 VALUE(log_sigmoid, -softplus_value(-x, p))
 SLOPE(log_sigmoid, -expm1(k))
+/* Far out the formulas would give 0 times infinity. */
+VALUE(silu, x < -20000 ? -(wide)0 : x / (1 + exp(-x)))
+SLOPE(silu, fabs(k) > 20000 ? k > 0 : sigmoid_value(k, p) * (1 + k * sigmoid_value(-k, p)))
+#define GELU_FIRST ((wide)1.59576912160573071175978423973752747L) /* 2 sqrt(2 / pi) */
+#define GELU_SIGMOID(x) (1 / (1 + exp(-GELU_FIRST * ((x) + (wide)0.044715L * (x) * (x) * (x)))))
+VALUE(gelu_tanh, x < -100 ? -(wide)0 : x > 100 ? x : x * GELU_SIGMOID(x))
+SLOPE(gelu_tanh, fabs(k) > 100 ? k > 0
+                               : GELU_SIGMOID(k) * (1 + k * GELU_SIGMOID(-k) * GELU_FIRST *
+                                                            (1 + 3 * (wide)0.044715L * k * k)))
+#define NORMAL(x) (erfc(-(x) / sqrt((wide)2)) / 2)
+VALUE(gelu, x < -100 ? -(wide)0 : x > 100 ? x : x * NORMAL(x))
+SLOPE(gelu,
+      fabs(k) > 100 ? k > 0 : NORMAL(k) + k * exp(-k * k / 2) * (wide)0.39894228040143267793995L)
+VALUE(mish, x < -20000 ? -(wide)0 : x * tanh(softplus_value(x, p)))
+SLOPE(mish, fabs(k) > 20000 ? k > 0
+                            : tanh(softplus_value(k, p)) +
+                                  k * sigmoid_value(k, p) /
+                                      (cosh(softplus_value(k, p)) * cosh(softplus_value(k, p))))
 
 static inline wide activation_value(int activation, wide x, wide p) {
     switch (activation) {

@@ -35,11 +35,14 @@ typedef struct function {
 } function;
 enum { FUNCTIONS = 2 + 2 * DC_ACTIVATION_COUNT };
 
-/* Where the general bound is not good enough: activations that are one exact operation or two. */
+/* Where the general bounds are not good enough: activations that are one exact operation, and those
+ * that carry along what rounding takes, which they cannot without fused multiply-add (far out, where
+ * gelu is almost 0, that is most). */
 static const struct {
     const char *name;
-    double bound;
-} narrow_bounds[] = {{"exp", 1}, {"log", 1}, {"identity", 0}, {"relu", 0}, {"relu_slope", 0}};
+    double bound, loose_bound;
+} own_bounds[] = {{"exp", 1, 1.25}, {"log", 1, 1.25}, {"identity", 0, 0},    {"relu", 0, 0},
+                  {"silu", 2, 3},   {"mish", 2, 3},   {"gelu_tanh", 2, 150}, {"gelu", 2, 150}};
 
 static function get_function(size_t i) {
     function f = {.kind = i < 2 ? (function_kind)i : i % 2 ? SLOPE_OF : VALUE_OF, .bound = 2};
@@ -49,9 +52,12 @@ static function get_function(size_t i) {
              : i == 1 ? "log"
                       : dc_activation_name(f.activation),
              f.kind == SLOPE_OF ? "_slope" : "");
-    for (size_t j = 0; j < sizeof narrow_bounds / sizeof *narrow_bounds; j++)
-        if (!strcmp(f.name, narrow_bounds[j].name)) f.bound = narrow_bounds[j].bound;
-    f.loose_bound = f.bound > 0 ? f.bound + 0.25 : 0;
+    f.loose_bound = f.bound + 0.25;
+    for (size_t j = 0; j < sizeof own_bounds / sizeof *own_bounds; j++)
+        if (!strcmp(f.name, own_bounds[j].name)) {
+            f.bound = own_bounds[j].bound;
+            f.loose_bound = own_bounds[j].loose_bound;
+        }
     return f;
 }
 
