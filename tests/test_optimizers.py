@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 
 import deepc
@@ -852,3 +853,17 @@ def test_repr_of_a_subclass():
 def test_a_missing_layer_is_missed_in_words_that_users_know():
     with pytest.raises(TypeError, match=r"^Optimizer\.step\(\) missing .* 'layer'"):
         Adam().step()
+
+
+def test_a_step_holds_the_memory_that_it_works_on():
+    # As where parameters of several dtypes are stepped: the tensors belong to nobody else.
+    layer = Linear(300, 300)
+    layer.w_grad = np.ones((300, 300))
+    layer.b_grad = np.ones(300)
+    optimizer = Adam(0.5)
+    step = optimizer.tensors(layer).step
+    del optimizer, layer
+    gc.collect()
+    noise = [np.full(90_000, 7.0) for _ in range(20)]
+    assert step() == 0
+    assert len(noise) == 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -97,13 +97,15 @@ class Tensors:
                 self._keep.append(memory)
         for tensor, off in zip(self.pointer, no_decay, strict=False):
             tensor.no_decay = off
-        addresses = (int(ffi.cast("uintptr_t", x)) for x in (optimizer, self.pointer))
+        addresses = [int(ffi.cast("uintptr_t", x)) for x in (optimizer, self.pointer)]
         # One step of an optimizer, a status: what is known beforehand stands in it already. step_of
         # takes the parameters and gradients that somebody says are still these; as many as here.
-        self.step_of: Callable[[Any, Any], int] = partial(
-            getattr(_deepc, f"step_{typed.suffix}"), *addresses
-        )
-        self.step: Callable[[], int] = partial(self.step_of, self.params, None)
+        step = getattr(_deepc, f"step_{typed.suffix}")
+        self.step_of: partial[int] = partial(step, *addresses)
+        self.step: partial[int] = partial(step, *addresses, self.params, None)
+        # They know addresses only, and are called also where nobody else holds this object.
+        for function in (self.step_of, self.step):
+            vars(function)["memory"] = (self._keep, self.pointer)
 
     def frozen(self) -> int | None:
         """Return which parameter has become read-only, None if none has."""
