@@ -13,7 +13,7 @@ foreach(file IN ITEMS csrc/deepc_api.h csrc/python/arrays_api.h)
     string(APPEND text "${part}")
 endforeach()
 # What arrays.c calls for Python needs no wrapper of cffi's as well, and the wheel is to stay small.
-set(served "matmul|exp|log|scale|softmax|activation_forward|loss|loss_value|loss_rows|network_forward|network_forward_sample|network_backward|optimizer_step")
+set(served "matmul|exp|log|scale|softmax|activation_forward|loss|loss_value|loss_rows|network_forward|network_forward_sample|network_forward_indices|network_backward|network_backward_indices|optimizer_step")
 string(REGEX REPLACE "(int|double) dc_(${served})_f(32|64)\\([^)]*\\);" "" text "${text}")
 file(CONFIGURE OUTPUT "${declarations}" CONTENT "${text}" @ONLY)   # touched only where it changes
 

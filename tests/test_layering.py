@@ -118,7 +118,10 @@ PACKAGES = {
     "_c": [
         "library", "arrays", "activations", "losses", "random", "optimizer", "network", "__init__",
     ],
-    "layers": ["_plan", "base", "linear", "dropout", "sequential", "__init__"],
+    "layers": [
+        "_plan", "base", "linear", "dropout", "norm", "embedding", "rowwise", "sequential",
+        "__init__",
+    ],
     "optimizers": ["base", "rules", "__init__"],
     "training": [
         "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
@@ -140,7 +143,8 @@ ORDER = [
 FORBIDDEN = {
     # An optimizer meets a layer as parameters and gradients, and asks whether they are in place.
     "optimizers": {
-        "layers.linear", "layers.dropout", "activations", "losses",
+        "layers.linear", "layers.dropout", "layers.norm", "layers.embedding", "layers.rowwise",
+        "activations", "losses",
     },
     "losses": {"layers", "activations"},
     "_c": {"_files"},

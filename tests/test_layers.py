@@ -1013,6 +1013,7 @@ def test_a_child_forked_while_another_thread_trains_the_network_can_use_it(rng):
     x = rng.standard_normal((500, 20)).astype(np.float32)
     y = rng.standard_normal((500, 5)).astype(np.float32)
     done = threading.Event()
+    assert deepc.fit  # imported before the fork: a child would wait for the lock of an import
 
     def train():
         while not done.is_set():

@@ -30,7 +30,7 @@ from reference import digest
 COPIES = {
     **{
         f"pickle {protocol}": lambda x, protocol=protocol: pickle.loads(pickle.dumps(x, protocol))
-        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
     },
     "deepcopy": copy.deepcopy,
 }

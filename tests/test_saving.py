@@ -13,7 +13,18 @@ import time
 import deepc
 import numpy as np
 import pytest
-from deepc import Dropout, Layer, Linear, Relu, Sequential, Sigmoid, Tanh
+from deepc import (
+    BatchNorm,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    PReLU,
+    Relu,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
 from deepc.shipping.kinds import KINDS
 from deepc.shipping.npz import read_npz, write_npz
 from deepc.shipping.safetensors import read_tensors, write_tensors
@@ -72,14 +83,41 @@ def test_a_model_comes_back_with_every_bit(dtype, path, rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_by_itself(kind, path, rng):
     cls = KINDS[kind].cls
-    layer = {"linear": lambda: Linear(3, 3, rng=1), "dropout": lambda: Dropout(0.5, rng=1)}.get(
-        kind, cls
-    )()
+    given = {
+        "linear": [3, 3], "batch_norm": [3], "layer_norm": [3], "slopes": [3], "embedding": [3, 2],
+        "dropout": [0.5], "gaussian_dropout": [0.5], "gaussian_noise": [0.5],
+    }  # fmt: skip
+    layer = cls(*given.get(kind, []))
+    x = rng.standard_normal((4, 3)).astype(np.float32)
+    if kind == "embedding":
+        x = rng.integers(0, 3, (4, 3))
+    for param in layer.params():
+        param[...] = rng.uniform(0, 1, param.shape)
+    layer.forward(x)  # what a norm has learned is kept, and how far a stream has come
     deepc.save(layer, path)
     again = deepc.load(path)
     assert type(again) is cls
-    x = rng.standard_normal((4, 3)).astype(np.float32)
-    assert np.asarray(again.forward(x)).tobytes() == np.asarray(layer.forward(x)).tobytes()
+    assert repr(again) == repr(layer)
+    for _ in range(2):
+        assert np.asarray(again.forward(x)).tobytes() == np.asarray(layer.forward(x)).tobytes()
+
+
+def test_forms_of_a_kind_come_back(path):
+    net = Sequential([
+        Flatten((2, 2)), Linear(4, 3, bias=False, rng=1), BatchNorm(3, scale=False, unbiased=True),
+        Dropout(0.5, inverted=True, rng=1), PReLU(), Linear(3, 2, dtype="float32", rng=1),
+    ])  # fmt: skip
+    net.layers[1].trainable = False
+    net.layers[5].freeze("b")
+    net.layers[2].train = False
+    deepc.save(net, path)
+    again = deepc.load(path)
+    assert repr(again) == repr(net)
+    assert [g is None for g in again.grads()] == [g is None for g in net.grads()]
+    assert again.layers[2]._structure.unbiased
+    assert not again.layers[2].train
+    x = np.ones((3, 2, 2), np.float32)
+    assert again.forward(x).tobytes() == net.forward(x).tobytes()
 
 
 def test_a_layer_in_two_places_stays_one(path):

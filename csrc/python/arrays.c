@@ -395,7 +395,8 @@ static int is_input(const array *x, dtype dtype) {
         dc_network_##suffix *network;                                                              \
         if (!is_count(count, 2) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
         const array x = look(arguments[1]);                                                        \
-        if (!is_input(&x, dtype)) return of_status(DC_OTHER_ARRAYS);                               \
+        const int indices = dc_network_takes_indices_##suffix(network);                            \
+        if (!is_input(&x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);             \
         const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
         const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
         const size_t outputs = dc_network_outputs_##suffix(network, cols);                         \
@@ -408,7 +409,10 @@ static int is_input(const array *x, dtype dtype) {
         int status;                                                                                \
         const type *from = (const type *)(void *)x.data;                                           \
         type *to = (type *)(void *)y.data;                                                         \
-        if (x.ndim == 2)                                                                           \
+        if (indices)                                                                               \
+            UNLOCKED(status = dc_network_forward_indices_##suffix(                                 \
+                         network, rows, cols, (const int64_t *)(void *)x.data, to));               \
+        else if (x.ndim == 2)                                                                      \
             UNLOCKED(status = dc_network_forward_##suffix(network, rows, cols, from, to));         \
         else                                                                                       \
             UNLOCKED(status = dc_network_forward_sample_##suffix(network, cols, from, to));        \
@@ -424,7 +428,9 @@ static int is_input(const array *x, dtype dtype) {
         const int wanted = PyObject_IsTrue(arguments[3]);                                          \
         if (wanted < 0) return NULL;                                                               \
         const array x = look(arguments[1]), d_y = look(arguments[2]);                              \
-        if (!is_input(&x, dtype) || !is_input(&d_y, dtype) || x.ndim != d_y.ndim)                  \
+        const int indices = dc_network_takes_indices_##suffix(network);                            \
+        if (!is_input(&x, indices ? INT64 : dtype) || !is_input(&d_y, dtype) ||                    \
+            x.ndim != d_y.ndim)                                                                    \
             return of_status(DC_OTHER_ARRAYS);                                                     \
         const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
         const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
@@ -432,13 +438,18 @@ static int is_input(const array *x, dtype dtype) {
         shape[x.ndim - 1] = (npy_intp)dc_network_outputs_##suffix(network, cols);                  \
         if (!same_shape(&d_y, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);                   \
         array d_x = {.data = NULL};                                                                \
-        PyObject *result =                                                                         \
-            wanted ? output(Py_None, dtype, x.ndim, x.shape, &d_x) : Py_NewRef(Py_None);           \
+        PyObject *result = wanted && !indices ? output(Py_None, dtype, x.ndim, x.shape, &d_x)      \
+                                              : Py_NewRef(Py_None);                                \
         if (!result) return NULL;                                                                  \
         int status;                                                                                \
-        UNLOCKED(status = dc_network_backward_##suffix(                                            \
-                     network, rows, cols, (const type *)(void *)x.data,                            \
-                     (const type *)(void *)d_y.data, (type *)(void *)d_x.data));                   \
+        const type *from = (const type *)(void *)d_y.data;                                         \
+        if (indices)                                                                               \
+            UNLOCKED(status = dc_network_backward_indices_##suffix(                                \
+                         network, rows, cols, (const int64_t *)(void *)x.data, from));             \
+        else                                                                                       \
+            UNLOCKED(status = dc_network_backward_##suffix(network, rows, cols,                    \
+                                                           (const type *)(void *)x.data, from,     \
+                                                           (type *)(void *)d_x.data));             \
         return result_or_status(result, status);                                                   \
     }
 NETWORK(f32, float, FLOAT32)

@@ -15,9 +15,10 @@
  *   loss_gradient(rule, predicted, actual, weights)
  *   loss_and_gradient(rule, predicted, actual, weights)    both, as a tuple
  *   loss_rows(rule, predicted, actual, weights)            the losses of the rows, without a sum
- *   forward_f32(network, x)                    network: its address; x: one sample or a batch
+ *   forward_f32(network, x)                    network: its address; x: one sample or a batch, of
+ *                                              int64 where the network takes indices
  *   forward_f64
- *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted, else None
+ *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted and there is one, else None
  *   backward_f64
  *   step_f32(optimizer, tensors, params, grads)    optimizer, tensors: the addresses of a dc_optimizer
  *   step_f64                                   and of as many dc_tensor as the tuples or lists params

@@ -485,6 +485,7 @@ void TYPED(dc_network_enter)(network *net) {
     if (dc_lock_acquire(&net->lock)) {
         net->outputs_area = net->gradients_area = net->batch_area = net->ring_area = (area){0};
         net->state = FORWARD_NONE;
+        net->pass.update = NULL;
         net->watch = NULL;
     }
 }

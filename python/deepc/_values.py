@@ -150,7 +150,8 @@ def describe(value: Any) -> str:
         return "None"
     if isinstance(value, _ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    kind = type(value).__name__
+    # Users know a class as a type, whatever the class of that is called.
+    kind = "type" if isinstance(value, type) else type(value).__name__
     if hasattr(value, "__next__"):
         return f"a {kind}"
     if isinstance(value, int) and value.bit_length() > 128:

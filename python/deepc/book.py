@@ -277,9 +277,8 @@ class Linear(layers.Linear):
     def __init__(self, input_dim: int, output_dim: int, init: str = "xavier") -> None:
         super().__init__(input_dim, output_dim, init, dtype="float64")
 
-    def _initialize(self, init: str, rng: Any) -> None:
-        self.w = random_tensor(self.output_dim, self.input_dim, init=init)
-        self.b = random_tensor(self.output_dim, init=init)
+    def _drawn(self, shape: tuple[int, ...], init: str, rng: Any, dtype: np.dtype[Any]) -> Array:
+        return np.asarray(random_tensor(*shape, init=init))
 
     def forward(self, input: Any) -> Any:
         """Return the weighted sums for one sample (1-D) or a batch (2-D)."""
@@ -301,7 +300,7 @@ class Linear(layers.Linear):
         if d_y.shape != expected:
             raise ValueError(f"gradient: expected shape {expected}, got {d_y.shape}")
         d_w = _product(x[..., :, None], d_y[..., None, :])
-        self._w_grad.T[...], self._b_grad[...] = (
+        self.w_grad.T[...], self.b_grad[...] = (
             (d_w, d_y) if x.ndim == 1 else (_added(d_w), _added(d_y))
         )
         # outputs x inputs, or outputs x samples x inputs
@@ -440,9 +439,10 @@ def _parameters(optimizer: Any, layer: Layer) -> list[tuple[Any, Array, Array, l
     """Return each parameter, it as an array, its gradient, and what is remembered of it."""
     params = list(layer.params())
     arrays = [np.asarray(param, FLOAT64) for param in params]
-    grads = [np.asarray(grad, FLOAT64) for grad in layer.grads()]
+    grads = [None if grad is None else np.asarray(grad, FLOAT64) for grad in layer.grads()]
     optimizer._remember(arrays, grads)
-    return list(zip(params, arrays, grads, optimizer._memory, strict=True))
+    rows = zip(params, arrays, grads, optimizer._memory, strict=True)
+    return [(param, array, grad, memory) for param, array, grad, memory in rows if grad is not None]
 
 
 class GradientDescent(optimizers.GradientDescent):

@@ -6,8 +6,25 @@ writes in Python works beside them.
 """
 
 from deepc.layers.base import Layer
-from deepc.layers.dropout import Dropout
+from deepc.layers.dropout import Dropout, GaussianDropout, GaussianNoise
+from deepc.layers.embedding import Embedding
 from deepc.layers.linear import Linear
+from deepc.layers.norm import BatchNorm, LayerNorm
+from deepc.layers.rowwise import Flatten, LogSoftmax, PReLU, Softmax
 from deepc.layers.sequential import Sequential
 
-__all__ = ["Dropout", "Layer", "Linear", "Sequential"]
+__all__ = [
+    "BatchNorm",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Layer",
+    "LayerNorm",
+    "Linear",
+    "LogSoftmax",
+    "PReLU",
+    "Sequential",
+    "Softmax",
+]

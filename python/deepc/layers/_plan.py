@@ -2,22 +2,24 @@
 
 A `Sequential` cuts its layers into runs of built-in ones (`Run`, one compiled network each) and
 layers that somebody wrote (`Foreign`). What was derived from the layers, such a plan or the tensors
-that an optimizer steps, is good only as long as `structure_version` stays. Three events change it:
-a list of layers is changed, a method of a layer is replaced by a function of its own, a built-in
-layer that exists is made anew by ``__init__``. Who asks, in each call: a `Sequential` (forward,
-backward, what training wants of it) and an optimizer (step).
+that an optimizer steps, is good only as long as `structure_version` stays. Four events change it:
+a list of layers that is in use is changed; `forward`, `backward`, `params` or `grads` of a built-in
+layer or a `Sequential` is replaced, on the object or its class; a built-in layer that exists is
+made anew by ``__init__``; a layer is frozen or thawed. Making or copying a network is none of them.
+Who asks, in each call: a `Sequential` (forward, backward, what training wants of it) and an
+optimizer (step).
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from deepc._c.network import Network
+from deepc._c.network import FlatteningNetwork, Network, Parts
 from deepc._values import Array, any_array, as_array
 
 if TYPE_CHECKING:
@@ -60,9 +62,9 @@ for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse",
 
 def computes_with(value: Any, base: type, methods: tuple[str, ...]) -> bool:
     """Whether an object has the methods of a class of the library, not a subclass's or its own."""
+    # Not by vars(value): once the dictionary was asked for, attributes are found slower.
     return isinstance(value, base) and all(
-        getattr(type(value), name) is getattr(base, name) and name not in vars(value)
-        for name in methods
+        getattr(getattr(value, name), "__func__", None) is getattr(base, name) for name in methods
     )
 
 
@@ -95,25 +97,37 @@ class Foreign:
 
 
 class Run:
-    """Consecutive built-in layers of one dtype inside a `Sequential`."""
+    """Consecutive built-in layers of one dtype inside a `Sequential`.
 
-    def __init__(self, position: str, layer: BuiltinLayer) -> None:
-        self.position = position
-        self.layers = [layer]
-        self.dtype = layer._dtype
-        self.last_position = position
-        self.inputs, self.outputs = layer._widths
+    `flattens` is None, or the shape of a sample, () where any goes: its input may then have more
+    than two dimensions.
+    """
+
+    def __init__(self, position: str, flattens: tuple[int, ...] | None = None) -> None:
+        self.position = self.last_position = position
+        self.flattens = flattens
+        self.positions = [position] if flattens is not None else []
+        self.layers: list[BuiltinLayer] = []
+        self.parts: list[Parts] = []
+        self.dtype: np.dtype[Any] | None = None
+        # As far as single layers tell.
+        self.inputs: int | None = None
+        self.outputs: int | None = None
         # Gradients of layers that stand in a later run too: backward has been there already.
         self.shared: list[Array] = []
         self._networks: dict[np.dtype[Any], Network] = {}
         self._last: Network | None = None
 
-    def takes(self, position: str, layer: BuiltinLayer) -> bool:
+    def takes(self, position: str, layer: BuiltinLayer, parts: Parts) -> bool:
         """Add a layer if it can follow."""
-        dtype, (inputs, outputs) = layer._dtype, layer._widths
-        if dtype and self.dtype and dtype != self.dtype:
+        dtype, (inputs, outputs) = parts.dtype, layer._widths
+        if self.parts and (
+            parts.kind == "embedding" or (dtype and self.dtype not in (None, dtype))
+        ):
             return False
         self.layers.append(layer)
+        self.parts.append(parts)
+        self.positions.append(position)
         self.last_position = position
         self.dtype = self.dtype or dtype
         self.inputs = self.inputs or inputs
@@ -123,13 +137,22 @@ class Run:
     def network(self, dtype: np.dtype[Any]) -> Network:
         network = self._networks.get(dtype)
         if network is None:
-            network = Network(self.layers, dtype)
-            self._networks[dtype] = network
+            network = self._networks[dtype] = self._make_network(dtype)
         return network
+
+    def _make_network(self, dtype: np.dtype[Any]) -> Network:
+        try:
+            if self.flattens is None:
+                return Network(self.parts, dtype)
+            return FlatteningNetwork(self.parts, dtype, self.flattens or None)
+        except ValueError as error:
+            error.add_note(f"in layers[{self.position}] to layers[{self.last_position}]")
+            raise
 
     def forward(self, input: Any) -> Any:
         array = any_array(input, "input")
-        if self.inputs and array.ndim in (1, 2) and array.shape[-1] != self.inputs:
+        plain = self.flattens is None and array.ndim in (1, 2)
+        if plain and self.inputs and array.shape[-1] != self.inputs:
             raise ValueError(
                 f"layers[{self.position}]: {self.layers[0]!r} expects {self.inputs} inputs, "
                 f"but got {array.shape[-1]}"
@@ -152,7 +175,68 @@ class Run:
         return result
 
 
-def add_up(runs: list[Any]) -> None:
+class Plan:
+    """What a `Sequential` made of its layers. It is replaced as a whole, never changed.
+
+    `made_of` holds the parts of built-in layers, other layers themselves; `only` is the network if
+    all is one. (A class with slots, because a named tuple's fields are found slower.)
+    """
+
+    __slots__ = ("made_of", "only", "runs", "version")
+
+    def __init__(
+        self, version: int, made_of: list[Any], runs: list[Run | Foreign], only: Network | None
+    ) -> None:
+        self.version, self.made_of, self.runs, self.only = version, made_of, runs, only
+
+    def at(self, version: int) -> Plan:
+        """Return the same plan, good for another version."""
+        return Plan(version, self.made_of, self.runs, self.only)
+
+
+def make_plan(version: int, flat: Iterable[tuple[str, Layer, Any]]) -> Plan:
+    """Cut layers, given with position and what they are made of, into runs.
+
+    What a layer is made of is Parts for a built-in one, the shape of its samples for one that only
+    flattens, None for any other.
+    """
+    runs: list[Run | Foreign] = []
+    made_of: list[Any] = []
+    flattening: tuple[str, Layer, tuple[int, ...]] | None = None
+    for position, layer, what in flat:
+        made_of.append(what if isinstance(what, Parts) else layer)
+        last = runs[-1] if runs else None
+        if isinstance(what, tuple) and not isinstance(what, Parts):
+            if isinstance(last, Run):  # whose output is flat
+                last.positions.append(position)
+                continue
+            if flattening is not None:
+                runs.append(Foreign(*flattening[:2]))
+            flattening = (position, layer, what)
+            continue
+        if not isinstance(what, Parts):
+            if flattening is not None:
+                runs.append(Foreign(*flattening[:2]))
+            runs.append(Foreign(position, layer))
+        else:
+            builtin = cast("BuiltinLayer", layer)
+            if flattening is not None or not isinstance(last, Run):
+                last = Run(*((flattening[0], flattening[2]) if flattening else (position,)))
+                runs.append(last)
+            if not last.takes(position, builtin, what):
+                last = Run(position)
+                last.takes(position, builtin, what)
+                runs.append(last)
+        flattening = None
+    if flattening is not None:
+        runs.append(Foreign(*flattening[:2]))
+    _add_up(runs)
+    single = runs[0] if len(runs) == 1 and isinstance(runs[0], Run) else None
+    only = single.network(single.dtype) if single and single.dtype else None
+    return Plan(version, made_of, runs, only)
+
+
+def _add_up(runs: list[Run | Foreign]) -> None:
     """Tell each run which of its layers stand in a later run too."""
     later: set[int] = set()
     for run in reversed(runs):
@@ -163,5 +247,6 @@ def add_up(runs: list[Any]) -> None:
                 for key, layer in layers.items()
                 if key in later
                 for grad in layer.grads()
+                if grad is not None
             ]
             later |= layers.keys()

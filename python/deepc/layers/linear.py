@@ -7,11 +7,9 @@ from typing import Any, cast
 import numpy as np
 
 from deepc._c import random
-from deepc._c.network import set_linear
-from deepc._values import FLOAT32, Array, aligned_zeros, as_array, as_dtype, as_int
+from deepc._values import FLOAT32, Array, aligned_zeros, as_bool, as_dtype, as_int
 from deepc.initializers import random_tensor
-from deepc.layers.base import BuiltinLayer
-from deepc.tensor import Tensor
+from deepc.layers.base import BuiltinLayer, ParameterArray
 
 __all__ = ["Linear"]
 
@@ -29,6 +27,8 @@ class Linear(BuiltinLayer):
         Number of neurons; as `input_dim`.
     init : {"xavier", "normal", "uniform"}, optional
         How weights and biases start; see `random_tensor`.
+    bias : bool, optional
+        Whether there are biases; without them `b` and `b_grad` do not exist.
     dtype : {"float32", "float64"}, optional
         What it computes in; the default dtype if not given.
     rng : int, random.Random or numpy.random.Generator, optional
@@ -58,6 +58,12 @@ class Linear(BuiltinLayer):
     """
 
     _kind = "linear"
+    _c_params = {"w": "weights", "b": "bias"}  # noqa: RUF012
+
+    w = ParameterArray("The weights, (output_dim, input_dim).")
+    b = ParameterArray("The biases, (output_dim,).")
+    w_grad = ParameterArray("The gradient of the weights, summed over the batch.")
+    b_grad = ParameterArray("The gradient of the biases, summed over the batch.")
 
     def __init__(
         self,
@@ -65,107 +71,41 @@ class Linear(BuiltinLayer):
         output_dim: int,
         init: str = "xavier",
         *,
+        bias: bool = True,
         dtype: Any = None,
         rng: Any = None,
     ) -> None:
-        super().__init__()
         inputs = as_int(input_dim, "input_dim", least=1)
         outputs = as_int(output_dim, "output_dim", least=1)
-        self._allocate(inputs, outputs, as_dtype(dtype))
-        self._initialize(init, rng)
-
-    def _allocate(self, inputs: int, outputs: int, dtype: np.dtype[Any]) -> None:
+        bias, dtype, rng = as_bool(bias, "bias"), as_dtype(dtype), random.generator(rng)
         # The library keeps weights as inputs x outputs, so that a product with a row of inputs runs
         # along memory; w is the transposed view that the book's indices ask for.
-        shape = (inputs, outputs)
-        buffers = [aligned_zeros(s, dtype) for s in (shape, shape[1:], shape, shape[1:])]
-        self._w, self._b, self._w_grad, self._b_grad = (buffer.T for buffer in buffers)
-        self._pointers = set_linear(self._structure, *buffers)
+        w, b = aligned_zeros((inputs, outputs), dtype).T, None
+        w[...] = self._drawn((outputs, inputs), init, rng, dtype)
+        if bias:
+            b = aligned_zeros((outputs,), dtype)
+            b[...] = self._drawn((outputs,), init, rng, dtype)
+        self._make({"w": w, "b": b}, dtype, inputs=inputs, outputs=outputs)
 
-    def _initialize(self, init: str, rng: Any) -> None:
-        rng = random.generator(rng)
-        self.w = random_tensor(
-            self.output_dim, self.input_dim, init=init, rng=rng, dtype=self._dtype
-        )
-        self.b = random_tensor(self.output_dim, init=init, rng=rng, dtype=self._dtype)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        arrays = self._w, self._b, self._w_grad, self._b_grad
-        # A dtype that was pickled is another object, and dtypes are told by identity.
-        self._allocate(self.input_dim, self.output_dim, as_dtype(self._w.dtype))
-        for new, old in zip((self._w, self._b, self._w_grad, self._b_grad), arrays, strict=True):
-            new[...] = old
+    def _drawn(self, shape: tuple[int, ...], init: str, rng: Any, dtype: np.dtype[Any]) -> Array:
+        """Return what weights or biases start with."""
+        return random_tensor(*shape, init=init, rng=rng, dtype=dtype)
 
     def __repr__(self) -> str:
-        dtype = "" if self._dtype == FLOAT32 else f", dtype='{self._dtype}'"
-        return f"{type(self).__name__}({self.input_dim}, {self.output_dim}{dtype})"
+        settings = "" if "bias" in self._memory.parts.parameters else ", bias=False"
+        settings += "" if self._dtype == FLOAT32 else f", dtype='{self._dtype}'"
+        return f"{type(self).__name__}({self.input_dim}, {self.output_dim}{settings})"
 
     @property
     def input_dim(self) -> int:
         """Number of inputs."""
-        return cast(int, self._w.shape[1])
+        return cast(int, self._structure.inputs)
 
     @property
     def output_dim(self) -> int:
         """Number of neurons."""
-        return cast(int, self._w.shape[0])
-
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return self._w.dtype
+        return cast(int, self._structure.outputs)
 
     @property
     def _widths(self) -> tuple[int, int]:
         return self.input_dim, self.output_dim
-
-    @property
-    def w(self) -> Array:
-        """The weights, (output_dim, input_dim)."""
-        return self._w
-
-    @w.setter
-    def w(self, value: Tensor) -> None:
-        _assign(self._w, value, "w")
-
-    @property
-    def b(self) -> Array:
-        """The biases, (output_dim,)."""
-        return self._b
-
-    @b.setter
-    def b(self, value: Tensor) -> None:
-        _assign(self._b, value, "b")
-
-    @property
-    def w_grad(self) -> Array:
-        """The gradient of the weights, summed over the batch."""
-        return self._w_grad
-
-    @w_grad.setter
-    def w_grad(self, value: Tensor) -> None:
-        _assign(self._w_grad, value, "w_grad")
-
-    @property
-    def b_grad(self) -> Array:
-        """The gradient of the biases, summed over the batch."""
-        return self._b_grad
-
-    @b_grad.setter
-    def b_grad(self, value: Tensor) -> None:
-        _assign(self._b_grad, value, "b_grad")
-
-    def params(self) -> list[Tensor]:
-        """Return [w, b]."""
-        return [self._w, self._b]
-
-    def grads(self) -> list[Tensor]:
-        """Return [w_grad, b_grad]."""
-        return [self._w_grad, self._b_grad]
-
-
-def _assign(array: Array, value: Tensor, name: str) -> None:
-    new = as_array(value, name, array.dtype)
-    if new.shape != array.shape:
-        raise ValueError(f"{name}: expected shape {array.shape}, got {new.shape}")
-    array[...] = new

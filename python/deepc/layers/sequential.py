@@ -5,17 +5,24 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, SupportsIndex, TypeGuard, overload
+from typing import Any, Literal, SupportsIndex, TypeGuard, cast, overload
 
-from deepc._c.network import Network
-from deepc._values import Array, describe
+from deepc._c.network import Network, Parts
+from deepc._values import Array, as_bool, describe
 from deepc.layers import _plan
-from deepc.layers._plan import Foreign, Layers, Run, add_up, computes_with, note_change
-from deepc.layers.base import COMPUTES, Hookable, Layer, is_builtin
-from deepc.layers.linear import Linear
+from deepc.layers._plan import Layers, Plan, Run, computes_with, make_plan, note_change
+from deepc.layers.base import COMPUTES, HOLDS, BuiltinLayer, Hookable, Layer, is_builtin
+from deepc.layers.rowwise import Flatten
 from deepc.tensor import Tensor
 
-__all__ = ["Sequential", "all_layers", "compiled_network", "has_fixed_parameters", "output_width"]
+__all__ = [
+    "Sequential",
+    "all_layers",
+    "all_tensors",
+    "compiled_network",
+    "has_fixed_parameters",
+    "output_width",
+]
 
 
 class Sequential(Hookable):
@@ -46,22 +53,22 @@ class Sequential(Hookable):
     (3, Tanh())
     """
 
+    _layers: Layers
+    _plan: Plan
+
     def __init__(self, layers: Iterable[Layer]) -> None:
-        self._version = -1
-        self._parts: list[Any] = []
-        self._runs: list[Any] = []
-        self._only: Network | None = None
         self.layers = layers
-        _check_widths(self._flat())
 
     def __getstate__(self) -> dict[str, Any]:
-        compiled = ("_version", "_parts", "_runs", "_only")
-        return {k: v for k, v in self.__dict__.items() if k not in compiled}
+        state = {name: value for name, value in self.__dict__.items() if name != "_plan"}
+        # A plain list: copying one whose changes are noticed would be noticed too.
+        return {**state, "_layers": list(self._layers)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        Sequential.__init__(self, state.pop("_layers"))
+        layers = state.pop("_layers")
         self.__dict__.update(state)
+        self.layers = layers
 
     @reprlib.recursive_repr("Sequential([...])")
     def __repr__(self) -> str:
@@ -89,42 +96,30 @@ class Sequential(Hookable):
 
     @layers.setter
     def layers(self, layers: Iterable[Layer]) -> None:
-        self._layers = _as_layers(layers)
-        note_change()
+        new = _as_layers(layers)
+        anew = hasattr(self, "_layers")
+        flat = list(_what(_flat(new, self)))
+        _check_widths(flat)
+        plan = make_plan(_plan.structure_version, flat)
+        self._layers, self._plan = new, plan
+        if anew:
+            note_change()
 
-    def _flat(self, *around: Layer) -> Iterator[tuple[str, Layer]]:
-        """All layers in order with their positions, those of inner Sequentials too."""
-        if any(self is outer for outer in around):
-            raise ValueError("layers: a Sequential cannot stand inside itself")
-        for i, layer in enumerate(self._layers):
-            if _is_plain(layer):
-                for position, inner in layer._flat(self, *around):
-                    yield f"{i}].layers[{position}", inner
-            else:
-                yield str(i), layer
+    def _refresh(self) -> Plan:
+        """Return the plan for the layers as they are, a new one if they are not those of the old.
 
-    def _refresh(self) -> None:
-        """Compile the layers if they are not those that were compiled last."""
-        version = _plan.structure_version
-        flat = list(self._flat())
-        # What a network is made of: a layer of the library that was made anew has another
-        # structure, and one that got a hook is no part of a network.
-        parts = [layer._structure if is_builtin(layer) else layer for _, layer in flat]
-        same = len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts))
-        if self._version < 0 or not same:
+        A built-in layer that was made anew has other parts, and one that got a method of its own is
+        no part of a network.
+        """
+        version, plan = _plan.structure_version, self._plan
+        flat = list(_what(_flat(self._layers, self)))
+        made_of = [what if isinstance(what, Parts) else layer for _, layer, what in flat]
+        same = len(made_of) == len(plan.made_of) and all(map(operator.is_, made_of, plan.made_of))
+        if not same:
             _check_widths(flat)
-            runs: list[Any] = []
-            for position, layer in flat:
-                _check_layer(layer, f"layers[{position}]")
-                if not is_builtin(layer):
-                    runs.append(Foreign(position, layer))
-                elif not (runs and isinstance(runs[-1], Run) and runs[-1].takes(position, layer)):
-                    runs.append(Run(position, layer))
-            add_up(runs)
-            single = runs[0] if len(runs) == 1 and isinstance(runs[0], Run) else None
-            self._only = single.network(single.dtype) if single and single.dtype else None
-            self._parts, self._runs = parts, runs
-        self._version = version
+        new = plan.at(version) if same else make_plan(version, flat)
+        self._plan = new
+        return new
 
     @overload
     def forward(self, input: list[Any]) -> list[Any]: ...
@@ -151,12 +146,13 @@ class Sequential(Hookable):
             If a layer does not take the width of the one before it: the message names its position
             and both numbers.
         """
-        if self._version != _plan.structure_version:
-            self._refresh()
-        network = self._only
+        plan = self._plan
+        if plan.version != _plan.structure_version:
+            plan = self._refresh()
+        network = plan.only
         if network is not None:
             return network.forward(input)
-        for run in self._runs:
+        for run in plan.runs:
             input = run.forward(input)
         return input
 
@@ -191,12 +187,13 @@ class Sequential(Hookable):
         ValueError
             If its shape is not that of the last output.
         """
-        if self._version != _plan.structure_version:
-            self._refresh()
-        network = self._only
+        plan = self._plan
+        if plan.version != _plan.structure_version:
+            plan = self._refresh()
+        network = plan.only
         if network is not None:
             return network.backward(gradient, input_gradient)
-        for run in reversed(self._runs):
+        for run in reversed(plan.runs):
             gradient = run.backward(gradient)
         return gradient if input_gradient else None
 
@@ -204,13 +201,130 @@ class Sequential(Hookable):
         """Yield the parameters of all layers in order, each layer once."""
         return (param for layer in self._once() for param in layer.params())
 
-    def grads(self) -> Iterator[Tensor]:
-        """Yield the gradients in the order of `params`."""
+    def grads(self) -> Iterator[Tensor | None]:
+        """Yield the gradients in the order of `params`; None for what is frozen."""
         return (grad for layer in self._once() for grad in layer.grads())
+
+    def state(self) -> Iterator[Array]:
+        """Yield what belongs to the layers beside their parameters, as the averages of a norm."""
+        inner = (getattr(layer, "state", tuple) for layer in self._once())
+        return (array for state in inner for array in state())
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any layer trains; assigning says it to all of them."""
+        return any(getattr(layer, "trainable", True) for layer in self._once())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = as_bool(value, "trainable")
+        for layer in self._once():
+            if hasattr(layer, "trainable"):
+                cast(Any, layer).trainable = value
 
     def _once(self) -> list[Layer]:
         # By identity: a layer that someone has written need not have a hash.
-        return list({id(layer): layer for _, layer in self._flat()}.values())
+        return list({id(layer): layer for _, layer in _flat(self._layers, self)}.values())
+
+    def explain(self) -> str:
+        """Return, line by line, which layers are compiled into which network, and which are not.
+
+        What is compiled costs one call of the library. A layer is not if it, or one of its methods,
+        was written in Python; the line says which. Training is one call an epoch only where all is
+        one network.
+
+        Examples
+        --------
+        >>> from deepc import Layer, Linear, Sequential, Tanh
+        >>> class Mine(Tanh):
+        ...     def forward(self, input):
+        ...         return super().forward(input)
+        >>> print(Sequential([Linear(2, 3), Tanh(), Mine(), Linear(3, 1)]).explain())
+        layers[0]  Linear(2, 3)  network 1 (float32)
+        layers[1]  Tanh()        network 1 (float32)
+        layers[2]  Mine()        Python: Mine has a forward of its own
+        layers[3]  Linear(3, 1)  network 2 (float32)
+        Training goes step by step through Python.
+        """
+        plan = self._plan
+        if plan.version != _plan.structure_version:
+            plan = self._refresh()
+        where: dict[str, str] = {}
+        networks = [run for run in plan.runs if isinstance(run, Run)]
+        for number, run in enumerate(networks, 1):
+            dtype = "the dtype of its input" if run.dtype is None else str(run.dtype)
+            where.update(dict.fromkeys(run.positions, f"network {number} ({dtype})"))
+        rows = [
+            (f"layers[{position}]", repr(layer), where.get(position) or f"Python: {_why(layer)}")
+            for position, layer in _flat(self._layers, self)
+        ]
+        sizes = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
+        lines = [f"{a:{sizes[0]}}  {b:{sizes[1]}}  {c}" for a, b, c in rows]
+        how = "is one call an epoch" if plan.only else "goes step by step through Python"
+        return "\n".join([*lines, f"Training {how}."])
+
+
+def _flat(layers: Iterable[Layer], *around: Layer) -> Iterator[tuple[str, Layer]]:
+    """All layers in order with their positions, those of inner Sequentials too."""
+    for i, layer in enumerate(layers):
+        if _is_plain(layer):
+            if any(layer is outer for outer in around):
+                raise ValueError("layers: a Sequential cannot stand inside itself")
+            for position, inner in _flat(layer._layers, layer, *around):
+                yield f"{i}].layers[{position}", inner
+        else:
+            yield str(i), layer
+
+
+def _what(flat: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, Layer, Any]]:
+    """Add to each layer what a plan makes of it; refuse what is no layer, or cannot stand twice."""
+    seen: dict[int, str] = {}
+    for position, layer in flat:
+        _check_layer(layer, f"layers[{position}]")
+        if is_builtin(layer):
+            yield position, layer, layer._memory.parts
+        elif isinstance(layer, Flatten) and computes_with(layer, Flatten, COMPUTES):
+            yield position, layer, layer.sample_shape or ()
+        else:
+            # Layers of the library remember one pass, which the second one of the same layer would
+            # overwrite; inside a network each place has memory of its own.
+            if isinstance(layer, (BuiltinLayer, Sequential)) and id(layer) in seen:
+                raise ValueError(
+                    f"layers[{position}]: the same layer stands at layers[{seen[id(layer)]}], "
+                    f"and {_why(layer)}, so it remembers one pass only; use two layers"
+                )
+            seen[id(layer)] = position
+            yield position, layer, None
+
+
+def _check_widths(layers: Iterable[tuple[str, Layer, Any]]) -> None:
+    """Refuse a layer that cannot take what the one before it gives."""
+    given: int | None = None
+    for position, layer, what in layers:
+        if not isinstance(what, Parts) or what.kind == "embedding":
+            given = None  # what somebody wrote may give any width
+            continue
+        inputs, outputs = cast(BuiltinLayer, layer)._widths
+        if inputs and given and inputs != given:
+            raise ValueError(
+                f"layers[{position}]: {layer!r} expects {inputs} inputs, "
+                f"but the layer before it gives {given}"
+            )
+        given = outputs or given
+
+
+def _why(layer: Layer) -> str:
+    """Say why a layer is not compiled."""
+    cls: type = Sequential if isinstance(layer, Sequential) else BuiltinLayer
+    names = (*COMPUTES, *HOLDS) if cls is Sequential else COMPUTES
+    if not isinstance(layer, cls):
+        return f"{type(layer).__name__} is no layer of deepc"
+    for name in names:
+        if name in vars(layer):
+            return f"its {name} was replaced"
+        if getattr(type(layer), name) is not getattr(cls, name):
+            return f"{type(layer).__name__} has a {name} of its own"
+    return "it changes a shape that only Python sees"
 
 
 def _as_layers(layers: Iterable[Layer]) -> Layers:
@@ -230,25 +344,9 @@ def _check_layer(layer: Any, name: str) -> None:
         )
 
 
-def _check_widths(layers: Iterable[tuple[str, Layer]]) -> None:
-    """Refuse a layer that cannot take what the one before it gives."""
-    given: int | None = None
-    for position, layer in layers:
-        if not is_builtin(layer):
-            given = None  # what somebody wrote may give any width
-            continue
-        inputs, outputs = layer._widths
-        if inputs and given and inputs != given:
-            raise ValueError(
-                f"layers[{position}]: {layer!r} expects {inputs} inputs, "
-                f"but the layer before it gives {given}"
-            )
-        given = outputs or given
-
-
 def _is_plain(layer: Any) -> TypeGuard[Sequential]:
     """Whether a layer is nothing but the layers in it."""
-    return type(layer) is Sequential and computes_with(layer, Sequential, COMPUTES)
+    return computes_with(layer, Sequential, (*COMPUTES, *HOLDS))
 
 
 # ---- What training asks of a model ---------------------------------------------------------------
@@ -257,20 +355,21 @@ def _is_plain(layer: Any) -> TypeGuard[Sequential]:
 def compiled_network(model: Layer) -> Network | None:
     """Return the network that a model is compiled into, None if part of it is Python."""
     if _is_plain(model):
-        if model._version != _plan.structure_version:
-            model._refresh()
-        return model._only
-    if is_builtin(model) and (dtype := model._dtype):
-        return model._network(dtype)
+        plan = model._plan
+        return (plan if plan.version == _plan.structure_version else model._refresh()).only
+    if is_builtin(model):
+        memory = model._memory
+        return model._network(memory.parts.dtype, memory) if memory.parts.dtype else None
     return None
 
 
 def output_width(model: Layer) -> int | None:
     """Return how many outputs a model has, None if that is known to Python code only."""
+    network = compiled_network(model)
+    if network is not None:
+        return network.outputs
     if _is_plain(model):
-        if model._version != _plan.structure_version:
-            model._refresh()
-        last = model._runs[-1] if model._runs else None
+        last = model._plan.runs[-1] if model._plan.runs else None
         return last.outputs if isinstance(last, Run) else None
     return model._widths[1] if is_builtin(model) else None
 
@@ -290,11 +389,17 @@ def all_layers(model: Layer) -> list[Layer]:
     return list(found.values())
 
 
+def all_tensors(model: Any) -> list[Tensor]:
+    """Return all that a model has learned: its parameters, then what its layers keep beside."""
+    state = getattr(model, "state", None)
+    return [*model.params(), *(state() if callable(state) else ())]
+
+
 def has_fixed_parameters(model: Layer) -> bool:
     """Whether parameters and gradients stay in the same memory while the layers stay."""
-    cls = type(model)
     if isinstance(model, Sequential):
-        own = cls.params is Sequential.params and cls.grads is Sequential.grads
-        return own and all(has_fixed_parameters(layer) for _, layer in model._flat())
-    methods: Any = (getattr(cls, "params", None), getattr(cls, "grads", None))
-    return methods in ((Linear.params, Linear.grads), (Layer.params, Layer.grads))
+        own = computes_with(model, Sequential, HOLDS)
+        return own and all(has_fixed_parameters(layer) for _, layer in _flat(model._layers, model))
+    if isinstance(model, BuiltinLayer):
+        return computes_with(model, BuiltinLayer, HOLDS)
+    return computes_with(model, Layer, HOLDS)

@@ -14,6 +14,7 @@ import numpy as np
 from deepc._files import replacing
 from deepc._values import Array, as_array, describe
 from deepc.layers import Layer
+from deepc.layers.sequential import all_tensors
 from deepc.shipping.kinds import describe_model, make_model, model_tensors
 from deepc.shipping.tensors import (
     KEEPS_NAMES,
@@ -240,7 +241,7 @@ def _path(filename: Any) -> str:
 def _params(model: Any) -> list[Tensor]:
     if isinstance(model, type) or not hasattr(model, "params"):
         raise TypeError(f"model: expected a layer, got {describe(model)}")
-    return list(model.params())
+    return all_tensors(model)
 
 
 def _read(path: str) -> list[Any]:

@@ -9,14 +9,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from deepc._values import FLOAT32, FLOAT64, Array, describe
+from deepc._values import FLOAT32, FLOAT64, LARGEST, Array, describe
 from deepc.activations import Relu, Sigmoid, Tanh
-from deepc.layers import Dropout, Layer, Linear, Sequential
-from deepc.layers.base import is_builtin
+from deepc.layers import (
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Flatten,
+    GaussianDropout,
+    GaussianNoise,
+    Layer,
+    LayerNorm,
+    Linear,
+    LogSoftmax,
+    PReLU,
+    Sequential,
+    Softmax,
+)
+from deepc.layers._plan import computes_with
+from deepc.layers.base import COMPUTES, is_builtin
 
 __all__ = ["KINDS", "Numbers", "describe_model", "make_model", "model_tensors"]
 
@@ -134,26 +149,145 @@ Take = Callable[[str, tuple[int, ...], np.dtype[Any]], Array]
 def _make_linear(numbers: Numbers, take: Take) -> Linear:
     inputs, outputs = numbers.whole("inputs", 1), numbers.whole("outputs", 1)
     dtype = _DTYPES[numbers.text("dtype", _DTYPES)]
+    has_bias = not numbers.has("bias") or numbers.flag("bias")
     # Before anything is made of a size that the file has no bytes for.
-    weight, bias = take("weight", (outputs, inputs), dtype), take("bias", (outputs,), dtype)
-    layer = Linear(inputs, outputs, "uniform", dtype=dtype, rng=0)
-    layer.w, layer.b = weight, bias
+    weight = take("weight", (outputs, inputs), dtype)
+    bias = take("bias", (outputs,), dtype) if has_bias else None
+    layer = Linear(inputs, outputs, "uniform", bias=has_bias, dtype=dtype, rng=0)
+    layer.w = weight
+    if bias is not None:
+        layer.b = bias
+    return layer
+
+
+def _linear_numbers(layer: Linear) -> dict[str, Any]:
+    numbers = {
+        "inputs": layer.input_dim, "outputs": layer.output_dim, "dtype": layer.w.dtype.name,
+    }  # fmt: skip
+    return numbers if hasattr(layer, "b") else {**numbers, "bias": False}
+
+
+def _random_numbers(layer: Any) -> dict[str, Any]:
+    """Return the numbers of a layer that draws random ones, beside the one that users set."""
+    s = layer._structure
+    return {"train": layer.train, "key": word(s.key), "pass": word(s.counter)}
+
+
+def _set_random(layer: Any, numbers: Numbers) -> Any:
+    layer.train = numbers.flag("train")
+    layer._structure.key, layer._structure.counter = numbers.word("key"), numbers.word("pass")
     return layer
 
 
 def _dropout_numbers(layer: Dropout) -> dict[str, Any]:
-    s = layer._structure
-    return {"p": layer.p.hex(), "train": layer.train, "key": word(s.key), "pass": word(s.counter)}
+    numbers = {"p": layer.p.hex(), **_random_numbers(layer)}
+    return {**numbers, "inverted": True} if layer.inverted else numbers
 
 
-def _make_dropout(numbers: Numbers, take: Take) -> Dropout:
-    layer = Dropout(0.0, rng=0)
+def _probability(numbers: Numbers) -> float:
     p = numbers.real("p")
     if not 0 <= p <= 1:
         raise numbers.fail("p", "a probability", p)
-    layer.p, layer.train = p, numbers.flag("train")
-    layer._structure.key, layer._structure.counter = numbers.word("key"), numbers.word("pass")
+    return p
+
+
+def _make_dropout(numbers: Numbers, take: Take) -> Dropout:
+    p = _probability(numbers)
+    inverted = numbers.has("inverted") and numbers.flag("inverted")
+    return cast(Dropout, _set_random(Dropout(p, inverted=inverted, rng=0), numbers))
+
+
+def _make_gaussian_dropout(numbers: Numbers, take: Take) -> GaussianDropout:
+    p = _probability(numbers)
+    if p == 1:
+        raise numbers.fail("p", "less than 1", p)
+    return cast(GaussianDropout, _set_random(GaussianDropout(p, rng=0), numbers))
+
+
+def _make_gaussian_noise(numbers: Numbers, take: Take) -> GaussianNoise:
+    deviation = _at_least_0(numbers, "deviation")
+    return cast(GaussianNoise, _set_random(GaussianNoise(deviation, rng=0), numbers))
+
+
+def _at_least_0(numbers: Numbers, name: str) -> float:
+    value = numbers.real(name)
+    if not 0 <= value <= LARGEST:
+        raise numbers.fail(name, "a float32 of at least 0", value)
+    return value
+
+
+def _norm_numbers(layer: Any) -> dict[str, Any]:
+    parts = layer._memory.parts
+    return {
+        "inputs": parts.structure.inputs,
+        "epsilon": layer.epsilon.hex(),
+        "dtype": parts.dtype.name,
+        "scale": hasattr(layer, "gamma"),
+        "center": hasattr(layer, "beta"),
+    }
+
+
+def _norm_tensors(layer: Any) -> dict[str, Array]:
+    names = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
+    return {name: getattr(layer, ours) for ours, name in names.items() if hasattr(layer, ours)}
+
+
+def _make_norm(numbers: Numbers, take: Take, cls: Any, *more: str, **settings: Any) -> Any:
+    inputs, epsilon = numbers.whole("inputs", 1), _at_least_0(numbers, "epsilon")
+    dtype = _DTYPES[numbers.text("dtype", _DTYPES)]
+    scale, center = numbers.flag("scale"), numbers.flag("center")
+    names = [*("weight",) * scale, *("bias",) * center, *more]
+    arrays = {name: take(name, (inputs,), dtype) for name in names}
+    layer = cls(inputs, epsilon=epsilon, scale=scale, center=center, dtype=dtype, **settings)
+    for name, array in _norm_tensors(layer).items():
+        array[...] = arrays[name]
     return layer
+
+
+def _batch_norm_numbers(layer: BatchNorm) -> dict[str, Any]:
+    return {
+        **_norm_numbers(layer),
+        "momentum": layer.momentum.hex(),
+        "unbiased": bool(layer._structure.unbiased),
+        "train": layer.train,
+    }
+
+
+def _make_batch_norm(numbers: Numbers, take: Take) -> BatchNorm:
+    momentum = numbers.real("momentum")
+    if not 0 <= momentum <= 1:
+        raise numbers.fail("momentum", "0 to 1", momentum)
+    settings = {"momentum": momentum, "unbiased": numbers.flag("unbiased")}
+    train = numbers.flag("train")
+    layer = _make_norm(numbers, take, BatchNorm, "running_mean", "running_var", **settings)
+    layer.train = train
+    return cast(BatchNorm, layer)
+
+
+def _make_slopes(numbers: Numbers, take: Take) -> PReLU:
+    inputs, dtype = numbers.whole("inputs"), _DTYPES[numbers.text("dtype", _DTYPES)]
+    slopes = take("weight", (inputs or 1,), dtype)
+    layer = PReLU(inputs or None, dtype=dtype)
+    layer.slopes = slopes
+    return layer
+
+
+def _make_embedding(numbers: Numbers, take: Take) -> Embedding:
+    classes, dim = numbers.whole("classes", 1), numbers.whole("dim", 1)
+    dtype = _DTYPES[numbers.text("dtype", _DTYPES)]
+    table = take("weight", (classes, dim), dtype)
+    layer = Embedding(classes, dim, "uniform", dtype=dtype, rng=0)
+    layer.w = table
+    return layer
+
+
+def _make_flatten(numbers: Numbers, take: Take) -> Flatten:
+    shape = numbers.take("shape")
+    if shape is None:
+        return Flatten()
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**63 for n in shape):
+        raise numbers.fail("shape", "null or a list of sizes", shape)
+    return Flatten(shape)
 
 
 def _plain(cls: Any) -> Kind:
@@ -164,13 +298,47 @@ def _plain(cls: Any) -> Kind:
 KINDS: Mapping[str, Kind] = {
     "linear": Kind(
         Linear,
-        lambda layer: {
-            "inputs": layer.input_dim, "outputs": layer.output_dim, "dtype": layer.w.dtype.name,
-        },
+        _linear_numbers,
         _make_linear,
-        lambda layer: {"weight": layer.w, "bias": layer.b},
+        lambda layer: {"weight": layer.w, **({"bias": layer.b} if hasattr(layer, "b") else {})},
     ),
     "dropout": Kind(Dropout, _dropout_numbers, _make_dropout),
+    "gaussian_dropout": Kind(
+        GaussianDropout,
+        lambda layer: {"p": layer.p.hex(), **_random_numbers(layer)},
+        _make_gaussian_dropout,
+    ),
+    "gaussian_noise": Kind(
+        GaussianNoise,
+        lambda layer: {"deviation": layer.deviation.hex(), **_random_numbers(layer)},
+        _make_gaussian_noise,
+    ),
+    "batch_norm": Kind(BatchNorm, _batch_norm_numbers, _make_batch_norm, _norm_tensors),
+    "layer_norm": Kind(
+        LayerNorm, _norm_numbers, lambda numbers, take: _make_norm(numbers, take, LayerNorm),
+        _norm_tensors,
+    ),
+    "slopes": Kind(
+        PReLU,
+        lambda layer: {"inputs": layer._structure.inputs, "dtype": layer.slopes.dtype.name},
+        _make_slopes,
+        lambda layer: {"weight": layer.slopes},
+    ),
+    "embedding": Kind(
+        Embedding,
+        lambda layer: {
+            "classes": layer.classes, "dim": layer.dim, "dtype": layer.w.dtype.name,
+        },
+        _make_embedding,
+        lambda layer: {"weight": layer.w},
+    ),
+    "flatten": Kind(
+        Flatten,
+        lambda layer: {"shape": layer.sample_shape and list(layer.sample_shape)},
+        _make_flatten,
+    ),
+    "softmax": _plain(Softmax),
+    "log_softmax": _plain(LogSoftmax),
     "sigmoid": _plain(Sigmoid),
     "tanh": _plain(Tanh),
     "relu": _plain(Relu),
@@ -183,7 +351,8 @@ _NAMES = {kind.cls: name for name, kind in KINDS.items()}
 def kind_of(layer: Any) -> str | None:
     """Return the name of a layer's kind; None for one that is partly Python."""
     name = _NAMES.get(type(layer))
-    return name if name and is_builtin(layer) else None
+    own = is_builtin(layer) or computes_with(layer, Flatten, COMPUTES)
+    return name if name and own else None
 
 
 def walk(model: Layer, position: str = "", depth: int = 0) -> Iterator[tuple[str, Layer]]:
@@ -246,7 +415,28 @@ def _describe(model: Any, position: str, seen: dict[int, str]) -> dict[str, Any]
     if id(model) in seen:
         return {"kind": "same", "as": seen[id(model)]}
     seen[id(model)] = position
-    return {"kind": name, **KINDS[name].numbers(model)}
+    return {"kind": name, **KINDS[name].numbers(model), **_frozen(model)}
+
+
+def _frozen(layer: Any) -> dict[str, Any]:
+    """Return what stands in the file of a layer of which not all trains."""
+    if not getattr(layer, "trainable", True):
+        return {"frozen": True}
+    names = sorted(getattr(layer, "_frozen", ()))
+    return {"frozen": names} if names else {}
+
+
+def _freeze(layer: Any, numbers: Numbers) -> None:
+    if not numbers.has("frozen"):
+        return
+    names = numbers.take("frozen")
+    if names is True:
+        layer.trainable = False
+        return
+    try:
+        layer.freeze(*names)
+    except (AttributeError, TypeError, ValueError):
+        raise numbers.fail("frozen", "true or names of parameters", names) from None
 
 
 def make_model(description: Any, tensors: Mapping[str, Array], where: str) -> Layer:
@@ -292,5 +482,6 @@ def _make(
         return array
 
     made[position] = layer = KINDS[kind].make(numbers, take)
+    _freeze(layer, numbers)
     numbers.done()
     return layer

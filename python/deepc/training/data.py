@@ -88,7 +88,13 @@ def check_rows(
     `name` stands before the names of the arguments in errors: ``"validation "``.
     """
     network = compiled_network(model)
-    array = finite(samples(x, f"{name}x", network.dtype if network else None), f"{name}x")
+    if network is None:
+        array = finite(samples(x, f"{name}x", None), f"{name}x")
+    elif network.takes_indices:
+        array = network.as_input(x, f"{name}x")
+        network.check_indices(array, f"{name}x")
+    else:
+        array = finite(network.as_input(x, f"{name}x"), f"{name}x")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
             f"{name}x: expected samples in rows, at least 1 x 1, got shape {array.shape}"
@@ -97,15 +103,22 @@ def check_rows(
         raise ValueError(f"{name}x: expected {network.inputs} columns, got {array.shape[1]}")
     if y is None:
         raise ValueError(f"{name}y: expected {len(array)} targets or labels, got None")
-    targets, labels = check_targets(y, array, output_width(model), loss, f"{name}y")
-    weights = check_weights(sample_weight, array, f"{name}sample_weight")
+    dtype = network.dtype if network else array.dtype
+    outputs = network.outputs_for(array.shape[1]) if network else output_width(model)
+    targets, labels = check_targets(y, array, outputs, loss, f"{name}y", dtype)
+    weights = check_weights(sample_weight, array, f"{name}sample_weight", dtype)
     return Rows(array, targets, labels, weights)
 
 
 def check_targets(
-    y: Any, x: Array, outputs: int | None, loss: Loss | None, name: str = "y"
+    y: Any,
+    x: Array,
+    outputs: int | None,
+    loss: Loss | None,
+    name: str = "y",
+    dtype: np.dtype[Any] | None = None,
 ) -> tuple[Array | None, Array | None]:
-    """Return targets or labels, checked; the other one is None."""
+    """Return targets or labels, checked; the other one is None. Targets are of `dtype`, or x's."""
     given = any_array(y, name)
     if not isinstance(loss, BuiltinLoss) and given.shape != (len(x), outputs or -1):
         if given.ndim == 0 or len(given) != len(x):
@@ -118,7 +131,7 @@ def check_targets(
         return None, labels
     if isinstance(loss, BuiltinLoss) and outputs and outputs > 1:
         _refuse_labels(given, loss, outputs, name)
-    targets = finite(as_array(given, name, x.dtype), name)
+    targets = finite(as_array(given, name, dtype or x.dtype), name)
     if targets.ndim == 1 and outputs in (1, None):
         targets = targets[:, None]
     if targets.ndim != 2 or (outputs and targets.shape[1] != outputs):
@@ -144,11 +157,13 @@ def _refuse_labels(given: Array, loss: BuiltinLoss, outputs: int, name: str) -> 
     raise ValueError(f"{name}: expected shape ({len(given)}, {outputs}), got {given.shape}; {cure}")
 
 
-def check_weights(weights: Any, x: Array, name: str) -> Array | None:
-    """Return weights of rows, of the dtype of x; None if there are none."""
+def check_weights(
+    weights: Any, x: Array, name: str, dtype: np.dtype[Any] | None = None
+) -> Array | None:
+    """Return weights of rows, of `dtype` or the dtype of x; None if there are none."""
     if weights is None:
         return None
-    array = finite(as_array(weights, name, x.dtype), name)
+    array = finite(as_array(weights, name, dtype or x.dtype), name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (len(x),):
@@ -178,7 +193,9 @@ def class_weights(class_weight: Any, rows: Rows) -> Array:
     most = max([int(classes.max()), *map(int, class_weight)])
     if most >= 2**24:
         raise ValueError(f"class_weight: expected class numbers below {2**24}, got {most}")
-    table = np.ones(most + 1, rows.x.dtype)
+    whole = rows.x.dtype.kind == "i"  # x names rows of a table; what is right for it may be labels
+    given = rows.actual.dtype if rows.targets is not None else np.dtype(np.float32)
+    table = np.ones(most + 1, given if whole else rows.x.dtype)
     for key, value in class_weight.items():
         table[key] = value
     return np.asarray(table[classes])

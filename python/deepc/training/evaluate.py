@@ -91,11 +91,11 @@ def predict(model: Layer, x: Tensor, *, batch_size: int | None = None) -> Any:
     if batch_size is not None:
         batch_size = as_int(batch_size, "batch_size", least=1)
     with training(model, False):
-        if isinstance(x, list):
-            given: Any = x
-        else:
-            given = samples(x, "x", None)
-        if compiled_network(model) is not None or np.ndim(given) != 2:
+        network = compiled_network(model)
+        given: Any = x
+        if not isinstance(x, list):
+            given = samples(x, "x", None) if network is None else network.as_input(x, "x")
+        if network is not None or np.ndim(given) != 2:
             return model.forward(given)
         each = batch_size or _ROWS_AT_ONCE
         parts = [model.forward(given[i : i + each]) for i in range(0, len(given), each)]

@@ -13,13 +13,14 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from deepc._c import random
 from deepc._values import Array
 from deepc.layers import Layer
+from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
 from deepc.training.callbacks import Callback, wants_steps
@@ -90,12 +91,12 @@ class Session:
 
     def copy_weights(self) -> list[Any]:
         """Return copies of all that the model has learned."""
-        return [copy.deepcopy(param) for param in self.model.params()]
+        return [copy.deepcopy(tensor) for tensor in all_tensors(self.model)]
 
     def set_weights(self, weights: list[Any]) -> None:
         """Put such copies back."""
-        for param, kept in zip(self.model.params(), weights, strict=True):
-            param[:] = kept
+        for tensor, kept in zip(all_tensors(self.model), weights, strict=True):
+            cast(Any, tensor)[:] = kept
 
     # ---- The loop --------------------------------------------------------------------------------
 
