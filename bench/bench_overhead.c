@@ -1,11 +1,6 @@
 /* What a call costs: every kind of call at its smallest size, then whole networks forward, step
  * by step and an epoch in one call. Networks are checked against the same network in double
  * before they are timed. */
-/* gcc 12 for AArch64 fails with an internal error (vect_transform_reduction) where it makes vectors of
- * the loops of this file. */
-#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-vectorize")
-#endif
 
 #include <math.h>
 #include <stdio.h>

@@ -1,10 +1,19 @@
 # The programs of tests/c, bench and examples: each .c file there that its pattern matches is one program.
 
+# gcc 12 for AArch64 fails with an internal error (vect_transform_reduction) where it makes vectors of
+# sums that depend on a condition, so there programs are compiled without; the library has no such sum.
+set(deepc_program_options)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13
+        AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(deepc_program_options -fno-tree-vectorize)
+endif()
+
 # deepc_add_program(folder source [more sources]): the program <folder>/<source's name> of the build tree.
 function(deepc_add_program folder source)
     get_filename_component(name "${source}" NAME_WE)
     add_executable(${name} "${source}" ${ARGN})
     target_link_libraries(${name} PRIVATE deepc_options deepc_static)
+    target_compile_options(${name} PRIVATE ${deepc_program_options})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/${folder}")
 endfunction()
 

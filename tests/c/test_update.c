@@ -1,11 +1,6 @@
 /* The optimizers: every rule in every form over several steps against its formula in long double, the
  * same bits on every instruction set, for any number of threads and any cut into tensors; and the
  * update by an outer product against the plain one. */
-/* gcc 12 for AArch64 fails with an internal error (vect_transform_reduction) where it makes vectors of
- * the loops of this file. */
-#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-vectorize")
-#endif
 
 #include "arrays.h"
 #include "rule_cases.h"
