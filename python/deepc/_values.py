@@ -171,7 +171,8 @@ def any_array(value: Any, name: str) -> Array:
     if isinstance(value, _ndarray):
         if numpy_ma:
             _refuse_masked(value, name, numpy_ma.MaskedArray)
-        return value
+        # What a subclass says of its shape need not be so; a plain array has that of its memory.
+        return np.asarray(value)
     try:
         array = np.array(value)
     except (ValueError, UserWarning):  # NumPy warns where it takes a masked number for NaN
