@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import threading
 import time
@@ -334,6 +335,14 @@ def test_a_subclass_that_only_makes_its_layers_is_compiled():
     assert digest(*nets[0].params()) == digest(*nets[1].params())
 
 
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (3, 1), (3, 2)])
+def test_layers_one_wide_train_in_c_too(sizes):
+    # The strides of a dimension of one element differ between arrays that lie alike.
+    net, optimizer = Sequential([Linear(*sizes)]), deepc.Momentum(0.1)
+    assert optimizer.tensors(net) is not None
+    assert optimizer.tensors(copy.deepcopy(net)) is not None
+
+
 def test_explain_says_why():
     class Mine(Tanh):
         def forward(self, input):
@@ -453,8 +462,6 @@ def test_a_patched_class_is_noticed(cls, monkeypatch):
 
 
 def test_making_and_copying_networks_costs_the_others_nothing():
-    import copy
-
     net = Sequential([Linear(3, 4, rng=1), Tanh(), Linear(4, 1, rng=2)])
     x = np.ones(3, np.float32)
     net.forward(x)

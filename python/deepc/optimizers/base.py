@@ -513,7 +513,7 @@ class BuiltinOptimizer(Optimizer):
                         f"layer: parameter {i} has shape {param.shape}, "
                         f"but the optimizer has stepped one of {state.shape}"
                     )
-                if state.dtype != param.dtype or state.strides != param.strides:
+                if state.dtype != param.dtype or not _are_alike(state, param):
                     states[k] = aligned_zeros_like(param)
                     states[k][...] = state
         if names != self._kept:
@@ -586,10 +586,17 @@ def _can_be_stepped(params: list[Any], grads: list[Any]) -> bool:
         and all(array.dtype == dtype for array in arrays)
         and all(array.flags.c_contiguous or array.T.flags.c_contiguous for array in params)
         and all(
-            grad is None or (grad.shape == param.shape and grad.strides == param.strides)
+            grad is None or (grad.shape == param.shape and _are_alike(grad, param))
             for param, grad in zip(params, grads, strict=True)
         )
     )
+
+
+def _are_alike(a: Array, b: Array) -> bool:
+    """Whether arrays of one shape lie alike in memory; strides of one element say nothing."""
+    if a.flags.c_contiguous:
+        return b.flags.c_contiguous
+    return a.flags.f_contiguous and b.flags.f_contiguous
 
 
 def _check_writable(param: Array, i: int) -> None:
