@@ -3,12 +3,14 @@
 #
 #   make demo         train the book's networks and draw what they learned, into demo-output/
 #   make test         the C tests, then the Python tests
-#   make test-aarch64 the C tests on AArch64 (NEON), cross-compiled and under qemu
+#   make test-<name>  the C tests on another platform, cross-compiled and emulated: aarch64 riscv64 s390x ppc64le armhf
+#                     i386 musl windows wasm; macos-build compiles only; pythons: the wheel on other Pythons
+#   make test-platforms  all of these
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
 #   make compare      deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
-#   make lint         style and types;  make format  mends the style
+#   make lint         style and types;  make format  mends the style;  make review  what repository linters think
 #   make wheel        wheel and sdist, into dist/
 #   make clean        removes what was built;  make distclean  the environments too
 
@@ -27,18 +29,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] tests/c/*.[ch] bench/*.[ch] examples/*.[ch])
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-c test-python test-aarch64 sanitize accuracy bench compare lint format wheel clean distclean help
+.PHONY: demo test test-c test-python sanitize accuracy bench compare lint review format wheel clean distclean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 # ---- Environments ----------------------------------------------------------------------------------
 
-# The lines of pyproject.toml that name what is needed to build, to run, or for the extra of that name.
+# The lines of pyproject.toml that name what is needed to build, to run, or for the extra or group of that name.
 requirements = python -c 'import sys, tomllib; \
 	file = tomllib.load(open("pyproject.toml", "rb")); project = file["project"]; \
 	named = {"build": file["build-system"]["requires"] + ["cmake", "ninja"], \
-	         "run": project["dependencies"], **project["optional-dependencies"]}; \
+	         "run": project["dependencies"], **project["optional-dependencies"], \
+	         **file["dependency-groups"]}; \
 	print(*(line for name in sys.argv[1:] for line in named[name]), sep="\n")'
 
 $(VENV)/.made:
@@ -79,8 +82,23 @@ test-c: build/c/build.ninja
 	cmake --build build/c
 	ctest --test-dir build/c --output-on-failure
 
-test-aarch64: $(VENV)/.requirements
-	scripts/test_aarch64
+# What is cross-compiled and emulated: each installs what it needs, or says that it skips.
+PLATFORMS := aarch64 riscv64 s390x ppc64le armhf i386 musl windows wasm
+.PHONY: $(PLATFORMS:%=test-%) test-macos-build test-pythons test-platforms
+
+$(PLATFORMS:%=test-%): test-%: $(VENV)/.requirements
+	python scripts/test_platform.py $*
+
+test-macos-build: $(VENV)/.requirements
+	python scripts/test_platform.py macos-arm64 macos-x86_64
+
+# The wheel on every Python that can be had, with the oldest NumPy and the newest.
+test-pythons: $(VENV)/.tools
+	python scripts/test_pythons.py
+
+test-platforms: $(VENV)/.requirements
+	python scripts/test_platform.py all
+	$(MAKE) test-pythons
 
 sanitize: build/sanitize/build.ninja
 	cmake --build build/sanitize
@@ -125,7 +143,15 @@ lint: $(VENV)/.tools
 	mypy
 	clang-format --dry-run -Werror $(C_FILES)
 	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	actionlint
+	zizmor --quiet --offline --persona auditor .github
 	check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
+
+# What others think of the repository; opinions, so it never fails. CONTRIBUTING.md answers those that are not followed.
+review: $(VENV)/.tools
+	-sp-repo-review .
+	-pyroma .
 
 format: $(VENV)/.tools
 	ruff check --fix-only .

@@ -1,6 +1,10 @@
 # deepc_export(target symbol...): the shared object or module `target` shows these symbols and no other.
+# WebAssembly's linker has no such list; who links a module for it says what it shows.
 function(deepc_export target)
     set(list "${CMAKE_CURRENT_BINARY_DIR}/${target}.exports")
+    if(DEEPC_TARGET_WASM)
+        return()
+    endif()
     if(WIN32)
         set(list "${list}.def")
         list(JOIN ARGN "\n    " lines)

@@ -3,14 +3,19 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 add_library(deepc_static STATIC ${deepc_objects})
-add_library(deepc_shared SHARED ${deepc_objects})
 set_target_properties(deepc_static PROPERTIES EXPORT_NAME static)
-set_target_properties(deepc_shared PROPERTIES EXPORT_NAME shared OUTPUT_NAME deepc
-    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set(libraries deepc_static)
+get_property(has_shared GLOBAL PROPERTY TARGET_SUPPORTS_SHARED_LIBS)   # WebAssembly has none
+if(has_shared)
+    add_library(deepc_shared SHARED ${deepc_objects})
+    set_target_properties(deepc_shared PROPERTIES EXPORT_NAME shared OUTPUT_NAME deepc
+        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    list(APPEND libraries deepc_shared)
+endif()
 if(NOT WIN32)   # there deepc.lib is the import library of the shared one
     set_target_properties(deepc_static PROPERTIES OUTPUT_NAME deepc)
 endif()
-foreach(library IN ITEMS deepc_static deepc_shared)
+foreach(library IN LISTS libraries)
     set_target_properties(${library} PROPERTIES LINKER_LANGUAGE C)
     target_link_libraries(${library} PRIVATE ${deepc_link_libraries})
     target_include_directories(${library} INTERFACE
@@ -21,11 +26,13 @@ foreach(library IN ITEMS deepc_static deepc_shared)
     endif()
 endforeach()
 add_library(deepc::static ALIAS deepc_static)
-add_library(deepc::shared ALIAS deepc_shared)
-if(DEFINED BUILD_SHARED_LIBS AND NOT BUILD_SHARED_LIBS)
-    add_library(deepc::deepc ALIAS deepc_static)
-else()
+if(has_shared)
+    add_library(deepc::shared ALIAS deepc_shared)
+endif()
+if(has_shared AND (BUILD_SHARED_LIBS OR NOT DEFINED BUILD_SHARED_LIBS))
     add_library(deepc::deepc ALIAS deepc_shared)
+else()
+    add_library(deepc::deepc ALIAS deepc_static)
 endif()
 
 # The shared library shows the functions that deepc_api.h declares, and no other.
@@ -38,9 +45,11 @@ foreach(line IN LISTS lines)
     string(REPLACE "(" "" name "${name}")
     list(APPEND exports ${name})
 endforeach()
-deepc_export(deepc_shared ${exports})
+if(has_shared)
+    deepc_export(deepc_shared ${exports})
+endif()
 
-install(TARGETS deepc_static deepc_shared EXPORT deepc COMPONENT library
+install(TARGETS ${libraries} EXPORT deepc COMPONENT library
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 file(GLOB headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/csrc/deepc*.h")
 install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT library)

@@ -1,6 +1,11 @@
 # The Python module deepc._deepc: cffi's wrapper of csrc/deepc_api.h and csrc/python/arrays_api.h, with the whole
 # library inside. The component is the stable ABI's, or the plain module's where Python has none (free-threaded
 # builds). Built with NumPy 2, it runs with NumPy 1 too.
+find_package(Python REQUIRED COMPONENTS Interpreter)
+if(Python_INTERPRETER_ID STREQUAL "PyPy")
+    message(FATAL_ERROR "deepc needs CPython, the usual Python, because it takes NumPy arrays by CPython's C API; "
+        "this is ${Python_INTERPRETER_ID} (${Python_EXECUTABLE}).")
+endif()
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module NumPy ${SKBUILD_SABI_COMPONENT})
 
 # cffi wants the declarations in one file.

@@ -135,6 +135,17 @@ def test_show_config(capsys):
         assert part in out
 
 
+def test_another_python_is_refused_by_name():
+    code = (
+        "import sys, types; sys.implementation = types.SimpleNamespace("
+        "**{**vars(sys.implementation), 'name': 'pypy'}); import deepc"
+    )
+    result = run(code)
+    assert result.returncode != 0
+    assert "ImportError: deepc needs CPython" in result.stderr
+    assert "this is pypy" in result.stderr
+
+
 # ---- DEEPC_ISA -----------------------------------------------------------------------------------
 
 SAY = "from deepc._c import library; print(library.isa())"

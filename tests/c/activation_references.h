@@ -3,20 +3,12 @@
  * pair its users do not compile.
  *
  * <name>_value(x, p) is the activation of x with parameter p; <name>_slope(k, p) its derivative,
- * given what it keeps, the output or the input. `wide` is long double, or double where a test goes
- * over every float; <tgmath.h> takes the functions of that type. */
+ * given what it keeps, the output or the input. */
 #ifndef DEEPC_TEST_ACTIVATION_REFERENCES_H
 #define DEEPC_TEST_ACTIVATION_REFERENCES_H
 
-#include <tgmath.h>
-
 #include "deepc.h"
-
-#ifdef REFERENCES_IN_DOUBLE
-typedef double wide;
-#else
-typedef long double wide;
-#endif
+#include "wide_math.h"
 
 #define VALUE(name, formula)                                                                       \
     static inline wide name##_value(wide x, wide p) { return (void)x, (void)p, (formula); }
