@@ -102,7 +102,7 @@ test-platforms: $(VENV)/.requirements
 
 sanitize: build/sanitize/build.ninja
 	cmake --build build/sanitize
-	ctest --test-dir build/sanitize --output-on-failure
+	ctest --test-dir build/sanitize --output-on-failure --parallel 2
 
 accuracy: build/c/build.ninja
 	cmake --build build/c --target exhaustive_math
