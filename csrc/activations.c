@@ -31,6 +31,11 @@ double dc_activation_default(int activation) {
     return facts ? facts->usual : 0;
 }
 
+double dc_activation_least(int activation) {
+    const activation_facts *facts = facts_of(activation);
+    return facts ? facts->least : 0;
+}
+
 int dc_activation_needs_input(int activation) {
     const activation_facts *facts = facts_of(activation);
     return facts && facts->needs_input;

@@ -92,10 +92,11 @@ int dc_log_f64(size_t n, const double *x, double *y);
 
 /* The name of an activation, such as "relu"; NULL past the last one. */
 const char *dc_activation_name(int activation);
-/* The name of its parameter, "" if it has none, and what that is where a user gives none. NULL and
- * 0 past the last activation. */
+/* The name of its parameter, "" if it has none; what that is where a user gives none; the least that
+ * makes sense. NULL and 0 past the last activation. */
 const char *dc_activation_parameter(int activation);
 double dc_activation_default(int activation);
+double dc_activation_least(int activation);
 /* Whether its slope is computed from its input; otherwise it is from its output. */
 int dc_activation_needs_input(int activation);
 /* DC_OK if the two go together. DC_BAD_NAME: there is no such activation. DC_BAD_VALUE: its

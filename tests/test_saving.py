@@ -86,6 +86,7 @@ def test_every_kind_by_itself(kind, path, rng):
     given = {
         "linear": [3, 3], "batch_norm": [3], "layer_norm": [3], "slopes": [3], "embedding": [3, 2],
         "dropout": [0.5], "gaussian_dropout": [0.5], "gaussian_noise": [0.5],
+        "leaky_relu": [0.125], "elu": [0.5], "celu": [2.0], "gelu_tanh": [True],
     }  # fmt: skip
     layer = cls(*given.get(kind, []))
     x = rng.standard_normal((4, 3)).astype(np.float32)

@@ -10,7 +10,30 @@ from typing import TYPE_CHECKING, Any
 from deepc import kernels
 from deepc._c.library import get_num_threads, num_threads, set_num_threads, version
 from deepc._values import default_dtype, set_default_dtype
-from deepc.activations import Relu, Sigmoid, Tanh, relu, sigmoid, softmax, tanh
+from deepc.activations import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Exponential,
+    HardSigmoid,
+    HardSiLU,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    Mish,
+    Relu,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+)
 from deepc.initializers import random_normal, random_tensor, random_uniform
 from deepc.layers import (
     BatchNorm,
@@ -113,6 +136,21 @@ else:
 
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "SELU",
+    "Exponential",
+    "HardSiLU",
+    "HardSigmoid",
+    "Identity",
+    "LeakyReLU",
+    "LogSigmoid",
+    "Mish",
+    "ReLU6",
+    "SiLU",
+    "Softplus",
+    "Softsign",
     "SGD",
     "SSE",
     "Adadelta",

@@ -16,9 +16,9 @@ import numpy as np
 from deepc._c import arrays
 from deepc._c.activations import ACTIVATIONS, activation_of_array
 from deepc._c.arrays import checked
-from deepc._values import FLOAT32, FLOAT64, Array, any_array, as_array, describe
+from deepc._values import FLOAT32, FLOAT64, LARGEST, Array, any_array, as_array, as_float, describe
 
-__all__ = ["exp", "log", "matmul", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = ["activation", "exp", "log", "matmul", "relu", "sigmoid", "softmax", "tanh"]
 
 _ndarray = np.ndarray
 
@@ -158,6 +158,44 @@ def log(x: Any, out: Array | None = None) -> Array:
     array([  0., -inf])
     """
     return _map(_LOG, x, out)
+
+
+def activation(
+    name: str, x: Any, parameter: float | None = None, out: Array | None = None
+) -> Array:
+    """Return an activation of each element, to 2 ulp. `x`, `out` and result as for `exp`.
+
+    Parameters
+    ----------
+    name : str
+        What the library calls it, as ``"elu"``; docs/activations.md has all names with formulas.
+    x : array_like
+    parameter : float, optional
+        Of one that has a parameter; its usual value if not given.
+    out : ndarray, optional
+
+    Raises
+    ------
+    ValueError
+        If there is no such activation, or the parameter cannot be.
+
+    Examples
+    --------
+    >>> from deepc import kernels
+    >>> kernels.activation("leaky_relu", [-1.0, 2.0], 0.5)
+    array([-0.5,  2. ])
+    """
+    facts = ACTIVATIONS.get(name) if isinstance(name, str) else None
+    if facts is None:
+        known = ", ".join(map(repr, ACTIVATIONS))
+        raise ValueError(f"name: expected one of {known}, got {describe(name)}")
+    if parameter is None:
+        parameter = facts.default
+    elif facts.parameter:
+        parameter = as_float(parameter, facts.parameter, facts.least, LARGEST)
+    else:
+        raise ValueError(f"parameter: {name} has none, got {describe(parameter)}")
+    return _activation(facts.number, parameter, x, out)
 
 
 def tanh(x: Any, out: Array | None = None) -> Array:

@@ -16,6 +16,7 @@ class Activation(NamedTuple):
     number: int
     parameter: str  # the name of its parameter, "" if it has none
     default: float  # the parameter where none is given
+    least: float  # the smallest that makes sense
     needs_input: bool  # whether its slope is computed from its input, not its output
 
 
@@ -26,6 +27,7 @@ def _listed() -> dict[str, Activation]:
             number,
             ffi.string(lib.dc_activation_parameter(number)).decode(),
             lib.dc_activation_default(number),
+            lib.dc_activation_least(number),
             bool(lib.dc_activation_needs_input(number)),
         )
     return activations

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from deepc._values import FLOAT32, FLOAT64, LARGEST, Array, describe
-from deepc.activations import Relu, Sigmoid, Tanh
+from deepc.activations import LAYERS as ACTIVATIONS
+from deepc.activations import Activation
 from deepc.layers import (
     BatchNorm,
     Dropout,
@@ -290,6 +291,23 @@ def _make_flatten(numbers: Numbers, take: Take) -> Flatten:
     return Flatten(shape)
 
 
+def _activation(make: Callable[..., Activation]) -> Kind:
+    """Return the kind of an activation, which is its name, with its parameter if it has one."""
+    usual = make()
+    name = usual._parameter
+    if name is None:
+        return Kind(type(usual), lambda layer: {}, lambda numbers, take: make())
+
+    def make_with(numbers: Numbers, take: Take) -> Activation:
+        value = numbers.real(name)
+        try:
+            return make(value)
+        except ValueError:
+            raise numbers.fail(name, f"what {type(usual).__name__} takes", value) from None
+
+    return Kind(type(usual), lambda layer: {name: getattr(layer, name).hex()}, make_with)
+
+
 def _plain(cls: Any) -> Kind:
     """Return the kind of a layer that has neither numbers nor tensors."""
     return Kind(cls, lambda layer: {}, lambda numbers, take: cls())
@@ -339,9 +357,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "softmax": _plain(Softmax),
     "log_softmax": _plain(LogSoftmax),
-    "sigmoid": _plain(Sigmoid),
-    "tanh": _plain(Tanh),
-    "relu": _plain(Relu),
+    **{name: _activation(make) for name, make in ACTIVATIONS.items()},
 }  # fmt: skip
 
 _SEQUENTIAL = "sequential"
@@ -351,6 +367,8 @@ _NAMES = {kind.cls: name for name, kind in KINDS.items()}
 def kind_of(layer: Any) -> str | None:
     """Return the name of a layer's kind; None for one that is partly Python."""
     name = _NAMES.get(type(layer))
+    if name in ACTIVATIONS:
+        name = layer._activation  # a class may be several kinds
     own = is_builtin(layer) or computes_with(layer, Flatten, COMPUTES)
     return name if name and own else None
 
