@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
+import deepc
 import numpy as np
 import pytest
 import reference
@@ -139,8 +141,150 @@ def test_a_loss_keeps_nothing_of_what_it_saw(rng):
     assert np.array_equal(targets, before[1])
 
 
-def test_names():
-    assert losses.__all__ == ["SSE", "Loss", "SoftmaxCrossEntropy"]
+def test_each_loss_of_the_library_has_a_class():
+    assert set(losses.CLASSES) == set(library.LOSSES) == set(TORCH)
+    for name, facts in library.LOSSES.items():
+        cls = losses.CLASSES[name]
+        assert cls.__name__ in losses.__all__
+        assert getattr(deepc, cls.__name__) is cls
+        given = dict(inspect.signature(cls).parameters)
+        assert given.pop("reduction").default == "sum"
+        if facts.parameter:
+            assert given.pop(facts.parameter).default == facts.default
+        if facts.takes_smoothing:
+            assert given.pop("label_smoothing").default == 0
+        assert not given
+
+
+def case(name, rng):
+    """Return predictions and targets that the loss is made for."""
+    facts = library.LOSSES[name]
+    p, t = rng.normal(0, 2, (6, 4)), rng.normal(0, 2, (6, 4))
+    if name in ("binary_cross_entropy", "binary_cross_entropy_clamped", "kl_divergence",
+                "categorical_cross_entropy", "poisson", "squared_logarithmic_error"):  # fmt: skip
+        p, t = rng.dirichlet(np.ones(4), 6) + 0.01, rng.dirichlet(np.ones(4), 6)
+    if name == "negative_log_likelihood":
+        p = np.log(rng.dirichlet(np.ones(4), 6))
+    if facts.takes_smoothing:
+        t = rng.dirichlet(np.ones(4), 6)
+    if "hinge" in name:
+        t = reference.one_hot(rng.integers(0, 4, 6), 4)
+    return p, t
+
+
+@pytest.mark.parametrize("name", library.LOSSES)
+def test_gradients_of_all_losses_are_finite_differences(name, rng):
+    p, t = case(name, rng)
+    weights = rng.uniform(0, 2, 6)
+    weights[1] = 0
+    facts = library.LOSSES[name]
+    for more in ({}, {facts.parameter: 0.25}, {"label_smoothing": 0.1}):
+        if "" in more or ("label_smoothing" in more and not facts.takes_smoothing):
+            continue
+        for reduction in ("sum", "mean", "mean_of_elements", "mean_by_weight"):
+            loss = losses.CLASSES[name](reduction, **more)
+            differences = reference.finite_differences(lambda: loss.loss(p, t, weights), p)  # noqa: B023
+            gradient = loss.gradient(p, t, weights)
+            np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=2e-6)
+            if "hinge" not in name:
+                assert np.abs(gradient[0]).max() > 0
+            value, single = loss.loss_and_gradient(*(a.astype("f4") for a in (p, t, weights)))
+            assert value == pytest.approx(loss.loss(p, t, weights), rel=1e-5)
+            np.testing.assert_allclose(single, gradient, rtol=1e-4, atol=1e-5)
+
+
+def _torch_hinge(F, p, t):
+    side = 2 * t - 1
+    return (1 - side * p).clamp(min=0)
+
+
+def _torch_categorical_hinge(F, p, t):
+    return (((1 - t) * p).max(-1).values - (t * p).sum(-1) + 1).clamp(min=0)
+
+
+# What PyTorch makes of predictions and targets, to be added up.
+TORCH = {
+    "squared_error": lambda F, p, t: F.mse_loss(p, t, reduction="none"),
+    "softmax_cross_entropy": lambda F, p, t: F.cross_entropy(p, t, reduction="none"),
+    "absolute_error": lambda F, p, t: F.l1_loss(p, t, reduction="none"),
+    "huber": lambda F, p, t: F.huber_loss(p, t, reduction="none"),
+    "smooth_l1": lambda F, p, t: F.smooth_l1_loss(p, t, reduction="none"),
+    "log_cosh": lambda F, p, t: (p - t).cosh().log(),
+    "absolute_percentage_error": lambda F, p, t: 100 * (p - t).abs() / t.abs().clamp(min=1e-7),
+    "squared_logarithmic_error": lambda F, p, t: (p.log1p() - t.log1p()) ** 2,
+    "binary_cross_entropy": lambda F, p, t: F.binary_cross_entropy(p, t, reduction="none"),
+    "binary_cross_entropy_clamped": lambda F, p, t: F.binary_cross_entropy(p, t, reduction="none"),
+    "binary_cross_entropy_logits": lambda F, p, t: F.binary_cross_entropy_with_logits(
+        p, t, reduction="none"),
+    "poisson": lambda F, p, t: F.poisson_nll_loss(p, t, False, eps=1e-7, reduction="none"),
+    "kl_divergence": lambda F, p, t: F.kl_div(p.log(), t, reduction="none"),
+    "hinge": _torch_hinge,
+    "squared_hinge": lambda F, p, t: _torch_hinge(F, p, t) ** 2,
+    "categorical_hinge": _torch_categorical_hinge,
+    "categorical_cross_entropy": lambda F, p, t: -(t * (p / p.sum(-1, keepdim=True)).log()).sum(-1),
+    "negative_log_likelihood": lambda F, p, t: -(t * p).sum(-1),
+    "cosine_similarity": lambda F, p, t: -F.cosine_similarity(p, t, eps=1e-7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_pytorch_says_the_same_of_all_losses(name, rng):
+    torch = pytest.importorskip("torch")
+    p, t = case(name, rng)
+    x = torch.tensor(p, requires_grad=True)
+    rows = TORCH[name](torch.nn.functional, x, torch.tensor(t))
+    rows.sum().backward()
+    loss = losses.CLASSES[name]()
+    value, gradient = loss.loss_and_gradient(p, t)
+    assert value == pytest.approx(float(rows.sum().detach()), rel=1e-12)
+    np.testing.assert_allclose(gradient, x.grad.numpy(), rtol=1e-9, atol=1e-10)
+    if library.LOSSES[name].takes_labels:
+        labels = rng.integers(0, 4, 6)
+        one_hot = reference.one_hot(labels, 4)
+        assert loss.loss(p, labels) == loss.loss(p, one_hot)
+        assert loss.gradient(p, labels).tobytes() == loss.gradient(p, one_hot).tobytes()
+
+
+def test_numbers_of_keras():
+    """Keras 3 gives these for the same arrays."""
+    p, t = np.array([[1.5, 2.0], [2.0, 2.0]]), np.array([[1.0, 2.0], [3.0, 5.0]])
+    for name, expected in {
+        "squared_error": 2.5625, "absolute_error": 1.125, "absolute_percentage_error": 35.8333333,
+        "squared_logarithmic_error": 0.153251758, "huber": 0.78125, "log_cosh": 0.7158059605,
+        "poisson": 0.0407656299,
+    }.items():  # fmt: skip
+        loss = losses.CLASSES[name]("mean_of_elements")
+        assert loss.loss(p, t) == pytest.approx(expected, rel=1e-8)
+    assert losses.CosineSimilarity("mean").loss(p, t) == pytest.approx(-0.9770062051, rel=1e-9)
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    loss = losses.CategoricalCrossEntropy("mean")
+    assert loss.loss(probabilities, [0, 1]) == pytest.approx(0.7803238741, rel=1e-9)
+    loss.label_smoothing = 0.1
+    assert loss.loss(probabilities, [0, 1]) == pytest.approx(0.8403928446, rel=1e-9)
+    yes, chance, logits = [[1.0], [0.0], [1.0]], [[0.9], [0.2], [0.5]], [[2.0], [-1.0], [0.0]]
+    loss = losses.BinaryCrossEntropy("mean")
+    assert loss.loss(chance, yes) == pytest.approx(0.3405504158, rel=1e-8)
+    loss.label_smoothing = 0.2
+    assert loss.loss(chance, yes) == pytest.approx(0.460001047, rel=1e-8)
+    loss = losses.BinaryCrossEntropyLogits("mean")
+    assert loss.loss(logits, yes) == pytest.approx(0.3777789597, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n, facts in library.LOSSES.items() if facts.parameter])
+def test_parameters_of_losses_may_be_changed_and_are_checked(name, rng):
+    p, t = case(name, rng)
+    cls, parameter = losses.CLASSES[name], library.LOSSES[name].parameter
+    loss = cls("mean")
+    setattr(loss, parameter, 0.25)
+    assert getattr(loss, parameter) == 0.25
+    assert f"{parameter}=0.25" in repr(loss)
+    assert loss.loss(p, t) == cls("mean", 0.25).loss(p, t)
+    for wrong in (-1, float("nan"), 1e300, "1"):
+        with pytest.raises((ValueError, TypeError), match=f"^{parameter}: expected"):
+            setattr(loss, parameter, wrong)
+        with pytest.raises((ValueError, TypeError), match=f"^{parameter}: expected"):
+            cls("mean", wrong)
+        assert getattr(loss, parameter) == 0.25
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])

@@ -50,7 +50,28 @@ from deepc.layers import (
     Sequential,
     Softmax,
 )
-from deepc.losses import SSE, Loss, SoftmaxCrossEntropy
+from deepc.losses import (
+    SSE,
+    AbsoluteError,
+    AbsolutePercentageError,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyClamped,
+    BinaryCrossEntropyLogits,
+    CategoricalCrossEntropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    NegativeLogLikelihood,
+    Poisson,
+    SmoothL1,
+    SoftmaxCrossEntropy,
+    SquaredHinge,
+    SquaredLogarithmicError,
+)
 from deepc.optimizers import (
     SGD,
     Adadelta,
@@ -136,6 +157,23 @@ else:
 
 
 __all__ = [
+    "AbsoluteError",
+    "Huber",
+    "SmoothL1",
+    "LogCosh",
+    "AbsolutePercentageError",
+    "SquaredLogarithmicError",
+    "BinaryCrossEntropy",
+    "BinaryCrossEntropyClamped",
+    "BinaryCrossEntropyLogits",
+    "Poisson",
+    "KLDivergence",
+    "Hinge",
+    "SquaredHinge",
+    "CategoricalHinge",
+    "CategoricalCrossEntropy",
+    "NegativeLogLikelihood",
+    "CosineSimilarity",
     "CELU",
     "ELU",
     "GELU",
