@@ -515,14 +515,16 @@ int dc_network_backward_indices_f64(dc_network_f64 *network, size_t rows, size_t
 int dc_network_takes_indices_f32(const dc_network_f32 *network);
 int dc_network_takes_indices_f64(const dc_network_f64 *network);
 
-/* The rows to train on: x, or for a network that begins with an embedding indices (the other NULL), is
- * rows x cols; targets rows x outputs or labels one a row (the other
- * NULL). order: the `rows` row numbers in the order of their use, or NULL for 0, 1, 2 ... The last
- * batch may be smaller. loss: its reduction holds within a batch. interrupted, or NULL: is
- * asked about every 20 ms in the midst of a long step; if it returns not 0, the call ends with
- * DC_INTERRUPTED before the update of that step, and the network is as it was before the step. rates: the
- * learning rate of each step from the first batch on, or NULL for that of the optimizer, which is
- * otherwise the one that was used last. */
+/* The rows to train on: x, or for a network that begins with an embedding indices (the other NULL),
+ * is rows x cols; targets rows x outputs or labels one a row (the other NULL). weights: one a row, or
+ * NULL for ones; a label of a row of weight 0 may be anything. order: the `rows` row numbers in the
+ * order of their use, or NULL for 0, 1, 2 ... The last batch may be smaller. loss: its reduction
+ * holds within a batch. interrupted, or NULL: is asked about every 20 ms in the midst of a long
+ * step; if it returns not 0, the call ends with DC_INTERRUPTED before the update of that step, and
+ * the network is as it was before the step. rates: the learning rate of each step from the first
+ * batch on, or NULL for that of the optimizer, which is otherwise the one that was used last.
+ * predictions (rows x outputs, in the order of their use), or NULL: gets what the network gave for
+ * each row before the step that it led to. */
 typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
@@ -535,6 +537,8 @@ typedef struct dc_samples_f32 {
     dc_loss_rule loss;
     int (*interrupted)(void);
     const double *rates;
+    const float *weights;
+    float *predictions;
 } dc_samples_f32;
 typedef struct dc_samples_f64 {
     size_t rows;
@@ -548,19 +552,23 @@ typedef struct dc_samples_f64 {
     dc_loss_rule loss;
     int (*interrupted)(void);
     const double *rates;
+    const double *weights;
+    double *predictions;
 } dc_samples_f64;
 
 /* Trains from position *next (a multiple of the batch size) of the order, one step a batch:
  * forward, loss, backward, update. Returns at the end of the samples, or after the first step that
- * ends later than `seconds` from now; *next is then where to go on. Adds the sum of the rows'
- * losses to *loss. tensors: every parameter that trains once, with the gradient that its layer has, as
- * for dc_optimizer_step. With batches of one row the gradients may go straight into the update and
+ * ends later than `seconds` from now; *next is then where to go on. Adds the rows' weighted losses
+ * to *loss: their sum, with DC_MEAN_OF_ELEMENTS divided by the outputs, with DC_MEAN_BY_WEIGHT by
+ * the batch's mean weight. tensors: every parameter that trains once, with the gradient that its
+ * layer has, as for dc_optimizer_step. With batches of one row the gradients may go straight into the update and
  * are then not written to their places. The results have the bits of the single calls.
  *
  * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, *next is no multiple of the
- * batch size, or a tensor's size is not its parameter's. DC_BAD_VALUE: order holds no row number. DC_BAD_LABEL: a label is not one of the
- * outputs. DC_BAD_NAME: the loss or the rule. DC_BAD_POINTER: both or none of targets and labels, or
- * labels for a loss that takes none; a tensor's gradient is not its parameter's. DC_BAD_STATE: a dropout layer is not training. What
+ * batch size, or a tensor's size is not its parameter's. DC_BAD_VALUE: order holds no row number.
+ * DC_BAD_LABEL: a label is not one of the outputs. DC_BAD_NAME: the loss or the rule.
+ * DC_BAD_POINTER: both or none of targets and labels, or labels for a loss that takes none; a
+ * tensor's gradient is not its parameter's. DC_BAD_STATE: a dropout layer is not training. What
  * dc_loss_check and dc_optimizer_step refuse is refused before the first step. */
 int dc_network_train_f32(dc_network_f32 *network, dc_optimizer *optimizer, size_t count,
                          const dc_tensor_f32 *tensors, const dc_samples_f32 *samples,

@@ -11,8 +11,11 @@ import pickle
 import deepc
 import numpy as np
 import pytest
-from deepc import callbacks, metrics
+from deepc import Linear, Sequential, callbacks, metrics
+from deepc.training import steps
 from deepc.training.metrics import METRICS, metric
+from deepc.training.steps import Stepper
+from reference import digest
 
 # ---- Helpers -------------------------------------------------------------------------------------
 
@@ -513,3 +516,85 @@ def test_weights_of_classes_are_weights_of_samples():
     train(plain, x, y, batch_size=8)
     train(ones, x, y, batch_size=8, class_weight={0: 1.0})
     assert bits(plain) == bits(ones) != bits(by_class)
+
+
+# ---- An epoch in one call ------------------------------------------------------------------------
+
+
+class Seen(deepc.metrics.Metric):
+    """Keeps all that a metric is given."""
+
+    name = "seen"
+
+    def reset(self):
+        self.actual, self.predicted = [], []
+
+    def update(self, actual, predicted, weights=None):
+        self.actual.append(np.array(actual))
+        self.predicted.append(np.array(predicted))
+
+    def result(self):
+        return 0.0
+
+
+def epochs(dtype, loss, batch_size, labels, kind):
+    """Train with weights, metrics, an order and a schedule; return all that came of it."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((103, 6)).astype(dtype)
+    y = rng.integers(0, 3, 103) if labels else rng.dirichlet(np.ones(3), 103)
+    # A batch without any weight has no mean by weight.
+    weights = rng.integers(loss.reduction == "mean_by_weight", 3, 103) / 2
+    middle = {"dropout": [deepc.Dropout(0.3, rng=4)], "norm": [deepc.BatchNorm(7, dtype=dtype)]}
+    net = Sequential([
+        Linear(6, 7, dtype=dtype, rng=1), *middle.get(kind, ()), deepc.GELU(),
+        Linear(7, 3, dtype=dtype, rng=2), *([deepc.Tanh()] if kind == "tanh" else ()),
+    ])  # fmt: skip
+    optimizer = deepc.GradientDescent(lambda step: 0.05 / (1 + 0.1 * step))
+    seen = Seen()
+    history = deepc.fit(
+        net, x, y, loss=loss, optimizer=optimizer, epochs=3, batch_size=batch_size, shuffle=True,
+        rng=3, sample_weight=weights, metrics=["mse" if not labels else "accuracy", seen],
+    )  # fmt: skip
+    arrays = [np.concatenate(a) for a in (seen.actual, seen.predicted)]
+    return digest(*history, *history["accuracy" if labels else "mse"], *net.params(), *arrays)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean", "mean_of_elements", "mean_by_weight"])
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("kind", ["dropout", "norm", "tanh", "plain"])
+@pytest.mark.parametrize("batch_size", [1, 8, 103])
+def test_an_epoch_in_one_call_has_the_bits_of_its_steps(
+    dtype, reduction, labels, kind, batch_size, monkeypatch
+):
+    if kind == "norm" and batch_size == 1:
+        pytest.skip("a batch of one row has no variance")
+    loss = deepc.SoftmaxCrossEntropy(reduction) if labels else deepc.Huber(reduction, 0.3)
+    together = epochs(dtype.name, loss, batch_size, labels, kind)
+    calls = []
+    whole = Stepper._compiled
+    monkeypatch.setattr(
+        Stepper, "_compiled", lambda self, *given: calls.append(1) or whole(self, *given)
+    )
+    assert epochs(dtype.name, loss, batch_size, labels, kind) == together
+    assert len(calls) == 3
+    monkeypatch.setattr(steps, "compiled_network", lambda model: None)
+    assert epochs(dtype.name, loss, batch_size, labels, kind) == together
+    assert len(calls) == 3
+
+
+def test_weights_are_part_of_the_loss_that_is_told():
+    net = Sequential([Linear(1, 2, dtype="float64")])
+    for param in net.params():
+        param[:] = 0
+    x, y = np.ones((4, 1)), np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 4.0]])
+    w = [2.0, 0.0, 4.0, 2.0]  # the sum of the losses is 4 + 72 + 64
+    for reduction, expected in {
+        "sum": 35, "mean": 35, "mean_of_elements": 35 / 2, "mean_by_weight": 140 / 8,
+    }.items():  # fmt: skip
+        history = deepc.fit(
+            net, x, y, loss=deepc.SSE(reduction), optimizer=deepc.GradientDescent(0.0),
+            batch_size=4, sample_weight=w,
+        )  # fmt: skip
+        assert history[-1] == pytest.approx(expected, rel=1e-14)
+        evaluated = deepc.evaluate(net, x, y, loss=deepc.SSE(reduction), sample_weight=w)
+        assert evaluated["loss"] == pytest.approx(expected, rel=1e-14)

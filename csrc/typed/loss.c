@@ -47,6 +47,13 @@ double TYPED(dc_loss_factor)(const dc_loss_rule *rule, const loss_work *work) {
     }
 }
 
+double TYPED(dc_loss_total)(const dc_loss_rule *rule, const loss_work *work, double sum) {
+    if (rule->reduction == DC_MEAN_OF_ELEMENTS) return sum / (double)work->cols;
+    if (rule->reduction == DC_MEAN_BY_WEIGHT && work->weights)
+        return sum * TYPED(dc_loss_factor)(rule, work) * (double)work->rows;
+    return sum;
+}
+
 static double elementwise_part(const void *work, size_t start, size_t n) {
     return TYPED(dc_kernels)()->elementwise_loss(work, start, n);
 }

@@ -34,4 +34,8 @@ double TYPED(dc_loss_factor)(const dc_loss_rule *rule, const loss_work *work);
  * the loss takes the factor as part of the scale. Large work is split over threads. */
 double TYPED(dc_loss_sum)(const loss_work *work);
 
+/* What the rows' losses of a batch add up to, where every row counts as often as the reduction lets
+ * it: the sum, of means of elements divided by the columns, of means by weight by the mean weight. */
+double TYPED(dc_loss_total)(const dc_loss_rule *rule, const loss_work *work, double sum);
+
 #endif

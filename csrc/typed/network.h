@@ -40,6 +40,7 @@ struct TYPED(dc_network) {
     real *last_output; /* in training, where it is not kept for backward */
     void *batch_x;
     real *batch_targets;
+    real *batch_weights;
     int64_t *batch_labels;
 
     pass pass;        /* the last forward */

@@ -1,5 +1,5 @@
-/* Training: an epoch, or as much of it as there is time for, in one call. Each step is what the single
- * calls make of a batch: forward, loss, backward, update. */
+/* Training: an epoch, or as much of it as there is time for, in one call. Each step is what the
+ * single calls make of a batch: forward, loss, backward, update. */
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +22,7 @@ static size_t lay_out_batch(network *net, real *base, size_t rows) {
     net->batch_x =
         TYPED(dc_area_take)(base, &used, rows * net->cols * (input_size(net) / sizeof(real)));
     net->batch_targets = TYPED(dc_area_take)(base, &used, rows * net->last);
+    net->batch_weights = TYPED(dc_area_take)(base, &used, rows);
     net->batch_labels = (int64_t *)(void *)TYPED(dc_area_take)(
         base, &used, rows * (sizeof(int64_t) / sizeof(real)));
     return used;
@@ -50,7 +51,8 @@ static int check_samples(const network *net, const samples *s, size_t next) {
             if (s->order[i] < 0 || (size_t)s->order[i] >= s->rows) return DC_BAD_VALUE;
     if (s->labels)
         for (size_t i = 0; i < s->rows; i++)
-            if ((uint64_t)s->labels[i] >= outputs) return DC_BAD_LABEL;
+            if ((uint64_t)s->labels[i] >= outputs && !(s->weights && s->weights[i] == 0))
+                return DC_BAD_LABEL;
     return DC_OK;
 }
 
@@ -82,8 +84,9 @@ static const tensor *find_tensor(size_t count, const tensor *tensors, const void
     return NULL;
 }
 
-/* Finds the tensors of all parameters that train. Clears *outer where steps of one row cannot go straight
- * into them. DC_BAD_SIZE, DC_BAD_POINTER: a tensor's size or gradient is not that of its parameter. */
+/* Finds the tensors of all parameters that train. Clears *outer where steps of one row cannot go
+ * straight into them. DC_BAD_SIZE, DC_BAD_POINTER: a tensor's size or gradient is not that of its
+ * parameter. */
 static int bind_tensors(network *net, size_t count, const tensor *tensors, int *outer) {
     size_t behind = 0;
     for (size_t i = 0; i < net->count; i++) {
@@ -116,15 +119,20 @@ typedef struct training {
 } training;
 
 /* The rows of one batch: where they stand if they are in one piece, else gathered. */
-static void gather(network *net, const samples *s, size_t from, size_t rows, const void **x,
-                   const real **targets, const int64_t **labels) {
+typedef struct batch_rows {
+    const void *x;
+    const real *targets, *weights;
+    const int64_t *labels;
+} batch_rows;
+
+static batch_rows gather(network *net, const samples *s, size_t from, size_t rows) {
     const size_t row_size = s->cols * input_size(net), outputs = net->last;
     const size_t first = s->order ? (size_t)s->order[from] : from;
     const char *all = s->indices ? (const char *)s->indices : (const char *)s->x;
-    *x = all + first * row_size;
-    *targets = s->targets ? s->targets + first * outputs : NULL;
-    *labels = s->labels ? s->labels + first : NULL;
-    if (!s->order || rows == 1) return;
+    if (!s->order || rows == 1)
+        return (batch_rows){
+            all + first * row_size, s->targets ? s->targets + first * outputs : NULL,
+            s->weights ? s->weights + first : NULL, s->labels ? s->labels + first : NULL};
     for (size_t r = 0; r < rows; r++) {
         const size_t row = (size_t)s->order[from + r];
         memcpy((char *)net->batch_x + r * row_size, all + row * row_size, row_size);
@@ -132,42 +140,44 @@ static void gather(network *net, const samples *s, size_t from, size_t rows, con
             memcpy(net->batch_targets + r * outputs, s->targets + row * outputs,
                    outputs * sizeof(real));
         if (s->labels) net->batch_labels[r] = s->labels[row];
+        if (s->weights) net->batch_weights[r] = s->weights[row];
     }
-    *x = net->batch_x;
-    *targets = s->targets ? net->batch_targets : NULL;
-    *labels = s->labels ? net->batch_labels : NULL;
+    return (batch_rows){net->batch_x, s->targets ? net->batch_targets : NULL,
+                        s->weights ? net->batch_weights : NULL,
+                        s->labels ? net->batch_labels : NULL};
 }
 
-/* The sum of the rows' losses, and the gradient as the rule reduces it. */
+/* The total of the rows' losses, and the gradient as the rule reduces it. */
 static double batch_loss(const network *net, const dc_loss_rule *rule, size_t rows,
-                         const real *targets, const int64_t *labels, real *d_y) {
+                         const batch_rows *b, real *d_y) {
     const real *predicted = net->stages[net->count - 1].output;
-    loss_work work = loss_work_of(rule, rows, net->last, predicted, targets, labels, NULL);
+    loss_work work =
+        loss_work_of(rule, rows, net->last, predicted, b->targets, b->labels, b->weights);
     work.scale = (real)TYPED(dc_loss_factor)(rule, &work);
     work.d = d_y;
-    return TYPED(dc_loss_sum)(&work);
+    return TYPED(dc_loss_total)(rule, &work, TYPED(dc_loss_sum)(&work));
 }
 
-/* The step of rows from .. from + rows - 1 of the order. One that fails, or that somebody interrupts,
- * has changed nothing. */
+/* The step of rows from .. from + rows - 1 of the order. One that fails, or that somebody
+ * interrupts, has changed nothing. */
 static int step(training *t, size_t from, size_t rows, double *loss) {
     network *net = t->net;
-    const void *x;
-    const real *targets;
-    const int64_t *labels;
-    gather(net, t->samples, from, rows, &x, &targets, &labels);
+    const samples *s = t->samples;
+    const batch_rows b = gather(net, s, from, rows);
     net->pass.rows = net->pass.batch = rows;
-    int status = TYPED(dc_network_run)(net, x, net->last_output);
+    real *shown = s->predictions ? s->predictions + from * net->last : NULL;
+    int status = TYPED(dc_network_run)(net, b.x, shown ? shown : net->last_output);
     if (status) return status;
+    const real *predicted = net->stages[net->count - 1].output;
+    if (shown && predicted != shown) memcpy(shown, predicted, rows * net->last * sizeof *shown);
     real *d_y = net->gradient[0];
-    const double value = batch_loss(net, &t->samples->loss, rows, targets, labels, d_y);
-    if (t->samples->rates)
-        t->optimizer->learning_rate = t->samples->rates[from / t->samples->batch_size];
+    const double value = batch_loss(net, &s->loss, rows, &b, d_y);
+    if (s->rates) t->optimizer->learning_rate = s->rates[from / s->batch_size];
     if (t->outer) {
         t->optimizer->steps++;
         TYPED(dc_update_step)(t->optimizer, &t->update);
     }
-    status = TYPED(dc_network_run_back)(net, x, d_y, NULL);
+    status = TYPED(dc_network_run_back)(net, b.x, d_y, NULL);
     if (!status && !t->outer) status = TYPED(dc_optimizer_step)(t->optimizer, t->count, t->tensors);
     if (status)
         TYPED(dc_network_undo)(net);
@@ -196,7 +206,8 @@ static int train(training *t, double seconds, size_t *next, double *loss) {
     net->pass.update = t->outer ? &t->update : NULL;
     net->watch = is_long ? &w : NULL;
 
-    /* Reading the clock costs as much as a tiny step, so it is read once per so many multiply-adds. */
+    /* Reading the clock costs as much as a tiny step, so it is read once per so many
+     * multiply-adds. */
     size_t work = net->work * batch, since = 0;
     for (size_t i = 0; i < t->count; i++) work += t->tensors[i].size;
     w.asked = w.looked = dc_seconds();

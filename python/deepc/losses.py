@@ -255,6 +255,23 @@ class BuiltinLoss(Loss):
             return float(result.reshape(()))
         return like(predicted, result)
 
+    def _total(self, predicted: Any, actual: Any, sample_weight: Any = None) -> float:
+        """Return what the losses of the samples add up to; over their number it is the mean loss.
+
+        With ``"mean_of_elements"`` a sample's loss is the mean of its elements', with
+        ``"mean_by_weight"`` weights are relative to the mean weight: as training in C has it.
+        """
+        kind, reduction, parameter, smoothing = self._rule
+        fitting = self._convert(predicted, actual, sample_weight)
+        rows = len(fitting[0]) if fitting[0].ndim == 2 else 1
+        if reduction == REDUCTIONS["mean_by_weight"] and fitting[2] is not None:
+            return self.loss(*fitting) * rows
+        summed = BuiltinLoss.__new__(type(self))
+        summed._rule = (kind, REDUCTIONS["sum"], parameter, smoothing)
+        value = summed.loss(*fitting)
+        by_elements = reduction == REDUCTIONS["mean_of_elements"]
+        return value / fitting[0].shape[-1] if by_elements else value
+
     def _converted(self, call: Any, predicted: Any, actual: Any, sample_weight: Any) -> Any:
         """Do again, with what it takes, what has not worked; or say what is wrong."""
         fitting = self._convert(predicted, actual, sample_weight)

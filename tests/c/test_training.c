@@ -8,13 +8,16 @@
 
 static linear first_copy, second_copy;
 
-/* One call of train against single calls, for each rule and batch size, with the order reversed. */
+/* One call of train against single calls, for each rule and batch size, with the order reversed, a
+ * rate for each step, weights of the rows, and the predictions written out. */
 static void test_train(const dc_optimizer *rule, size_t batch) {
     const dc_optimizer start = *rule;
     double rates[ROWS]; /* of each step */
     for (int i = 0; i < ROWS; i++) rates[i] = start.learning_rate / (1 + 0.1 * i);
     int64_t order[ROWS];
+    float weights[ROWS], made[ROWS * OUT], made_together[ROWS * OUT];
     for (int i = 0; i < ROWS; i++) order[i] = ROWS - 1 - i;
+    for (int i = 0; i < ROWS; i++) weights[i] = 0.5f * (float)(i % 4);
     dc_tensor_f32 tensors[4];
 
     reset();
@@ -22,16 +25,18 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
     dc_optimizer optimizer = start;
     double loss = 0;
     for (size_t from = 0; from < ROWS; from += batch) {
-        static float bx[ROWS * IN], bt[ROWS * OUT];
+        static float bx[ROWS * IN], bt[ROWS * OUT], bw[ROWS];
         const size_t rows = ROWS - from < batch ? ROWS - from : batch;
         for (size_t r = 0; r < rows; r++) {
             memcpy(bx + r * IN, x + (size_t)order[from + r] * IN, IN * sizeof *x);
             memcpy(bt + r * OUT, targets + (size_t)order[from + r] * OUT, OUT * sizeof *x);
+            bw[r] = weights[order[from + r]];
         }
         CHECK(!dc_network_forward_f32(net, rows, IN, bx, y));
+        memcpy(made + from * OUT, y, rows * OUT * sizeof *y);
         const dc_loss_rule sum = {.kind = DC_SQUARED_ERROR};
         double value;
-        CHECK(!dc_loss_f32(&sum, rows, OUT, y, bt, NULL, NULL, 1.0 / (double)rows, &value, d_y));
+        CHECK(!dc_loss_f32(&sum, rows, OUT, y, bt, NULL, bw, 1.0 / (double)rows, &value, d_y));
         loss += value;
         CHECK(!dc_network_backward_f32(net, rows, IN, bx, d_y, NULL));
         tensors_of(&first, tensors);
@@ -54,11 +59,14 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
         .order = order,
         .batch_size = batch,
         .loss = {.kind = DC_SQUARED_ERROR, .reduction = DC_MEAN_OF_ROWS},
-        .rates = rates};
+        .rates = rates,
+        .weights = weights,
+        .predictions = made_together};
     size_t next = 0;
     double together = 0;
     CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
     CHECK(next == ROWS && together == loss);
+    CHECK(memcmp(made, made_together, sizeof made) == 0);
     CHECK(optimizer.steps == (ROWS + batch - 1) / batch);
     CHECK(memcmp(first.w, first_copy.w, sizeof first.w) == 0);
     CHECK(memcmp(second.w, second_copy.w, sizeof second.w) == 0);
@@ -85,6 +93,18 @@ static void test_refusals(void) {
     double loss = 0;
     CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
           DC_BAD_LABEL);
+    const float without[ROWS] = {0}, with[ROWS] = {1};
+    samples.weights = with; /* only a label that counts nothing may be anything */
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_LABEL);
+    samples.weights = without;
+    samples.rows = 1;
+    CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss));
+    CHECK(next == 1 && loss == 0);
+    next = 0;
+    optimizer.steps = 0;
+    samples.weights = NULL;
+    samples.rows = 2;
     samples.labels = NULL;
     CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
           DC_BAD_POINTER);

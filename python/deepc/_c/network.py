@@ -331,6 +331,8 @@ class Samples:
         batch_size: int,
         loss: Rule,
         rates: Array | None = None,
+        weights: Array | None = None,
+        predictions: Array | None = None,
     ) -> None:
         typed = TYPED[network.dtype]
         samples = ffi.new(f"dc_samples_{typed.suffix} *")
@@ -345,6 +347,8 @@ class Samples:
             ("labels", labels, _INT64, rows),
             ("order", order, _INT64, rows),
             ("rates", rates, "double[]", -(-rows // batch_size)),
+            ("weights", weights, typed.ctype, rows),
+            ("predictions", predictions, typed.ctype, rows * outputs),
         ):
             if array is None:
                 continue

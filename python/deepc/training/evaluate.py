@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from deepc._values import Array, as_bool, as_int
 from deepc.layers import Layer
+from deepc.layers._plan import computes_with
 from deepc.layers.sequential import all_layers, compiled_network
-from deepc.losses import Loss
+from deepc.losses import BuiltinLoss, Loss
 from deepc.tensor import Tensor
 from deepc.training.data import Rows, check_model, check_rows, samples
 from deepc.training.metrics import Metric, metric_list
@@ -174,7 +175,9 @@ def measure(
 
 
 def total_loss(loss: Any, predicted: Any, actual: Any, weights: Array | None, rows: int) -> float:
-    """Return the sum of the losses of all rows, whatever the loss's reduction is."""
+    """Return what the losses of all rows add up to, whatever the loss's reduction is."""
+    if computes_with(loss, BuiltinLoss, ("loss",)):
+        return cast(float, loss._total(predicted, actual, weights))
     more = () if weights is None else (weights,)
     value = float(loss.loss(predicted, actual, *more))
     return value * rows if getattr(loss, "reduction", "sum") == "mean" else value

@@ -153,16 +153,21 @@ class Session:
             for callback in by_steps:
                 callback.on_step_begin(step)
             before = 0
+            made: list[Array] = []
             for done, so_far, predicted in self.stepper.run(part, bool(self.metrics)):
-                if self.metrics:
-                    actual = part.actual(before, done)
-                    for item in self.metrics:
-                        item.update(actual, predicted)
+                if predicted is not None:
+                    made.append(predicted)
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
                 part_total = so_far
             total += part_total
             rows += before
+            if made:
+                # All at once: sums of metrics must not depend on when the library came back.
+                actual = part.actual(0, before)
+                shown = made[0] if len(made) == 1 else np.concatenate(made)
+                for item in self.metrics:
+                    item.update(actual, shown)
             self._look_at(total, epoch, step)
             if by_steps:
                 logs = self._logs(total, rows)

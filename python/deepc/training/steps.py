@@ -36,31 +36,34 @@ class Stepper:
     def run(self, part: Part, predictions: bool) -> Iterator[tuple[int, float, Array | None]]:
         """Train on a part; yield how far it is, the loss so far, and what came since.
 
-        What came since the last time: the predictions of the rows in the order of their use, made
-        before the step that they led to; None unless `predictions`.
+        What came: predictions of rows in the order of their use, made before the step that they
+        led to, of the compiled ones all at once at the end; None unless `predictions`.
         """
         network = compiled_network(self.model)
         own_loss = computes_with(self.loss, BuiltinLoss, ("loss", "gradient"))
         if network and own_loss and computes_with(self.optimizer, BuiltinOptimizer, ("step",)):
             tensors = cast(BuiltinOptimizer, self.optimizer).tensors(self.model)
-            if tensors and not predictions and part.rows.weights is None:
-                return self._compiled(network, tensors, part)
+            if tensors:
+                return self._compiled(network, tensors, part, predictions)
         return self._one_by_one(part, predictions)
 
     def _compiled(
-        self, network: Any, tensors: Any, part: Part
+        self, network: Any, tensors: Any, part: Part, predictions: bool
     ) -> Iterator[tuple[int, float, Array | None]]:
         rows, loss = part.rows, cast(Any, self.loss)
+        made = None
+        if predictions:
+            made = np.empty((len(rows), network.outputs_for(rows.x.shape[1])), network.dtype)
         samples = Samples(
             network, rows.x, rows.targets, rows.labels, part.order, part.batch_size,
             loss._rule,
-            cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)),
+            cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)), rows.weights, made,
         )  # fmt: skip
         numbers = cast(Any, self.optimizer)._numbers
         done = 0
         while done < len(rows):
             done = network.train(numbers, tensors, samples, SECONDS_A_CALL)
-            yield done, samples.loss[0], None
+            yield done, samples.loss[0], made if done == len(rows) else None
 
     def _one_by_one(
         self, part: Part, predictions: bool
