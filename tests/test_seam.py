@@ -386,14 +386,44 @@ def test_explain_says_why():
     assert Sequential([]).explain() == "Training goes step by step through Python."
 
 
-def test_a_layer_that_computes_in_python_cannot_stand_twice():
+class Watched(Tanh):
+    def forward(self, input):
+        return super().forward(input)
+
+
+class WatchedBlock(Sequential):
+    def __init__(self):
+        super().__init__([Linear(3, 3, dtype="float64", rng=1), Watched(), Tanh()])
+
+    def forward(self, input):
+        return super().forward(input)
+
+
+@pytest.mark.parametrize("make", [Watched, WatchedBlock])
+def test_a_layer_with_a_forward_of_its_own_in_two_places(make):
+    def around(first, second):
+        linear = [Linear(3, 3, dtype="float64", rng=i) for i in (3, 4, 5)]
+        return Sequential([linear[0], first, linear[1], second, linear[2]])
+
+    shared, apart, x = make(), (make(), make()), np.random.default_rng(1).standard_normal((4, 3))
+    net, separate = around(shared, shared), around(*apart)
+    y = net.forward(x)
+    assert digest(y) == digest(separate.forward(x))
+    assert digest(net.backward(y)) == digest(separate.backward(y))
+    for grad, *grads in zip(shared.grads(), *(one.grads() for one in apart), strict=True):
+        assert np.allclose(grad, sum(grads), rtol=1e-14)
+    with pytest.raises(RuntimeError, match="call forward first"):
+        shared.backward(y)  # what the places remember is not what the layer alone does
+
+
+def test_a_layer_with_a_backward_of_its_own_cannot_stand_twice():
     class Mine(Tanh):
-        def forward(self, input):
-            return super().forward(input)
+        def backward(self, gradient):
+            return super().backward(gradient)
 
     class Block(Sequential):
-        def forward(self, input):
-            return super().forward(input)
+        def backward(self, gradient):
+            return super().backward(gradient)
 
     for shared in (Mine(), Block([Linear(3, 3, rng=1)])):
         with pytest.raises(ValueError, match=r"layers\[2\]: the same layer stands at layers\[0\]"):

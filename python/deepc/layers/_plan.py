@@ -72,28 +72,39 @@ def computes_with(value: Any, base: type, methods: tuple[str, ...]) -> bool:
 
 
 class Foreign:
-    """A layer inside a `Sequential` that somebody wrote in Python."""
+    """A layer inside a `Sequential` that somebody wrote in Python.
+
+    A layer of the library whose forward was overridden may stand in several places: what it
+    remembers of a pass is then kept for each place.
+    """
 
     def __init__(self, position: str, layer: Layer) -> None:
         self.position = position
         self.layer = layer
+        self.repeats = False
+        self.shared: list[Array] = []
+        self._remembered: Any = None
 
     def forward(self, input: Any) -> Any:
-        try:
-            return self.layer.forward(input)
-        except Exception as error:
-            self._say_where(error)
-            raise
+        return self._call(self.layer.forward, input)
 
     def backward(self, gradient: Any) -> Any:
-        try:
-            return self.layer.backward(gradient)
-        except Exception as error:
-            self._say_where(error)
-            raise
+        so_far = [grad.copy() for grad in self.shared]
+        result = self._call(self.layer.backward, gradient)
+        _add(self.shared, so_far)
+        return result
 
-    def _say_where(self, error: Exception) -> None:
-        error.add_note(f"in layers[{self.position}], a layer of type {type(self.layer).__name__}")
+    def _call(self, method: Callable[[Any], Any], value: Any) -> Any:
+        layer = cast(Any, self.layer)
+        before = layer._exchange(self._remembered) if self.repeats else None
+        try:
+            return method(value)
+        except Exception as error:
+            error.add_note(f"in layers[{self.position}], a layer of type {type(layer).__name__}")
+            raise
+        finally:
+            if self.repeats:
+                self._remembered = layer._exchange(before)
 
 
 class Run:
@@ -170,8 +181,7 @@ class Run:
         except ValueError as error:
             error.add_note(f"at the output of layers[{self.last_position}]")
             raise
-        for grad, later in zip(self.shared, so_far, strict=True):
-            grad += later
+        _add(self.shared, so_far)
         return result
 
 
@@ -179,22 +189,29 @@ class Plan:
     """What a `Sequential` made of its layers. It is replaced as a whole, never changed.
 
     `made_of` holds the parts of built-in layers, other layers themselves; `only` is the network if
-    all is one. (A class with slots, because a named tuple's fields are found slower.)
+    all is one; `repeats` says that the `Sequential` itself stands in several places. (A class with
+    slots, because a named tuple's fields are found slower.)
     """
 
-    __slots__ = ("made_of", "only", "runs", "version")
+    __slots__ = ("made_of", "only", "repeats", "runs", "version")
 
     def __init__(
-        self, version: int, made_of: list[Any], runs: list[Run | Foreign], only: Network | None
+        self,
+        version: int,
+        made_of: list[Any],
+        runs: list[Run | Foreign],
+        only: Network | None,
+        repeats: bool,
     ) -> None:
         self.version, self.made_of, self.runs, self.only = version, made_of, runs, only
+        self.repeats = repeats
 
     def at(self, version: int) -> Plan:
         """Return the same plan, good for another version."""
-        return Plan(version, self.made_of, self.runs, self.only)
+        return Plan(version, self.made_of, self.runs, self.only, self.repeats)
 
 
-def make_plan(version: int, flat: Iterable[tuple[str, Layer, Any]]) -> Plan:
+def make_plan(version: int, flat: Iterable[tuple[str, Layer, Any]], repeats: bool = False) -> Plan:
     """Cut layers, given with position and what they are made of, into runs.
 
     What a layer is made of is Parts for a built-in one, the shape of its samples for one that only
@@ -230,23 +247,34 @@ def make_plan(version: int, flat: Iterable[tuple[str, Layer, Any]]) -> Plan:
         flattening = None
     if flattening is not None:
         runs.append(Foreign(*flattening[:2]))
-    _add_up(runs)
+    _add_up(runs, repeats)
     single = runs[0] if len(runs) == 1 and isinstance(runs[0], Run) else None
     only = single.network(single.dtype) if single and single.dtype else None
-    return Plan(version, made_of, runs, only)
+    return Plan(version, made_of, runs, only, repeats)
 
 
-def _add_up(runs: list[Run | Foreign]) -> None:
-    """Tell each run which of its layers stand in a later run too."""
+def _add_up(runs: list[Run | Foreign], repeats: bool) -> None:
+    """Tell each run which gradients of its layers a later run computes too."""
     later: set[int] = set()
+    layers = [run.layer for run in runs if isinstance(run, Foreign)]
     for run in reversed(runs):
         if isinstance(run, Run):
-            layers = {id(layer): layer for layer in run.layers}
-            run.shared = [
-                cast(Array, grad)
-                for key, layer in layers.items()
-                if key in later
-                for grad in layer.grads()
-                if grad is not None
-            ]
-            later |= layers.keys()
+            holders: list[Any] = list(run.layers)
+        elif hasattr(run.layer, "_exchange"):  # a layer of the library with a method of its own
+            run.repeats = repeats or sum(layer is run.layer for layer in layers) > 1
+            holders = [run.layer]
+        else:
+            continue
+        grads = {
+            id(grad): grad
+            for layer in holders
+            for grad in layer.grads()
+            if isinstance(grad, np.ndarray)
+        }
+        run.shared = [grad for key, grad in grads.items() if key in later]
+        later |= grads.keys()
+
+
+def _add(grads: list[Array], so_far: list[Array]) -> None:
+    for grad, later in zip(grads, so_far, strict=True):
+        grad += later

@@ -184,6 +184,13 @@ class BuiltinLayer(Hookable):
             self._freeze_parts()
             note_change()
 
+    def _exchange(self, other: _Memory | None) -> _Memory:
+        """Go on with what was remembered elsewhere, None: with nothing; return what was so far."""
+        before = self._memory
+        fits = other is not None and other.parts is before.parts
+        self._memory = cast(_Memory, other) if fits else _Memory(before.parts)
+        return before
+
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in self.__dict__.items() if name != "_memory"}
         parts = self._memory.parts

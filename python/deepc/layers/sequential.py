@@ -105,6 +105,15 @@ class Sequential(Hookable):
         if anew:
             note_change()
 
+    def _exchange(self, other: Plan | None) -> Plan:
+        """Go on with what was remembered elsewhere, None: with nothing; return what was so far."""
+        before = self._plan
+        if other is None:
+            flat = list(_what(_flat(self._layers, self)))
+            other = make_plan(_plan.structure_version, flat, True)
+        self._plan = other
+        return before
+
     def _refresh(self) -> Plan:
         """Return the plan for the layers as they are, a new one if they are not those of the old.
 
@@ -117,7 +126,7 @@ class Sequential(Hookable):
         same = len(made_of) == len(plan.made_of) and all(map(operator.is_, made_of, plan.made_of))
         if not same:
             _check_widths(flat)
-        new = plan.at(version) if same else make_plan(version, flat)
+        new = plan.at(version) if same else make_plan(version, flat, plan.repeats)
         self._plan = new
         return new
 
@@ -286,12 +295,12 @@ def _what(flat: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, Layer, Any]]
         elif isinstance(layer, Flatten) and computes_with(layer, Flatten, COMPUTES):
             yield position, layer, layer.sample_shape or ()
         else:
-            # Layers of the library remember one pass, which the second one of the same layer would
-            # overwrite; inside a network each place has memory of its own.
-            if isinstance(layer, (BuiltinLayer, Sequential)) and id(layer) in seen:
+            # What the library remembers of a pass, a plan keeps for each place; what somebody's
+            # own backward needs, the second pass of the same layer would overwrite.
+            if id(layer) in seen and not _goes_back_by_itself(layer):
                 raise ValueError(
-                    f"layers[{position}]: the same layer stands at layers[{seen[id(layer)]}], "
-                    f"and {_why(layer)}, so it remembers one pass only; use two layers"
+                    f"layers[{position}]: the same layer stands at layers[{seen[id(layer)]}], and "
+                    f"{_why(layer, 'backward')}, so it remembers one pass only; use two layers"
                 )
             seen[id(layer)] = position
             yield position, layer, None
@@ -313,10 +322,18 @@ def _check_widths(layers: Iterable[tuple[str, Layer, Any]]) -> None:
         given = outputs or given
 
 
-def _why(layer: Layer) -> str:
-    """Say why a layer is not compiled."""
+def _goes_back_by_itself(layer: Layer) -> bool:
+    """Whether it is the library that remembers what a layer's backward needs, if anything is."""
+    for cls in (BuiltinLayer, Sequential):
+        if isinstance(layer, cls):
+            return computes_with(layer, cls, ("backward",))
+    return True  # a layer of somebody's own, who knows what it remembers
+
+
+def _why(layer: Layer, *names: str) -> str:
+    """Say why a layer is not compiled, by the methods of these names; all that matter if none."""
     cls: type = Sequential if isinstance(layer, Sequential) else BuiltinLayer
-    names = (*COMPUTES, *HOLDS) if cls is Sequential else COMPUTES
+    names = names or ((*COMPUTES, *HOLDS) if cls is Sequential else COMPUTES)
     if not isinstance(layer, cls):
         return f"{type(layer).__name__} is no layer of deepc"
     for name in names:
