@@ -17,7 +17,10 @@
  *   - Any pointer alignment works.
  *   - Every function may be called from any thread at any time.
  *   - On CPUs with fused multiply-add every result has the same bits whatever the instruction set,
- *     the number of threads or the number of rows. */
+ *     the number of threads or the number of rows. A NaN is a NaN; its sign and payload are open.
+ *   - Results do not depend on the rounding or the flushing of subnormal numbers that other code has
+ *     set in the processor: a call computes in the mode in which a process starts, and puts the
+ *     caller's back. */
 
 /* ---- Status, version, machine ---------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "deepc.h"
+#include "mode.h"
 #include "target.h"
 
 /* The words of a stream, in order. */
@@ -37,6 +38,7 @@ static uint64_t next_pair(source *s) {
 }
 
 int dc_random_uniform_f32(uint64_t key, uint64_t counter, size_t n, float *y) {
+    DEFAULT_MODE;
     if (n && !y) return DC_BAD_POINTER;
     source s = stream(key, counter);
     for (size_t i = 0; i < n; i++) y[i] = (float)(next_word(&s) >> 8) * 0x1p-24f;
@@ -44,6 +46,7 @@ int dc_random_uniform_f32(uint64_t key, uint64_t counter, size_t n, float *y) {
 }
 
 int dc_random_uniform_f64(uint64_t key, uint64_t counter, size_t n, double *y) {
+    DEFAULT_MODE;
     if (n && !y) return DC_BAD_POINTER;
     source s = stream(key, counter);
     for (size_t i = 0; i < n; i++) y[i] = (double)(next_pair(&s) >> 11) * 0x1p-53;
@@ -140,6 +143,9 @@ static int check_normal(size_t n, double mean, double deviation, const void *y) 
 
 int dc_random_normal_f32(uint64_t key, uint64_t counter, size_t n, double mean, double deviation,
                          float *y) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(mean);
+    ROUND_FROM_HERE(deviation);
     const int status = check_normal(n, mean, deviation, y);
     if (status) return status;
     source s = stream(key, counter);
@@ -149,6 +155,9 @@ int dc_random_normal_f32(uint64_t key, uint64_t counter, size_t n, double mean, 
 
 int dc_random_normal_f64(uint64_t key, uint64_t counter, size_t n, double mean, double deviation,
                          double *y) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(mean);
+    ROUND_FROM_HERE(deviation);
     const int status = check_normal(n, mean, deviation, y);
     if (status) return status;
     source s = stream(key, counter);

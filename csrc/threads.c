@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "deepc.h"
+#include "mode.h"
 
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
@@ -483,6 +484,7 @@ static void leave(void) {
 /* The life of a worker. */
 static void work(void) {
     uint32_t last = 0;
+    dc_mode_enter(); /* for ever: a new thread has the mode of whoever started it */
     self.inside = 1;
     for (;;) {
         await_job(last);

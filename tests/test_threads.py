@@ -239,3 +239,44 @@ def test_layers_alone_from_many_threads():
             assert (digest(layer.forward(x)), digest(tanh.forward(x))) == expected[k]
 
     run_all([lambda i=i: body(i) for i in range(8)])
+
+
+# ---- The processor's modes -----------------------------------------------------------------------
+
+UPWARD = {"x86_64": 0x800, "aarch64": 0x400000}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the C library of Linux")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rounding_that_other_code_has_set_changes_nothing(threads):
+    import ctypes
+    import platform
+
+    upward = UPWARD.get(platform.machine())
+    if upward is None:
+        pytest.skip("the number of rounding upward is not known here")
+    libm = ctypes.CDLL("libm.so.6")
+    x = np.random.default_rng(1).standard_normal((2000, 300)).astype(np.float32)
+
+    def results():
+        net = Sequential(
+            [Linear(300, 40, rng=1), Tanh(), Dropout(0.1, rng=2), Linear(40, 3, rng=3)]
+        )
+        history = deepc.fit(
+            net, x, np.arange(2000) % 3, loss=SoftmaxCrossEntropy(), optimizer=Adam(), epochs=1,
+            batch_size=500, progress=False,
+        )  # fmt: skip
+        return digest(kernels.exp(x), kernels.matmul(x, x.T), *net.params()), history.loss
+
+    deepc.set_num_threads(1)
+    expected = results()
+    deepc.set_num_threads(threads)
+    kernels.exp(x)  # the pool starts in the usual mode
+    assert libm.fesetround(upward) == 0
+    try:
+        got = results()
+        mode = libm.fegetround()
+    finally:
+        libm.fesetround(0)
+    assert mode == upward
+    assert got == expected

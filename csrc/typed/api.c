@@ -8,6 +8,7 @@
 
 #include "../activations.h"
 #include "../deepc.h"
+#include "../mode.h"
 #include "../threads.h"
 #include "../tuning.h"
 #include "tables.h"
@@ -82,6 +83,7 @@ static void run_exp(const job *j, size_t start, size_t n) {
 }
 
 int TYPED(dc_exp)(size_t n, const real *x, real *y) {
+    DEFAULT_MODE;
     job j = {.run = run_exp, .stream = 1, .items = n, .x = x, .y = y};
     return elementwise(&j);
 }
@@ -91,6 +93,7 @@ static void run_log(const job *j, size_t start, size_t n) {
 }
 
 int TYPED(dc_log)(size_t n, const real *x, real *y) {
+    DEFAULT_MODE;
     job j = {.run = run_log, .stream = 1, .items = n, .x = x, .y = y};
     return elementwise(&j);
 }
@@ -100,6 +103,9 @@ static void run_add_scaled(const job *j, size_t start, size_t n) {
 }
 
 int TYPED(dc_add_scaled)(double a, size_t n, const real *x, double b, real *y) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(a);
+    ROUND_FROM_HERE(b);
     job j =
         {.run = run_add_scaled, .items = n, .x = x, .y = y, .factor = (real)a, .factor2 = (real)b};
     return elementwise(&j);
@@ -110,6 +116,8 @@ static void run_scale(const job *j, size_t start, size_t n) {
 }
 
 int TYPED(dc_scale)(double factor, size_t n, const real *x, real *y) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(factor);
     job j = {.run = run_scale, .stream = 1, .items = n, .factor = (real)factor, .x = x, .y = y};
     return elementwise(&j);
 }
@@ -120,6 +128,8 @@ static void run_forward(const job *j, size_t start, size_t n) {
 
 int TYPED(dc_activation_forward)(int activation, double parameter, size_t n, const real *x,
                                  real *y) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(parameter);
     const int status = check_activation(activation, parameter);
     if (status || n == 0) return status;
     if (!x || !y) return DC_BAD_POINTER;
@@ -144,6 +154,8 @@ static void run_backward(const job *j, size_t start, size_t n) {
 
 int TYPED(dc_activation_backward)(int activation, double parameter, size_t n, const real *kept,
                                   const real *d_y, real *d_x) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(parameter);
     const int status = check_activation(activation, parameter);
     if (status || n == 0) return status;
     if (!kept || !d_y || !d_x) return DC_BAD_POINTER;
@@ -168,6 +180,8 @@ static void run_dropout(const job *j, size_t start, size_t n) {
 
 int TYPED(dc_dropout)(uint64_t key, uint64_t counter, double rate, size_t n, const real *x,
                       real *y) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(rate);
     if (!(rate >= 0 && rate <= 1)) return DC_BAD_VALUE;
     job j = {.run = run_dropout, .items = n, .key = key, .counter = counter, .x = x, .y = y};
     j.threshold = (uint64_t)(rate * 0x1p32 + 0.5); /* of 2^32 words, so many are dropped */
@@ -191,6 +205,7 @@ static void run_softmax(const job *j, size_t start, size_t n) {
 }
 
 int TYPED(dc_softmax)(size_t rows, size_t cols, const real *x, real *y) {
+    DEFAULT_MODE;
     job j = {.run = run_softmax, .items = rows, .cols = cols, .x = x, .y = y};
     return rowwise(&j);
 }
@@ -202,6 +217,7 @@ static void run_softmax_backward(const job *j, size_t start, size_t n) {
 
 int TYPED(dc_softmax_backward)(size_t rows, size_t cols, const real *y, const real *d_y,
                                real *d_x) {
+    DEFAULT_MODE;
     if (rows > 0 && cols > 0 && !d_y) return DC_BAD_POINTER;
     job j = {.run = run_softmax_backward, .items = rows, .cols = cols, .x = y, .x2 = d_y, .y = d_x};
     return rowwise(&j);
@@ -213,6 +229,7 @@ static void run_log_softmax(const job *j, size_t start, size_t n) {
 }
 
 int TYPED(dc_log_softmax)(size_t rows, size_t cols, const real *x, real *y) {
+    DEFAULT_MODE;
     job j = {.run = run_log_softmax, .items = rows, .cols = cols, .x = x, .y = y};
     return rowwise(&j);
 }
@@ -224,6 +241,7 @@ static void run_log_softmax_backward(const job *j, size_t start, size_t n) {
 
 int TYPED(dc_log_softmax_backward)(size_t rows, size_t cols, const real *y, const real *d_y,
                                    real *d_x) {
+    DEFAULT_MODE;
     if (rows > 0 && cols > 0 && !d_y) return DC_BAD_POINTER;
     job j =
         {.run = run_log_softmax_backward, .items = rows, .cols = cols, .x = y, .x2 = d_y, .y = d_x};

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "../deepc.h"
+#include "../mode.h"
 #include "../rules.h"
 #include "sums.h"
 #include "tables.h"
@@ -43,6 +44,9 @@ static void clip_values(size_t n, real limit, real *x) {
 
 int TYPED(dc_clip_arrays)(int clip, double limit, double epsilon, size_t count, const size_t *sizes,
                           real *const *arrays_given, double *norm) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(limit);
+    ROUND_FROM_HERE(epsilon);
     const int status = dc_clip_check(clip, limit, epsilon);
     if (status) return status;
     if (count > 0 && (!sizes || !arrays_given)) return DC_BAD_POINTER;

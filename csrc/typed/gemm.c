@@ -7,6 +7,7 @@
 
 #include "../activations.h"
 #include "../deepc.h"
+#include "../mode.h"
 #include "../threads.h"
 #include "../tuning.h"
 #include "tables.h"
@@ -216,6 +217,8 @@ int TYPED(dc_multiply)(const product *p) {
 int TYPED(dc_matmul)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const real *a,
                      size_t lda, const real *b, size_t ldb, int accumulate, const real *bias,
                      int activation, double parameter, real *c, size_t ldc) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(parameter);
     const int status = check_activation(activation, parameter);
     if (status) return status;
     if (lda < (transpose_a ? m : k) || ldb < (transpose_b ? k : n) || ldc < n) return DC_BAD_SIZE;

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "../losses.h"
+#include "../mode.h"
 #include "../tuning.h"
 #include "sums.h"
 #include "tables.h"
@@ -77,6 +78,8 @@ double TYPED(dc_loss_sum)(const loss_work *work) {
 int TYPED(dc_loss)(const dc_loss_rule *rule, size_t rows, size_t cols, const real *predicted,
                    const real *targets, const int64_t *labels, const real *weights, double scale,
                    double *loss, real *d_predicted) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(scale);
     if (!rule) return DC_BAD_POINTER;
     loss_work work = loss_work_of(rule, rows, cols, predicted, targets, labels, weights);
     const int status = TYPED(dc_loss_work_check)(rule, &work);
@@ -92,6 +95,7 @@ int TYPED(dc_loss)(const dc_loss_rule *rule, size_t rows, size_t cols, const rea
 double TYPED(dc_loss_value)(const dc_loss_rule *rule, size_t rows, size_t cols,
                             const real *predicted, const real *targets, const int64_t *labels,
                             const real *weights) {
+    DEFAULT_MODE;
     double loss = NAN;
     TYPED(dc_loss)(rule, rows, cols, predicted, targets, labels, weights, 1, &loss, NULL);
     return loss;
@@ -112,6 +116,7 @@ static void elementwise_rows(loss_work *work, real *losses) {
 int TYPED(dc_loss_rows)(const dc_loss_rule *rule, size_t rows, size_t cols, const real *predicted,
                         const real *targets, const int64_t *labels, const real *weights,
                         real *losses) {
+    DEFAULT_MODE;
     if (!rule) return DC_BAD_POINTER;
     loss_work work = loss_work_of(rule, rows, cols, predicted, targets, labels, weights);
     const int status = TYPED(dc_loss_work_check)(rule, &work);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../activations.h"
+#include "../mode.h"
 #include "../tuning.h"
 #include "tables.h"
 
@@ -493,6 +494,7 @@ void TYPED(dc_network_enter)(network *net) {
 /* x is of the type that `indices` says. */
 static int call_forward(network *net, size_t rows, int sample, size_t cols, int indices,
                         const void *x, real *y) {
+    DEFAULT_MODE;
     if (!net || (rows > 0 && (!x || !y))) return DC_BAD_POINTER;
     if (indices != net->takes_indices) return DC_BAD_NAME;
     TYPED(dc_network_enter)(net);
@@ -516,6 +518,7 @@ int TYPED(dc_network_forward_indices)(network *net, size_t rows, size_t cols, co
 
 static int call_backward(network *net, size_t rows, size_t cols, int indices, const void *x,
                          const real *d_y, real *d_x) {
+    DEFAULT_MODE;
     if (!net || (rows > 0 && (!x || !d_y))) return DC_BAD_POINTER;
     if (indices != net->takes_indices) return DC_BAD_NAME;
     TYPED(dc_network_enter)(net);

@@ -5,6 +5,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "../mode.h"
 #include "../rules.h"
 #include "../threads.h"
 #include "../tuning.h"
@@ -356,6 +357,7 @@ static void take_step(update_job *job) {
 }
 
 int TYPED(dc_optimizer_step)(dc_optimizer *optimizer, size_t count, const tensor *tensors) {
+    DEFAULT_MODE;
     extent all;
     const int status = check(optimizer, count, tensors, &all);
     if (status) return status;

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "../deepc.h"
+#include "../mode.h"
 #include "../threads.h"
 #include "../tuning.h"
 #include "tables.h"
@@ -64,6 +65,7 @@ static double part_squares(const void *context, size_t start, size_t n) {
 static int is_array(size_t n, const real *x) { return x && n <= PTRDIFF_MAX / sizeof(real); }
 
 double TYPED(dc_sum)(size_t n, const real *x) {
+    DEFAULT_MODE;
     if (n == 0) return 0;
     if (!is_array(n, x)) return NAN;
     const array a = {.kernel = TYPED(dc_kernels)(), .x = x};
@@ -71,6 +73,8 @@ double TYPED(dc_sum)(size_t n, const real *x) {
 }
 
 double TYPED(dc_sum_squares_scaled)(double factor, size_t n, const real *x) {
+    DEFAULT_MODE;
+    ROUND_FROM_HERE(factor);
     if (n == 0) return 0;
     if (!is_array(n, x)) return NAN;
     const array a = {.kernel = TYPED(dc_kernels)(), .x = x, .factor = (real)factor};
@@ -78,5 +82,6 @@ double TYPED(dc_sum_squares_scaled)(double factor, size_t n, const real *x) {
 }
 
 double TYPED(dc_sum_squares)(size_t n, const real *x) {
+    DEFAULT_MODE;
     return TYPED(dc_sum_squares_scaled)(1, n, x);
 }

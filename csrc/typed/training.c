@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../losses.h"
+#include "../mode.h"
 #include "../tuning.h"
 #include "loss.h"
 #include "network.h"
@@ -230,6 +231,7 @@ static int train(training *t, double seconds, size_t *next, double *loss) {
 int TYPED(dc_network_train)(network *net, dc_optimizer *optimizer, size_t count,
                             const tensor *tensors, const samples *s, double seconds, size_t *next,
                             double *loss) {
+    DEFAULT_MODE;
     if (!net || !optimizer || !s || !next || !loss || (count && !tensors)) return DC_BAD_POINTER;
     int status = TYPED(dc_optimizer_check)(optimizer, count, tensors);
     if (!status) status = check_samples(net, s, *next);
