@@ -6,6 +6,7 @@
 #   make test-<name>  the C tests on another platform, cross-compiled and emulated: aarch64 riscv64 s390x ppc64le armhf
 #                     i386 musl windows wasm; macos-build compiles only; pythons: the wheel on other Pythons
 #   make test-platforms  all of these
+#   make test-export  exported networks with every compiler, option and simulated processor that is installed
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
@@ -29,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] tests/c/*.[ch] bench/*.[ch] examples/*.[ch])
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-c test-python sanitize accuracy bench compare lint review format wheel clean distclean help
+.PHONY: demo test test-c test-python test-export sanitize accuracy bench compare lint review format wheel clean distclean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -123,6 +124,10 @@ test: test-c test-python
 
 test-python: build/.installed
 	python -m pytest $(PYTEST_ARGS)
+
+# What is not installed is skipped; an hour or so where all is.
+test-export: build/.installed
+	DEEPC_EXPORT=full python -m pytest --timeout 3600 tests/test_export_c.py
 
 $(COMPARE_VENV)/.made: pyproject.toml $(VENV)/.requirements
 	$(PYTHON) -m venv $(COMPARE_VENV)

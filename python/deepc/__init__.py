@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from deepc import plots as plots
     from deepc.config import show_config
     from deepc.datasets import binary_encode, fizz_buzz_encode
+    from deepc.shipping.export_c import export_c
     from deepc.shipping.files import load, load_weights, save, save_weights
     from deepc.training import callbacks as callbacks
     from deepc.training import metrics as metrics
@@ -134,6 +135,7 @@ else:
         "History": "deepc.training.history",
         "binary_encode": "deepc.datasets",
         "evaluate": "deepc.training.evaluate",
+        "export_c": "deepc.shipping.export_c",
         "fit": "deepc.training.fit",
         "fizz_buzz_encode": "deepc.datasets",
         "load": "deepc.shipping.files",
@@ -230,6 +232,7 @@ __all__ = [
     "default_dtype",
     "dot",
     "evaluate",
+    "export_c",
     "fit",
     "fizz_buzz_encode",
     "get_num_threads",

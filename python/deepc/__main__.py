@@ -45,10 +45,40 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="show a progress bar (default: where standard error is a terminal)",
     )
+    export = commands.add_parser(
+        "export",
+        help="write a saved network as one C file with the same bits",
+        description="Write a network that deepc.save saved as one C file (C99 or C++, no library, "
+        "no heap) and its header, and compare what it computes, bit by bit.",
+    )
+    export.add_argument("model", metavar="MODEL", help="a .safetensors or .npz file of deepc.save")
+    export.add_argument(
+        "-o", "--output", metavar="FILE.c", help="where to (default: the model's name with .c)"
+    )
+    export.add_argument("--name", help="what the functions begin with (default: the file's stem)")
+    export.add_argument(
+        "--no-verify", action="store_true", help="do not compile the file and compare its results"
+    )
     commands.add_parser(
         "config", help="tell the version, the instruction set, the threads and the compiler"
     )
     return parser
+
+
+def _export(program: str, given: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from deepc.shipping.export_c import export_c
+    from deepc.shipping.files import load
+
+    target = Path(given.output or Path(given.model).with_suffix(".c").name)
+    try:
+        export_c(load(given.model), target, name=given.name, verify=not given.no_verify)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        print(f"{program} export: error: {error}", file=sys.stderr)
+        return 2
+    print(f"{target}, {target.with_suffix('.h')}")
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +107,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         from deepc.config import show_config
 
         show_config()
+    elif given.command == "export":
+        return _export(parser.prog, given)
     elif given.command == "demo":
         from deepc.demo import DEFAULT_SEED, run
 

@@ -1,0 +1,564 @@
+/* What an exported network computes with: the library's operations, one element at a time.
+ *
+ * deepc.export_c copies from here the blocks that a network needs. A block begins with its name,
+ * the dtype that it is for where there are two of them, and the blocks that it calls. `real` becomes
+ * float or double, `bits_t` the unsigned integer of that size, and what begins with net_ or NET_
+ * begins with the network's name. The file is not compiled by itself.
+ *
+ * Every function has the bits of its namesake in csrc/kernels/, whatever the compiler contracts: no
+ * product is an operand of a sum but inside net_fma. Keep it so. */
+
+//@ header
+/* A neural network, written by deepc DEEPC_VERSION; SOURCE_FILE says more. */
+#ifndef NET_H
+#define NET_H
+
+#define NET_INPUTS INPUT_COUNT
+#define NET_OUTPUTS OUTPUT_COUNT
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* y = what the network gives for x; the two must not overlap. */
+void net_forward(const real x[NET_INPUTS], real y[NET_OUTPUTS]);
+
+/* The number of the largest output, the first of equals; of a single output, whether it is above
+ * one half (after a sigmoid) or zero. */
+int net_predict(const real x[NET_INPUTS]);
+
+/* 0 if this machine, with this compiler and its options, gives the bits that deepc gives. */
+int net_self_test(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+
+//@ head
+/* A neural network in real: LAYERS.
+ *
+ * Written by deepc DEEPC_VERSION. The results have the bits that deepc computes, with every compiler,
+ * option and processor that follows IEEE 754; net_self_test() tells whether they do. (NaN is NaN;
+ * its sign and payload are the processor's.) With -mfma or its like, or for a processor that always
+ * has a fused multiply-add, it is 5 to 20 times faster, with the same bits.
+ *
+ * C99 or C++. Needs no library, no heap, no static memory that is written; may be called from
+ * several threads at once. */
+#include "HEADER_FILE"
+
+#include <float.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+//@ guards
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST)
+#error "-ffast-math (/fp:fast) gives other results; compile this file without it"
+#endif
+#if defined(FLT_EVAL_METHOD) && (FLT_EVAL_METHOD < 0 || FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2)
+#error "intermediate results have more bits than their type; use -msse2 -mfpmath=sse or its like"
+#endif
+
+/* Where the constants are: __flash with avr-gcc, which otherwise copies them to RAM. */
+#ifndef NET_FLASH
+#define NET_FLASH
+#endif
+
+/* Whether loops are written for vectors, or for registers and size. */
+#ifndef NET_VECTORS
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) &&                                        \
+    (defined(__FMA__) || defined(__aarch64__))
+#define NET_VECTORS 1
+#else
+#define NET_VECTORS 0
+#endif
+#endif
+#if defined(__GNUC__)
+#define NET_INLINE __attribute__((always_inline))
+#else
+#define NET_INLINE
+#endif
+/* Outputs that are computed at once, and of them in one vector. */
+#define NET_TILE 32
+#define NET_LANES 8
+/* What an array of weights is longer in memory, so that whole vectors can be read. */
+#define NET_PAD (NET_VECTORS ? NET_TILE : 0)
+#define NET_SUM_BLOCK 4096
+
+//@ bits
+static bits_t net_bits(real x) {
+    bits_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+//@ number
+static real net_number(bits_t bits) {
+    real x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+//@ fma float: bits
+/* a * b + c, rounded once: by the processor's instruction, through double, or in integers. Not by
+ * the C library's fmaf, which is wrong in several and slow in others. */
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__) ||                         \
+    (defined(__ARM_FEATURE_FMA) && defined(__ARM_FP)) || defined(__s390x__) ||                     \
+    (defined(__riscv_flen) && __riscv_flen >= 32) ||                                               \
+    (defined(__powerpc64__) && !defined(_SOFT_FLOAT))
+static inline float net_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#elif defined(_MSC_VER) && defined(__AVX2__)
+#include <immintrin.h>
+static inline float net_fma(float a, float b, float c) {
+    return _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c)));
+}
+#elif !defined(NET_INTEGER_FMA) && DBL_MANT_DIG == 53 && !defined(__SOFTFP__) &&                   \
+    !defined(__riscv_float_abi_soft) && !(defined(__riscv_flen) && __riscv_flen < 64) &&           \
+    !(defined(__arm__) && (!defined(__ARM_FP) || !(__ARM_FP & 8)))
+static inline float net_fma(float a, float b, float c) {
+    /* The product is exact. The sum, rounded to double and then to float, is wrong only where it lies
+     * in the middle between two floats, or below the smallest normal float. */
+    const double product = (double)a * b, sum = product + c;
+    uint64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    if ((bits & 0x1fffffff) != 0x10000000 && (bits >> 52 & 0x7ff) >= 1023 - 126) return (float)sum;
+    {
+        /* There the last bit of the double is made odd if the sum was not exact. */
+        const double back = sum - product, rest = (product - (sum - back)) + (c - back);
+        double odd;
+        if (rest != 0 && !(bits & 1)) bits += (rest > 0) == (sum > 0) ? 1 : (uint64_t)-1;
+        memcpy(&odd, &bits, sizeof odd);
+        return (float)odd;
+    }
+}
+#else
+/* How many zeros stand before the first one; x is not 0. */
+static int net_zeros(uint64_t x) {
+#if defined(__GNUC__)
+    return __builtin_clzll(x);
+#else
+    int n = 0;
+    for (; !(x >> 63); x <<= 1) n++;
+    return n;
+#endif
+}
+static float net_fma(float a, float b, float c) {
+    const uint32_t ia = net_bits(a), ib = net_bits(b), ic = net_bits(c);
+    int ea = (int)(ia >> 23 & 255), eb = (int)(ib >> 23 & 255), ec = (int)(ic >> 23 & 255), e, shift;
+    uint32_t sign = (ia ^ ib) & 0x80000000u, sign_c = ic & 0x80000000u;
+    uint64_t p, q;
+    if (ea == 255 || eb == 255 || !(ia << 1) || !(ib << 1)) return a * b + c;
+    if (ec == 255) return c;
+    if (!(ic << 1)) return a * b;
+    /* p 2^ea is the product and q 2^ec is c, their first one at bit 61. */
+    p = (uint64_t)((ia & 0x7fffff) | (ea ? 0x800000u : 0)) *
+        ((ib & 0x7fffff) | (eb ? 0x800000u : 0));
+    q = (ic & 0x7fffff) | (ec ? 0x800000u : 0);
+    ea = (ea ? ea : 1) + (eb ? eb : 1) - 300;
+    ec = (ec ? ec : 1) - 150;
+    shift = net_zeros(p) - 2;
+    p <<= shift;
+    ea -= shift;
+    shift = net_zeros(q) - 2;
+    q <<= shift;
+    ec -= shift;
+    if (ea < ec || (ea == ec && p < q)) {
+        const uint64_t r = p;
+        const uint32_t s = sign;
+        p = q, q = r, sign = sign_c, sign_c = s;
+        shift = ec - ea, e = ec;
+    } else {
+        shift = ea - ec, e = ea;
+    }
+    /* What is shifted out leaves its trace in the last bit. */
+    if (shift > 61)
+        q = 1;
+    else if (shift)
+        q = q >> shift | (q << (64 - shift) != 0);
+    if (sign == sign_c)
+        p += q;
+    else if (!(p -= q))
+        return 0;
+    shift = 40 - net_zeros(p);
+    if (e + shift < -149) shift = -149 - e;
+    e += shift;
+    if (shift > 63) {
+        p = 0;
+    } else if (shift > 0) {
+        const uint64_t rest = p << (64 - shift), half = (uint64_t)1 << 63;
+        p >>= shift;
+        p += rest > half || (rest == half && (p & 1));
+    } else {
+        p <<= -shift;
+    }
+    sign |= e > 104 ? 0x7f800000u : ((uint32_t)(e + 149) << 23) + (uint32_t)p;
+    memcpy(&c, &sign, sizeof c);
+    return c;
+}
+#endif
+
+//@ fma double: bits
+/* a * b + c, rounded once: by the processor's instruction, or in integers. Not by the C library's
+ * fma, which is not fused in some and slow in others. */
+#if defined(__FP_FAST_FMA) || defined(__FMA__) || defined(__aarch64__) ||                          \
+    (defined(__ARM_FEATURE_FMA) && defined(__ARM_FP) && (__ARM_FP & 8)) || defined(__s390x__) ||   \
+    (defined(__riscv_flen) && __riscv_flen >= 64) ||                                               \
+    (defined(__powerpc64__) && !defined(_SOFT_FLOAT))
+static inline double net_fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#elif defined(_MSC_VER) && defined(__AVX2__)
+#include <immintrin.h>
+static inline double net_fma(double a, double b, double c) {
+    return _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c)));
+}
+#else
+/* 128 bits. */
+typedef struct net_wide {
+    uint64_t high, low;
+} net_wide;
+static int net_zeros(uint64_t x) {
+#if defined(__GNUC__)
+    return x ? __builtin_clzll(x) : 64;
+#else
+    int n = 0;
+    for (; n < 64 && !(x >> 63); x <<= 1) n++;
+    return n;
+#endif
+}
+static net_wide net_shift_up(net_wide x, int n) {
+    if (n >= 64) x.high = x.low, x.low = 0, n -= 64;
+    if (n) x.high = x.high << n | x.low >> (64 - n), x.low <<= n;
+    return x;
+}
+/* What is shifted out leaves its trace in the last bit. */
+static net_wide net_shift_down(net_wide x, int n) {
+    uint64_t lost = 0;
+    if (n > 127) {
+        lost = x.high | x.low;
+        x.high = x.low = 0;
+        n = 0;
+    }
+    if (n >= 64) lost = x.low, x.low = x.high, x.high = 0, n -= 64;
+    if (n) {
+        lost |= x.low << (64 - n);
+        x.low = x.low >> n | x.high << (64 - n);
+        x.high >>= n;
+    }
+    x.low |= lost != 0;
+    return x;
+}
+/* Moves the first one to bit 125; returns by how much. */
+static int net_raise(net_wide *x) {
+    const int zeros = x->high ? net_zeros(x->high) : 64 + net_zeros(x->low);
+    *x = net_shift_up(*x, zeros - 2);
+    return zeros - 2;
+}
+static net_wide net_product(uint64_t a, uint64_t b) {
+    const uint64_t al = a & 0xffffffffu, ah = a >> 32, bl = b & 0xffffffffu, bh = b >> 32;
+    const uint64_t low = al * bl, cross = ah * bl + (low >> 32), more = al * bh;
+    const uint64_t middle = (cross & 0xffffffffu) + more;
+    net_wide x;
+    x.high = ah * bh + (cross >> 32) + (middle >> 32);
+    x.low = middle << 32 | (low & 0xffffffffu);
+    return x;
+}
+static double net_fma(double a, double b, double c) {
+    const uint64_t ia = net_bits(a), ib = net_bits(b), ic = net_bits(c);
+    const uint64_t top = (uint64_t)1 << 63, one = (uint64_t)1 << 52, fraction = one - 1;
+    int ea = (int)(ia >> 52 & 2047), eb = (int)(ib >> 52 & 2047), ec = (int)(ic >> 52 & 2047);
+    int e, shift;
+    uint64_t sign = (ia ^ ib) & top, sign_c = ic & top, m;
+    net_wide p, q;
+    if (ea == 2047 || eb == 2047 || !(ia << 1) || !(ib << 1)) return a * b + c;
+    if (ec == 2047) return c;
+    if (!(ic << 1)) return a * b;
+    /* p 2^ea is the product and q 2^ec is c. */
+    p = net_product((ia & fraction) | (ea ? one : 0), (ib & fraction) | (eb ? one : 0));
+    q.high = 0, q.low = (ic & fraction) | (ec ? one : 0);
+    ea = (ea ? ea : 1) + (eb ? eb : 1) - 2150 - net_raise(&p);
+    ec = (ec ? ec : 1) - 1075 - net_raise(&q);
+    if (ea < ec || (ea == ec && (p.high < q.high || (p.high == q.high && p.low < q.low)))) {
+        const net_wide r = p;
+        const uint64_t s = sign;
+        p = q, q = r, sign = sign_c, sign_c = s;
+        shift = ec - ea, e = ec;
+    } else {
+        shift = ea - ec, e = ea;
+    }
+    q = net_shift_down(q, shift);
+    if (sign == sign_c) {
+        p.low += q.low;
+        p.high += q.high + (p.low < q.low);
+    } else {
+        p.high -= q.high + (p.low < q.low);
+        p.low -= q.low;
+        if (!(p.high | p.low)) return 0;
+    }
+    /* 55 bits: the number, a bit that tells half, and one for what is below. */
+    shift = 73 - (p.high ? net_zeros(p.high) : 64 + net_zeros(p.low));
+    if (e + shift < -1076) shift = -1076 - e;
+    p = shift > 0 ? net_shift_down(p, shift) : net_shift_up(p, -shift);
+    e += shift + 2;
+    m = p.low >> 2;
+    m += (p.low & 3) == 3 || (p.low & 7) == 6;
+    sign |= e > 971 ? (uint64_t)2047 << 52 : ((uint64_t)(e + 1074) << 52) + m;
+    memcpy(&c, &sign, sizeof c);
+    return c;
+}
+#endif
+
+//@ exp_rest float: fma
+#define NET_LN2 0x1.62e43p-1f
+#define NET_LN2_HIGH 0x1.62e4p-1f
+#define NET_LN2_LOW 0x1.7f7d1cp-20f
+#define NET_LOG2_E 0x1.715476p+0f
+#define NET_EXP_LEAST (-104.0f)
+#define NET_EXP_MOST 89.0f
+/* Adding this to a small number leaves the nearest integer n in the last bits. */
+#define NET_ROUND 0x1.8p23f
+#define NET_ROUND_BITS 0x4b400000u
+#define NET_BIAS 127
+#define NET_FRACTION 23
+/* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
+static inline float net_exp_rest(float r) {
+    float q = net_fma(0x1.6a504ap-10f, r, 0x1.123974p-7f);
+    q = net_fma(q, r, 0x1.5558acp-5f);
+    q = net_fma(q, r, 0x1.555492p-3f);
+    return net_fma(q, r, 0x1.fffffcp-2f);
+}
+
+//@ exp_rest double: fma
+#define NET_LN2 0x1.62e42fefa39efp-1
+#define NET_LN2_HIGH 0x1.62e42feep-1
+#define NET_LN2_LOW 0x1.a39ef35793c76p-33
+#define NET_LOG2_E 0x1.71547652b82fep+0
+#define NET_EXP_LEAST (-746.0)
+#define NET_EXP_MOST 710.0
+/* Adding this to a small number leaves the nearest integer n in the last bits. */
+#define NET_ROUND 0x1.8p52
+#define NET_ROUND_BITS ((uint64_t)0x43380000u << 32)
+#define NET_BIAS 1023
+#define NET_FRACTION 52
+/* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
+static inline double net_exp_rest(double r) {
+    const double r2 = r * r;
+    const double q0 = net_fma(0x1.555555555550bp-3, r, 0x1.000000000000ap-1);
+    const double q1 = net_fma(0x1.11111111248fp-7, r, 0x1.555555555077fp-5);
+    const double q2 = net_fma(0x1.a01a0137c4feep-13, r, 0x1.6c16c184412f9p-10);
+    const double q3 = net_fma(0x1.71df0d19149a6p-19, r, 0x1.a01999f65287dp-16);
+    const double q4 = net_fma(0x1.ad9f435dbf8bcp-26, r, 0x1.28ad73ff90fa9p-22);
+    const double high = net_fma(net_fma(q4, r2, q3), r2, q2);
+    return net_fma(net_fma(high, r2, q1), r2, q0);
+}
+
+//@ exp2i: exp_rest bits number
+/* 2^n for n of which NET_ROUND + n is given; anything for NaN. */
+static inline real net_exp2i(real shifted) {
+    return net_number((net_bits(shifted) + NET_BIAS) << NET_FRACTION);
+}
+
+//@ exp: exp_rest bits number
+/* e^x for NET_EXP_LEAST <= x <= NET_EXP_MOST. */
+static inline real net_exp_in_range(real x) {
+    const real shifted = net_fma(x, NET_LOG2_E, NET_ROUND), n = shifted - NET_ROUND;
+    const real r = net_fma(-n, NET_LN2_LOW, net_fma(-n, NET_LN2_HIGH, x));
+    const real y = net_fma(net_fma(net_exp_rest(r), r, 1), r, 1);
+    /* 2^n in two parts, as it may be out of range itself; only the second product rounds. */
+    const bits_t up = net_bits(shifted) - NET_ROUND_BITS + 4 * (NET_BIAS + 1), half = up >> 1;
+    return y * net_number((half + NET_BIAS - 2 * (NET_BIAS + 1)) << NET_FRACTION) *
+           net_number((up - half + NET_BIAS - 2 * (NET_BIAS + 1)) << NET_FRACTION);
+}
+
+//@ sigmoid: exp
+static inline real net_sigmoid(real x) {
+    const real low = net_number(net_bits(x) | (bits_t)1 << (8 * sizeof(bits_t) - 1)); /* -|x| */
+    const real e = net_exp_in_range(NET_EXP_LEAST > low ? NET_EXP_LEAST : low);
+    const real top = x < 0 ? e : 1;
+    return net_fma(-top, e / (1 + e), top);
+}
+
+//@ tanh float: exp2i
+static inline float net_tanh_near(float a) {
+    const float z = a * a;
+    float p = net_fma(0x1.0d22aap-6f, z, -0x1.af71a6p-5f);
+    p = net_fma(p, z, 0x1.10ce92p-3f);
+    p = net_fma(p, z, -0x1.55545p-2f);
+    return net_fma(a * z, p, a);
+}
+static inline float net_tanh_far(float a) {
+    const float shifted = net_fma(a, 2 * NET_LOG2_E, NET_ROUND), n = shifted - NET_ROUND;
+    const float r = net_fma(-n, NET_LN2 / 2, a);
+    float p = net_fma(-0x1.10b172p-2f, r, 0x1.5733b8p-1f), e;
+    p = net_fma(p, r, -0x1.555796p+0f);
+    p = net_fma(p, r, 0x1.fffdd4p+0f);
+    p = net_fma(p, r, -0x1.fffffcp+0f);
+    e = net_fma(p, r, 1);
+    return net_fma(-2, e / (e + net_exp2i(shifted)), 1);
+}
+static inline float net_tanh(float x) {
+    const uint32_t bits = net_bits(x), top = 0x80000000u;
+    const float size = net_number(bits & ~top), a = 9.1f < size ? 9.1f : size;
+#if NET_VECTORS /* which compute both anyway */
+    const float near = net_tanh_near(a), far = net_tanh_far(a), y = a < 0x1.1ap-1f ? near : far;
+#else
+    const float y = a < 0x1.1ap-1f ? net_tanh_near(a) : net_tanh_far(a);
+#endif
+    return net_number((net_bits(y) & ~top) | (bits & top));
+}
+
+//@ tanh double: exp2i
+static inline double net_tanh(double x) {
+    const uint64_t bits = net_bits(x), top = (uint64_t)1 << 63;
+    const double size = net_number(bits & ~top), a = 19.1 < size ? 19.1 : size;
+    const int near = a < NET_LN2 / 2;
+    const double shifted = net_fma(a, -2 * NET_LOG2_E, NET_ROUND), n = shifted - NET_ROUND;
+    const double t = net_fma(-n, NET_LN2_HIGH, -2 * a), r = net_fma(-n, NET_LN2_LOW, t);
+    const double low = net_fma(-n, NET_LN2_LOW, t - r); /* what rounding took from r */
+    const double expm1 = r + net_fma(net_exp_rest(r), r * r, low);
+    const double power = net_exp2i(shifted), e = net_fma(power, expm1, power - (near ? 1 : 0));
+    const double h = e * 0.5;
+    const double q = (near ? h : net_fma(-1.5, e, 0.5)) / ((near ? h : e) + 1);
+    const double y = net_fma(near ? h : 1, q, near ? 0 - h : 0.5);
+    return net_number((net_bits(y) & ~top) | (bits & top));
+}
+
+//@ relu
+static inline real net_relu(real x) { return x <= 0 ? 0 : x; }
+
+//@ softmax: exp
+/* y = exp(x - max) / its sum, which is made in 16 lanes, in blocks of 4096; x may be y. */
+static void net_softmax(size_t n, const real *x, real *y) {
+    real largest = x[0], total = 0;
+    size_t i, start;
+    for (i = 1; i < n; i++)
+        if (x[i] > largest) largest = x[i];
+    for (start = 0; start < n; start += NET_SUM_BLOCK) {
+        real lane[16] = {0};
+        size_t width;
+        for (i = start; i < n && i < start + NET_SUM_BLOCK; i++) {
+            const real below = x[i] - largest;
+            y[i] = net_exp_in_range(NET_EXP_LEAST > below ? NET_EXP_LEAST : below);
+            lane[i & 15] += y[i];
+        }
+        for (width = 8; width > 0; width /= 2)
+            for (i = 0; i < width; i++) lane[i] += lane[i + width];
+        total += lane[0];
+    }
+    for (i = 0; i < n; i++) y[i] = y[i] / total;
+}
+
+//@ scale: fma
+/* A product that nothing can be added to on its way. */
+static inline real net_scale(real factor, real x) {
+    const real zero = 0;
+    return net_fma(factor, x, -zero);
+}
+
+//@ linear: fma
+/* y = x w + b, w of inputs x outputs: an output is a chain of fused multiply-adds for each 256
+ * inputs, from +0; these are added in order, and then the bias. */
+#if NET_VECTORS
+/* A row of accumulators, which the compiler makes vectors of where the sizes are constants: whole
+ * vectors, whose last lanes may belong to no output. What they read beyond a row is the next one, and
+ * beyond the last one zeros. */
+static inline NET_INLINE void net_linear_part(const size_t inputs, const size_t outputs,
+                                              const size_t count, const size_t lanes, const real *x,
+                                              const NET_FLASH real *w, const NET_FLASH real *b,
+                                              real *y) {
+    size_t k, o, start = 0;
+    do {
+        real sum[NET_TILE];
+        const size_t end = inputs - start < 256 ? inputs : start + 256;
+        for (o = 0; o < lanes; o++) sum[o] = 0;
+        for (k = start; k < end; k++)
+            for (o = 0; o < lanes; o++) sum[o] = net_fma(x[k], w[k * outputs + o], sum[o]);
+        for (o = 0; o < count; o++) y[o] = start ? y[o] + sum[o] : sum[o];
+        start = end;
+    } while (start < inputs);
+    for (o = 0; o < count; o++) y[o] += b[o];
+}
+static inline NET_INLINE void net_linear(const size_t inputs, const size_t outputs, const real *x,
+                                         const NET_FLASH real *w, const NET_FLASH real *b,
+                                         real *y) {
+    const size_t left = outputs % NET_TILE;
+    size_t o = 0;
+    for (; o + NET_TILE <= outputs; o += NET_TILE)
+        net_linear_part(inputs, outputs, NET_TILE, NET_TILE, x, w + o, b + o, y + o);
+    if (left)
+        net_linear_part(inputs, outputs, left,
+                        left <= 4 ? 4 : (left + NET_LANES - 1) / NET_LANES * NET_LANES, x, w + o,
+                        b + o, y + o);
+}
+#else
+/* Four chains in registers. */
+static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
+                       const NET_FLASH real *b, real *y) {
+    size_t o = 0, k, start, end;
+    for (; o < outputs; o += outputs - o < 4 ? 1 : 4) {
+        const NET_FLASH real *column = w + o;
+        for (start = 0; start < inputs; start = end) {
+            real sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+            end = inputs - start < 256 ? inputs : start + 256;
+            if (outputs - o < 4) {
+                for (k = start; k < end; k++, column += outputs)
+                    sum0 = net_fma(x[k], column[0], sum0);
+            } else {
+                for (k = start; k < end; k++, column += outputs) {
+                    sum0 = net_fma(x[k], column[0], sum0);
+                    sum1 = net_fma(x[k], column[1], sum1);
+                    sum2 = net_fma(x[k], column[2], sum2);
+                    sum3 = net_fma(x[k], column[3], sum3);
+                }
+            }
+            y[o] = start ? y[o] + sum0 : sum0;
+            if (outputs - o < 4) continue;
+            y[o + 1] = start ? y[o + 1] + sum1 : sum1;
+            y[o + 2] = start ? y[o + 2] + sum2 : sum2;
+            y[o + 3] = start ? y[o + 3] + sum3 : sum3;
+        }
+        y[o] += b[o];
+        if (outputs - o < 4) continue;
+        y[o + 1] += b[o + 1];
+        y[o + 2] += b[o + 2];
+        y[o + 3] += b[o + 3];
+    }
+}
+#endif
+
+//@ predict
+int net_predict(const real x[NET_INPUTS]) {
+    real y[NET_OUTPUTS];
+    int best = 0, i;
+    net_forward(x, y);
+    for (i = 1; i < NET_OUTPUTS; i++)
+        if (y[i] > y[best]) best = i;
+    return best;
+}
+
+//@ predict_one
+int net_predict(const real x[NET_INPUTS]) {
+    real y[NET_OUTPUTS];
+    net_forward(x, y);
+    return y[0] > (real)HALF;
+}
+
+//@ self_test: bits
+int net_self_test(void) {
+    real x[NET_INPUTS], y[NET_OUTPUTS];
+    uint32_t state = 1, sum = 0;
+    int row, i;
+    for (row = 0; row < 16; row++) {
+        for (i = 0; i < NET_INPUTS; i++) {
+            state = state * 1664525u + 1013904223u;
+            x[i] = ((real)(state >> 8) - (real)8388608) * (real)0x1p-22;
+        }
+        net_forward(x, y);
+        for (i = 0; i < NET_OUTPUTS; i++) {
+            const bits_t bits = y[i] == y[i] ? net_bits(y[i]) : 0;
+            sum = (sum ^ (uint32_t)bits) * 16777619u;
+            sum = (sum ^ (uint32_t)(bits >> (sizeof bits * 4))) * 16777619u;
+        }
+    }
+    return sum != EXPECTED;
+}
