@@ -21,8 +21,8 @@ import deepc
 import numpy as np
 import pytest
 from deepc import Dropout, Layer, Linear, Relu, Sequential, Sigmoid, Tanh, kernels
+from deepc.shipping import c_text, verify
 from deepc.shipping import export_c as module
-from deepc.shipping import verify
 from deepc.shipping.export_c import export_c
 from deepc.shipping.program import EXPORTS
 from exported import Program, Target
@@ -313,7 +313,7 @@ def test_coefficients_are_those_of_the_library():
     text = text[: text.index("/* log x = ")]
     text = re.sub(r"#define (SMALLEST_NORMAL|LARGEST|INFINITE|NOT_A_NUMBER) .*", "", text)
     pattern = r"0x[0-9a-f]\.?[0-9a-f]*p[+-]?[0-9]+f?"
-    runtime = set(re.findall(pattern, module._RUNTIME.read_text()))
+    runtime = set(re.findall(pattern, c_text.RUNTIME.read_text()))
     missing = [number for number in re.findall(pattern, text) if number not in runtime]
     assert not missing
 
@@ -504,9 +504,9 @@ def test_paths_that_end_otherwise(path, tmp_path):
 @posix
 def test_verification_names_row_and_output(tmp_path, monkeypatch):
     net = Sequential([Linear(2, 3, rng=1), Tanh()])
-    original = module._RUNTIME.read_text(encoding="utf-8")
+    original = c_text.RUNTIME.read_text(encoding="utf-8")
     (tmp_path / "runtime.c").write_text(original.replace("0x1.10ce92p-3f", "0x1.10ce94p-3f"))
-    monkeypatch.setattr(module, "_RUNTIME", tmp_path / "runtime.c")
+    monkeypatch.setattr(c_text, "RUNTIME", tmp_path / "runtime.c")
     with pytest.raises(RuntimeError, match=r"other bits .*: row \d+, output \d: 0x1.*, expected"):
         export_c(net, tmp_path / "net.c")
     (tmp_path / "runtime.c").write_text(original.replace("return x <= 0", "return x  <=  0 +"))
@@ -548,3 +548,146 @@ def test_command(tmp_path, monkeypatch, capsys):
     ):
         assert main(["export", *arguments]) == 2
         assert text in capsys.readouterr().err
+
+
+# ---- Training ------------------------------------------------------------------------------------
+
+STEPS = """
+void steps(const {real} *x, const {real} *target, size_t n) {{
+    for (; n > 0; n--, x += NET_INPUTS, target += NET_OUTPUTS) net_train_step(x, target);
+}}
+"""
+WAYS = ["-std=c99 -O0", "-O3 -march=native -ffp-contract=fast", "-O2 -DNET_INTEGER_FMA"]
+RULES = [
+    lambda: deepc.GradientDescent(0.05),
+    lambda: deepc.Momentum(0.1, 0.9),
+    lambda: deepc.SGD(0.05, weight_decay=0.01),
+    lambda: deepc.SGD(0.01, 0.9, weight_decay=0.001),
+    lambda: deepc.SGD(0.01, 0.9, nesterov=True),
+    lambda: deepc.Adam(0.01, weight_decay=0.001),
+    lambda: deepc.AdamW(0.01),
+]
+
+
+def weights_of(library, dtype, size):
+    memory = (ctypes.c_char * (size * dtype.itemsize)).in_dll(library, "net_weights")
+    return bytes(memory)
+
+
+def in_order(net):
+    """Return the parameters as the file has them, weights of inputs x outputs."""
+    return b"".join(np.ascontiguousarray(np.asarray(p).T).tobytes() for p in net.params())
+
+
+def trains(kind, dtype):
+    classifier = Sequential([Linear(7, 9, dtype=dtype, rng=1), Tanh(),
+                             Linear(9, 5, dtype=dtype, rng=2)])  # fmt: skip
+    if kind == "classifier":
+        return classifier, deepc.SoftmaxCrossEntropy()
+    layers = [Linear(7, 12, dtype=dtype, rng=1), Relu(), Linear(12, 6, dtype=dtype, rng=2),
+              Sigmoid(), Tanh(), Linear(6, 5, dtype=dtype, rng=3), Sigmoid()]  # fmt: skip
+    return Sequential(layers), deepc.SSE()
+
+
+def step_in_c(library, x, target):
+    library.steps.restype = None
+    library.steps(
+        ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(target.ctypes.data), ctypes.c_size_t(len(x))
+    )
+
+
+@posix
+@pytest.mark.parametrize("kind", ["classifier", "regression"])
+@pytest.mark.parametrize("rule", range(len(RULES)), ids=lambda i: repr(RULES[i]())[:40])
+def test_training_goes_on_with_the_bits_of_fit(kind, rule, dtype, tmp_path, rng):
+    """After 1,000 steps, of which the first 100 were taken before the export."""
+    net, loss = trains(kind, dtype)
+    optimizer = RULES[rule]()
+    x = rng.standard_normal((1000, 7)).astype(dtype)
+    target = np.eye(5, dtype=dtype)[rng.integers(0, 5, 1000)]
+    deepc.fit(net, x[:100], target[:100], loss=loss, optimizer=optimizer)
+    export_c(net, tmp_path / "net.c", verify=False, train=optimizer, loss=loss)
+    before = in_order(net)
+    deepc.fit(net, x[100:], target[100:], loss=loss, optimizer=optimizer)
+    expected = in_order(net)
+    real = "float" if dtype == np.float32 else "double"
+    ways = WAYS if FULL else [WAYS[(rule + (kind == "classifier")) % 3]]
+    for way in ways:
+        source = '#include "net.c"\n' + STEPS.format(real=real)
+        library = loaded(tmp_path, source, *way.split(), *CLEAN, "-lm")
+        assert weights_of(library, dtype, len(expected) // dtype.itemsize) == before
+        assert library.net_self_test() == 0
+        step_in_c(library, x[100:], target[100:])
+        assert weights_of(library, dtype, len(expected) // dtype.itemsize) == expected
+
+
+@posix
+def test_the_last_layers_alone(tmp_path, rng):
+    """What most people ask for: the first layers stay constants, and cost no RAM."""
+    head = [Linear(7, 300, rng=1), Dropout(0.1, rng=1), Tanh()]
+    tail = [Linear(300, 6, rng=2), Relu(), Linear(6, 5, rng=3)]
+    net, optimizer = Sequential([Sequential(head), *tail]), deepc.Adam(0.01)
+    head[1].train = False
+    export_c(net, tmp_path / "net.c", train=optimizer, loss=deepc.SSE(), train_from=3)
+    assert "w0" not in (tmp_path / "net.h").read_text()
+    x = rng.standard_normal((200, 7)).astype(np.float32)
+    target = np.eye(5, dtype=np.float32)[rng.integers(0, 5, 200)]
+    library = loaded(tmp_path, '#include "net.c"\n' + STEPS.format(real="float"), "-lm")
+    step_in_c(library, x, target)
+    tail = Sequential(tail)
+    # One row at a time gives the bits of a batch.
+    features = Sequential(head).forward(x)
+    deepc.fit(tail, features, target, loss=deepc.SSE(), optimizer=optimizer)
+    assert weights_of(library, np.dtype("f4"), len(in_order(tail)) // 4) == in_order(tail)
+
+
+@posix
+def test_weights_that_were_stored_go_on(tmp_path, rng):
+    net, loss = trains("classifier", np.dtype("f4"))
+    export_c(net, tmp_path / "net.c", train=deepc.GradientDescent(0.1), loss=loss)
+    x = rng.standard_normal((20, 7)).astype(np.float32)
+    target = np.eye(5, dtype=np.float32)[rng.integers(0, 5, 20)]
+    keep = """
+    static net_weights_t kept;
+    void store(void) { kept = net_weights; }
+    void restore(void) { net_weights = kept; }
+    """
+    library = loaded(tmp_path, '#include "net.c"\n' + STEPS.format(real="float") + keep)
+    size = len(in_order(net)) // 4
+    step_in_c(library, x, target)
+    library.store()
+    stored = weights_of(library, np.dtype("f4"), size)
+    step_in_c(library, x, target)
+    after = weights_of(library, np.dtype("f4"), size)
+    assert after != stored
+    library.restore()
+    step_in_c(library, x, target)
+    assert weights_of(library, np.dtype("f4"), size) == after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"train": deepc.RMSProp(), "loss": deepc.SSE()}, TypeError, "train: expected Gradient"),
+        ({"train": deepc.Adam, "loss": deepc.SSE()}, TypeError, "train: expected Gradient"),
+        ({"train": deepc.Adam()}, TypeError, "loss: expected SSE or SoftmaxCrossEntropy, got None"),
+        ({"loss": deepc.SSE()}, ValueError, "train: expected an optimizer"),
+        ({"train_from": 1}, ValueError, "train: expected an optimizer"),
+        ({"train": deepc.Adam(), "loss": deepc.SSE(), "train_from": 3}, ValueError, "no layer"),
+        ({"train": deepc.Adam(), "loss": deepc.SSE(), "train_from": -1}, ValueError, "at least 0"),
+        ({"train": deepc.Adam(), "loss": deepc.SSE()}, ValueError, "scale, cannot be trained"),
+    ],
+)
+def test_training_that_cannot_be_exported(arguments, error, match, tmp_path):
+    net = Sequential([Linear(2, 3, rng=1), Dropout(0.5, rng=1), Linear(3, 2, rng=2)])
+    with pytest.raises(error, match=match):
+        export_c(net, tmp_path / "net.c", **arguments)
+    assert not os.listdir(tmp_path)
+
+
+def test_the_optimizer_of_another_network(tmp_path):
+    optimizer, other = deepc.Adam(), Linear(4, 2, rng=1)
+    optimizer.step(other)
+    for net in (Linear(2, 4, rng=1), Sequential([Linear(4, 4, rng=1), Tanh(), Linear(4, 1)])):
+        with pytest.raises(ValueError, match=r"train: the optimizer"):
+            export_c(net, tmp_path / "net.c", train=optimizer, loss=deepc.SSE())

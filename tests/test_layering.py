@@ -129,7 +129,7 @@ PACKAGES = {
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "program", "verify",
-        "export_c", "__init__",
+        "c_text", "c_train", "export_c", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip

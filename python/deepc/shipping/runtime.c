@@ -84,7 +84,9 @@ int net_self_test(void);
 #define NET_TILE 32
 #define NET_LANES 8
 /* What an array of weights is longer in memory, so that whole vectors can be read. */
+#ifndef NET_PAD
 #define NET_PAD (NET_VECTORS ? NET_TILE : 0)
+#endif
 #define NET_SUM_BLOCK 4096
 
 //@ bits
@@ -487,7 +489,10 @@ static inline NET_INLINE void net_linear(const size_t inputs, const size_t outpu
         net_linear_part(inputs, outputs, NET_TILE, NET_TILE, x, w + o, b + o, y + o);
     if (left)
         net_linear_part(inputs, outputs, left,
-                        left <= 4 ? 4 : (left + NET_LANES - 1) / NET_LANES * NET_LANES, x, w + o,
+                        !NET_PAD    ? left
+                        : left <= 4 ? 4
+                                    : (left + NET_LANES - 1) / NET_LANES * NET_LANES,
+                        x, w + o,
                         b + o, y + o);
 }
 #else
@@ -562,3 +567,140 @@ int net_self_test(void) {
     }
     return sum != EXPECTED;
 }
+
+//@ linear_back: fma
+/* d_x = w d_y, w of inputs x outputs, in blocks of 256 outputs. */
+static void net_linear_back(size_t inputs, size_t outputs, const real *w, const real *d_y,
+                            real *d_x) {
+    size_t i, o, start;
+    for (i = 0; i < inputs; i++, w += outputs)
+        for (start = 0; start < outputs; start = o) {
+            const size_t end = outputs - start < 256 ? outputs : start + 256;
+            real sum = 0;
+            for (o = start; o < end; o++) sum = net_fma(d_y[o], w[o], sum);
+            d_x[i] = start ? d_x[i] + sum : sum;
+        }
+}
+
+//@ sigmoid_back
+static inline real net_sigmoid_back(real y, real d) { return y * (1 - y) * d; }
+
+//@ tanh_back: fma
+static inline real net_tanh_back(real y, real d) { return net_fma(-y, y, 1) * d; }
+
+//@ relu_back
+static inline real net_relu_back(real y, real d) { return 0 < y ? d : 0; }
+
+//@ squared_error
+static void net_loss_back(const real *y, const real *target, real *d) {
+    size_t i;
+    for (i = 0; i < NET_OUTPUTS; i++) d[i] = 2 * (y[i] - target[i]);
+}
+
+//@ cross_entropy: softmax
+static void net_loss_back(const real *y, const real *target, real *d) {
+    size_t i;
+    net_softmax(NET_OUTPUTS, y, d);
+    for (i = 0; i < NET_OUTPUTS; i++) d[i] -= target[i];
+}
+
+//@ rate
+typedef struct net_numbers {
+    real rate;
+} net_numbers;
+static net_numbers net_next(void) {
+    net_numbers c;
+    c.rate = (real)net_memory.learning_rate;
+    return c;
+}
+
+//@ gradient_descent: fma rate
+static inline real net_rule(const net_numbers *c, real g, real p, real *u, real *s) {
+    (void)u, (void)s;
+    return net_fma(-c->rate, g, p);
+}
+
+//@ momentum: fma rate
+static inline real net_rule(const net_numbers *c, real g, real p, real *u, real *s) {
+    (void)s;
+    *u = net_fma(RULE_MOMENTUM, *u, RULE_REST * g);
+    return net_fma(-c->rate, *u, p);
+}
+
+//@ sgd_plain: fma rate
+static inline real net_rule(const net_numbers *c, real g, real p, real *u, real *s) {
+    (void)u, (void)s;
+    return net_fma(-c->rate, net_fma(RULE_DECAY, p, g), p);
+}
+
+//@ sgd: fma rate
+static inline real net_rule(const net_numbers *c, real g, real p, real *u, real *s) {
+    (void)s;
+    g = net_fma(RULE_DECAY, p, g);
+    *u = net_fma(RULE_MOMENTUM, *u, g);
+    return net_fma(-c->rate, RULE_NESTEROV ? net_fma(RULE_MOMENTUM, *u, g) : *u, p);
+}
+
+//@ adam: fma
+#include <math.h>
+#if DBL_MANT_DIG != 53
+#error "Adam computes a step's numbers in double, which this target does not have"
+#endif
+typedef struct net_numbers {
+    real rate, correction, shrink;
+} net_numbers;
+/* x^n; volatile, so that what is subtracted from is the rounded number. */
+static double net_power(double x, uint64_t n) {
+    volatile double y = 1;
+    for (; n > 0; n >>= 1, x *= x)
+        if (n & 1) y = y * x;
+    return y;
+}
+static net_numbers net_next(void) {
+    net_numbers c;
+    const double rate = net_memory.learning_rate;
+    net_memory.steps++;
+    c.rate = (real)(rate / (1 - net_power(RULE_BETA1, net_memory.steps)));
+    c.correction = (real)(1 / sqrt(1 - net_power(RULE_BETA2, net_memory.steps)));
+    c.shrink = (real)(rate * RULE_SHRINK);
+    return c;
+}
+static inline real net_rule(const net_numbers *c, real g, real p, real *u, real *s) {
+    g = net_fma(RULE_DECAY, p, g);
+    p = net_fma(-c->shrink, p, p);
+    *u = net_fma(RULE_MOMENTUM, *u, RULE_REST * g);
+    *s = net_fma(RULE_SQUARES, *s, RULE_SQUARES_REST * (g * g));
+    return p - c->rate * *u / net_fma(SQUARE_ROOT(*s), c->correction, RULE_EPSILON);
+}
+
+//@ update: fma
+/* One step of a rows x cols parameter whose gradient is x[r] d[o]. */
+static void net_update(const net_numbers *c, size_t rows, size_t cols, const real *x, const real *d,
+                       real *p, real *first, real *second) {
+    size_t r, o, i = 0;
+    for (r = 0; r < rows; r++)
+        for (o = 0; o < cols; o++, i++)
+            p[i] = net_rule(c, net_fma(x[r], d[o], 0), p[i], first + (NET_STATES > 0 ? i : 0),
+                            second + (NET_STATES > 1 ? i : 0));
+}
+
+//@ train_header
+#include <stdint.h>
+
+/* What was learned: copy the struct to store it, copy it back to go on. */
+typedef struct net_weights_t {
+WEIGHT_MEMBERS
+} net_weights_t;
+extern net_weights_t net_weights;
+
+/* What the optimizer remembers; the learning rate may be changed. */
+typedef struct net_memory_t {
+    double learning_rate;
+    uint64_t steps;
+MEMORY_MEMBERS
+} net_memory_t;
+extern net_memory_t net_memory;
+
+/* One step: changes the weights as deepc.fit does for this row in a batch of its own. The self test
+ * is about the weights before the first one. Not for several threads at once. */
+void net_train_step(const real x[NET_INPUTS], const real target[NET_OUTPUTS]);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import os
 import shlex
@@ -12,16 +13,19 @@ import sysconfig
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from deepc._values import FLOAT32, Array
-from deepc.layers import Layer
+from deepc.layers import Layer, Sequential
+from deepc.shipping.kinds import walk
 from deepc.shipping.program import Program
 
 __all__ = ["compare", "compiler", "differences", "rows_of_all_kinds"]
 
 _ROWS = 1000
+_STEPS = 50
 
 
 def compiler() -> list[str] | None:
@@ -59,8 +63,13 @@ def differences(got: Array, expected: Array) -> Array:
     return np.argwhere(~(same | (np.isnan(got) & np.isnan(expected))))
 
 
-def compare(source: Path, name: str, plan: Program, reference: Layer) -> None:
+def compare(
+    source: Path, name: str, plan: Program, reference: Layer, optimizer: Any = None,
+    loss: Any = None, train_from: int = 0,
+) -> None:  # fmt: skip
     """Compile a file and compare what it computes with a network, over rows of all kinds.
+
+    Where it trains, steps of both are compared too; `reference` is trained on the way.
 
     Raises
     ------
@@ -105,3 +114,35 @@ def compare(source: Path, name: str, plan: Program, reference: Layer) -> None:
         )
     if wrong:
         raise RuntimeError(f"export_c: {source}: its self test fails")
+    if optimizer is not None:
+        _compare_steps(source, loaded, name, plan, reference, optimizer, loss, train_from)
+
+
+def _compare_steps(
+    source: Path, library: ctypes.CDLL, name: str, plan: Program, reference: Layer,
+    optimizer: Any, loss: Any, train_from: int,
+) -> None:  # fmt: skip
+    layers = [layer for _, layer in walk(reference)]
+    head, tail = Sequential(layers[:train_from]), Sequential(layers[train_from:])
+    optimizer = copy.deepcopy(optimizer)
+    optimizer._memory = optimizer._memory[-len(list(tail.params())) :]
+    rng = np.random.default_rng(plan.inputs)
+    step = library[f"{name}_train_step"]
+    step.restype = None
+    for number in range(_STEPS):
+        x = rng.standard_normal(plan.inputs).astype(plan.dtype)
+        target = np.zeros(plan.outputs, plan.dtype)
+        target[rng.integers(plan.outputs)] = 1
+        step(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(target.ctypes.data))
+        predicted = tail.forward(head.forward(x) if train_from else x)
+        tail.backward(loss.gradient(predicted, target))
+        optimizer.step(tail)
+        expected = [np.ascontiguousarray(np.asarray(p).T).ravel() for p in tail.params()]
+        kept = np.concatenate(expected)
+        memory = (ctypes.c_char * kept.nbytes).in_dll(library, f"{name}_weights")
+        found = differences(np.frombuffer(bytes(memory), plan.dtype)[:, None], kept[:, None])
+        if len(found):
+            raise RuntimeError(
+                f"export_c: {source}: after step {number + 1} it has other bits than fit in "
+                f"{len(found)} of {len(kept)} weights, first in number {int(found[0, 0])}"
+            )
