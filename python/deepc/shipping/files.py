@@ -73,7 +73,7 @@ def save(model: Layer, filename: str | os.PathLike[str]) -> None:
 
 
 def load(filename: str | os.PathLike[str]) -> Layer:
-    """Return the model that `save` wrote to a file.
+    """Return the model that `save`, or a training with checkpoints, wrote to a file.
 
     Nothing in the file is imported, evaluated or unpickled, and nothing is made that is larger
     than the file's size explains, so that a file from anywhere may be tried.
@@ -97,7 +97,9 @@ def load(filename: str | os.PathLike[str]) -> Layer:
     """
     path = _path(filename)
     tensors, parts = read_parts(path, ("model",))
-    return make_model(parts["model"], tensors, path)
+    # What a checkpoint of a training holds beside the model.
+    own = {n: a for n, a in tensors.items() if not n.startswith(("optimizer.", "callbacks."))}
+    return make_model(parts["model"], own, path)
 
 
 def save_weights(model: Layer, filename: str | os.PathLike[str]) -> None:

@@ -34,7 +34,17 @@ from deepc.layers import (
 from deepc.layers._plan import computes_with
 from deepc.layers.base import COMPUTES, is_builtin
 
-__all__ = ["KINDS", "Numbers", "describe_model", "make_model", "model_tensors"]
+__all__ = [
+    "KINDS",
+    "Numbers",
+    "describe_model",
+    "kind_of",
+    "make_model",
+    "model_tensors",
+    "resume_layer",
+    "walk",
+    "word",
+]
 
 _DTYPES: dict[str, np.dtype[Any]] = {"float32": FLOAT32, "float64": FLOAT64}
 # Sequentials deeper than that are no network, but a trap for the reader.
@@ -67,6 +77,10 @@ class Numbers:
     def has(self, name: str) -> bool:
         """Whether a value is there that was not asked for."""
         return name in self._values
+
+    def given(self, name: str) -> bool:
+        """Whether a value is there and not null."""
+        return self._values.get(name) is not None
 
     def text(self, name: str, among: Any = None) -> str:
         """Return a string, one of some where they are given."""
@@ -135,12 +149,15 @@ class Kind(NamedTuple):
         From `Numbers` and what gives it its tensors, a new layer.
     tensors : callable
         From a layer, its tensors by their names in the file. Loading copies into these arrays.
+    resume : callable
+        Gives a layer what another one of that kind has beside its tensors and may have changed.
     """
 
     cls: type
     numbers: Callable[[Any], dict[str, Any]]
     make: Callable[[Numbers, Take], Layer]
     tensors: Callable[[Any], dict[str, Array]] = lambda layer: {}
+    resume: Callable[[Any, Any], None] = lambda layer, saved: None
 
 
 # Gives a tensor of the layer that is made: its name, and the shape and dtype that it must have.
@@ -178,6 +195,26 @@ def _set_random(layer: Any, numbers: Numbers) -> Any:
     layer.train = numbers.flag("train")
     layer._structure.key, layer._structure.counter = numbers.word("key"), numbers.word("pass")
     return layer
+
+
+def _resume_train(layer: Any, saved: Any) -> None:
+    layer.train = saved.train
+
+
+def _resume_random(layer: Any, saved: Any) -> None:
+    layer.train = saved.train
+    layer._structure.key = saved._structure.key
+    layer._structure.counter = saved._structure.counter
+
+
+def _resume_dropout(layer: Any, saved: Any) -> None:
+    layer.p = saved.p
+    _resume_random(layer, saved)
+
+
+def _resume_noise(layer: Any, saved: Any) -> None:
+    layer.deviation = saved.deviation
+    _resume_random(layer, saved)
 
 
 def _dropout_numbers(layer: Dropout) -> dict[str, Any]:
@@ -320,18 +357,22 @@ KINDS: Mapping[str, Kind] = {
         _make_linear,
         lambda layer: {"weight": layer.w, **({"bias": layer.b} if hasattr(layer, "b") else {})},
     ),
-    "dropout": Kind(Dropout, _dropout_numbers, _make_dropout),
+    "dropout": Kind(Dropout, _dropout_numbers, _make_dropout, resume=_resume_dropout),
     "gaussian_dropout": Kind(
         GaussianDropout,
         lambda layer: {"p": layer.p.hex(), **_random_numbers(layer)},
         _make_gaussian_dropout,
+        resume=_resume_dropout,
     ),
     "gaussian_noise": Kind(
         GaussianNoise,
         lambda layer: {"deviation": layer.deviation.hex(), **_random_numbers(layer)},
         _make_gaussian_noise,
+        resume=_resume_noise,
     ),
-    "batch_norm": Kind(BatchNorm, _batch_norm_numbers, _make_batch_norm, _norm_tensors),
+    "batch_norm": Kind(
+        BatchNorm, _batch_norm_numbers, _make_batch_norm, _norm_tensors, _resume_train
+    ),
     "layer_norm": Kind(
         LayerNorm, _norm_numbers, lambda numbers, take: _make_norm(numbers, take, LayerNorm),
         _norm_tensors,
@@ -362,6 +403,15 @@ KINDS: Mapping[str, Kind] = {
 
 _SEQUENTIAL = "sequential"
 _NAMES = {kind.cls: name for name, kind in KINDS.items()}
+
+
+def resume_layer(layer: Layer, saved: Layer) -> None:
+    """Give a layer the state of another one of its kind; its arrays stay where they are."""
+    kind = KINDS[str(kind_of(layer))]
+    theirs = kind.tensors(saved)
+    for name, array in kind.tensors(layer).items():
+        array[...] = theirs[name]
+    kind.resume(layer, saved)
 
 
 def kind_of(layer: Any) -> str | None:

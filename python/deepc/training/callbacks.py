@@ -44,6 +44,9 @@ class Callback:
     session : Session
         The training that it takes part in, from `on_train_begin` on: its ``model``,
         ``optimizer``, ``history``, ``epoch``, ``epochs``, and ``stop(reason)``.
+    kept : tuple of str
+        The names of attributes that a checkpoint of the training keeps: numbers, strings, None, or
+        lists of arrays.
 
     Examples
     --------
@@ -59,6 +62,7 @@ class Callback:
     """
 
     session: Session
+    kept: tuple[str, ...] = ()
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -125,6 +129,8 @@ class Watching(Callback):
     min_delta : float, optional
         What is less better than that is no better.
     """
+
+    kept: tuple[str, ...] = ("best", "_missed")
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         if not isinstance(monitor, str):
@@ -207,6 +213,8 @@ class EarlyStopping(Watching):
     stopped_epoch : int or None
         The epoch after which it stopped the training.
     """
+
+    kept = (*Watching.kept, "wait", "best_epoch", "stopped_epoch", "_weights")
 
     def __init__(
         self,
@@ -349,6 +357,8 @@ class ReduceOnPlateau(Watching):
     min_rate : float, optional
         The rate never falls below.
     """
+
+    kept = (*Watching.kept, "wait", "_cooling")
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from deepc._c import random
@@ -9,6 +10,7 @@ from deepc._values import as_bool, as_float, as_int, describe
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
+from deepc.shipping.checkpoint import CheckpointFile, check
 from deepc.tensor import Tensor
 from deepc.training.data import check_model, check_rows, class_weights, is_stream, split
 from deepc.training.history import History
@@ -41,6 +43,9 @@ def fit(
     sample_weight: Any = None,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
+    checkpoint: Any = None,
+    every: Any = "epoch",
+    resume: bool = False,
 ) -> History:
     """Train a model for some epochs; return the loss of each, and what else was measured.
 
@@ -96,6 +101,17 @@ def fit(
         The first epoch's number.
     steps_per_epoch : int, optional
         Steps that make an epoch; the next one goes on where it ended.
+    checkpoint : str or path, optional
+        A ``.safetensors`` or ``.npz`` file that keeps the state of the training: weights, random
+        streams, optimizer, order of the rows, history, callbacks. It is replaced whole; `load`
+        reads the model out of it.
+    every : "epoch" or float, optional
+        When it is written: after each epoch, or whenever so many seconds have passed, then also in
+        the midst of an epoch (unless there are metrics or callbacks with hooks of steps).
+        And at the end.
+    resume : bool, optional
+        Go on from that file if it is there. A training that was killed anywhere ends, after it was
+        resumed with the same arguments, with the bits of one that was not.
 
     Returns
     -------
@@ -150,6 +166,8 @@ def fit(
             validation = kept
         batch_size = min(batch_size, max(len(rows), 2))  # a batch of one row stays a batch
         source = Source(rows, batch_size, shuffle, rng, steps_per_epoch)
+    resume = as_bool(resume, "resume")
+    file = _checkpoint(checkpoint, every, resume, source, optimizer, taking_part)
     if validation_data is not None:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise TypeError(
@@ -168,7 +186,27 @@ def fit(
             epochs,
             Validation(validation, every, validation_batch_size) if validation else None,
             advance,
+            file,
+            resume and file is not None and os.path.exists(file.path),
         )
+
+
+def _checkpoint(
+    path: Any, every: Any, resume: bool, source: Source | StreamSource, optimizer: Any,
+    callbacks: list[Any],
+) -> CheckpointFile | None:  # fmt: skip
+    if path is None:
+        if resume or every != "epoch":
+            raise ValueError(f"{'resume' if resume else 'every'}: needs a checkpoint")
+        return None
+    kept = CheckpointFile(path, every)
+    if isinstance(source, StreamSource) or source.steps is not None:
+        raise ValueError(
+            "checkpoint: where batches come from a stream, or steps_per_epoch cuts the epochs, "
+            "nobody can go back to a place; give x and y as arrays"
+        )
+    check(optimizer, callbacks)
+    return kept
 
 
 def _callbacks(callbacks: Any) -> list[Any]:

@@ -23,6 +23,7 @@ from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
+from deepc.shipping.checkpoint import CheckpointFile, Progress
 from deepc.training.callbacks import Callback, wants_steps
 from deepc.training.data import Rows, batches
 from deepc.training.evaluate import measure
@@ -68,6 +69,8 @@ class Session:
         self.validates = False
         self.stepper = Stepper(model, loss, optimizer)
         self._warned = False
+        self._checkpoint: CheckpointFile | None = None
+        self._progress: Progress | None = None
 
     # ---- What callbacks ask ----------------------------------------------------------------------
 
@@ -107,19 +110,27 @@ class Session:
         epochs: int,
         validation: Validation | None,
         advance: Advance,
+        checkpoint: CheckpointFile | None = None,
+        resume: bool = False,
     ) -> History:
-        """Train from an epoch up to another."""
+        """Train from an epoch up to another, or from where a checkpoint was written."""
         self.epochs = epochs
+        self._checkpoint = checkpoint
         self.validates = validation is not None
         for callback in self.callbacks:
             callback.session = self
         self._call("on_train_begin")
+        if checkpoint and isinstance(source, Source):
+            self._progress = source.progress(first_epoch)
+            if resume:
+                first_epoch = self._resume(checkpoint, source, advance)
         try:
             for epoch in range(first_epoch, epochs):
                 if self.stopped:
                     break
                 self.epoch = epoch
-                self._call("on_epoch_begin", epoch)
+                if not self._progress or not self._progress.position:
+                    self._call("on_epoch_begin", epoch)
                 logs = self._train(source, epoch, advance)
                 if logs is None:
                     break
@@ -132,9 +143,30 @@ class Session:
                     self._call("on_validation_end", measured)
                 self._call("on_epoch_end", epoch, logs)
                 self.history.record(epoch, logs)
+                self._note(epoch + 1, 0, 0.0, self.stopped or epoch + 1 == epochs)
         finally:
             self._call("on_train_end")
         return self.history
+
+    def _resume(self, checkpoint: CheckpointFile, source: Source, advance: Advance) -> int:
+        """Take the state of a checkpoint; return the epoch to go on with."""
+        progress = self._progress
+        assert progress
+        checkpoint.read(self.model, self.optimizer, self.callbacks, self.history, progress)
+        source.key = progress.key
+        done = progress.epoch * source.samples + progress.position
+        if done:
+            advance(done, self.history[-1] if self.history else float("nan"))
+        return progress.epoch
+
+    def _note(self, epoch: int, position: int, loss: float, last: bool = False) -> None:
+        """Note how far training is, and write it to the checkpoint if it is time to."""
+        checkpoint, progress = self._checkpoint, self._progress
+        if not (checkpoint and progress):
+            return
+        progress.epoch, progress.position, progress.loss = epoch, position, loss
+        if last or checkpoint.is_due(position == 0):
+            checkpoint.write(self.model, self.optimizer, self.callbacks, self.history, progress)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -149,17 +181,29 @@ class Session:
         by_steps = [callback for callback in self.callbacks if wants_steps(callback)]
         total, rows = 0.0, 0
         logs: dict[str, float] = {}
+        # In the midst of an epoch nothing but its position and its loss must be kept, so there are
+        # no checkpoints there while metrics add up or callbacks follow the steps.
+        begin, begun_with = 0, 0.0
+        if self._progress:
+            begin, begun_with = self._progress.position, self._progress.loss
+            self._progress.position = 0
+        midway = self._progress and not by_steps and not self.metrics
         for step, part in enumerate(source.parts(epoch, bool(by_steps))):
             for callback in by_steps:
                 callback.on_step_begin(step)
-            before = 0
+            before, part_total = begin, begun_with
             made: list[Array] = []
-            for done, so_far, predicted in self.stepper.run(part, bool(self.metrics)):
+            for done, so_far, predicted in self.stepper.run(
+                part, bool(self.metrics), begin, begun_with
+            ):
                 if predicted is not None:
                     made.append(predicted)
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
                 part_total = so_far
+                if midway and done < len(part):
+                    self._note(epoch, done, so_far)
+            begin, begun_with = 0, 0.0
             total += part_total
             rows += before
             if made:
@@ -232,6 +276,10 @@ class Source:
     def samples(self) -> int:
         """How many rows an epoch has."""
         return len(self.rows) if self.steps is None else self.steps * self.batch_size
+
+    def progress(self, epoch: int) -> Progress:
+        """Return the progress of a training that begins with an epoch."""
+        return Progress(len(self.rows), self.batch_size, self.key, epoch)
 
     def order(self, epoch: int) -> Array | None:
         """Return the order of an epoch."""

@@ -33,8 +33,12 @@ class Stepper:
         self.loss = loss
         self.optimizer = optimizer
 
-    def run(self, part: Part, predictions: bool) -> Iterator[tuple[int, float, Array | None]]:
+    def run(
+        self, part: Part, predictions: bool, start: int = 0, so_far: float = 0.0
+    ) -> Iterator[tuple[int, float, Array | None]]:
         """Train on a part; yield how far it is, the loss so far, and what came since.
+
+        `start` and `so_far` are where to go on, as they were yielded before.
 
         What came: predictions of rows in the order of their use, made before the step that they
         led to, of the compiled ones all at once at the end; None unless `predictions`.
@@ -44,11 +48,17 @@ class Stepper:
         if network and own_loss and computes_with(self.optimizer, BuiltinOptimizer, ("step",)):
             tensors = cast(BuiltinOptimizer, self.optimizer).tensors(self.model)
             if tensors:
-                return self._compiled(network, tensors, part, predictions)
-        return self._one_by_one(part, predictions)
+                return self._compiled(network, tensors, part, predictions, start, so_far)
+        return self._one_by_one(part, predictions, start, so_far)
 
     def _compiled(
-        self, network: Any, tensors: Any, part: Part, predictions: bool
+        self,
+        network: Any,
+        tensors: Any,
+        part: Part,
+        predictions: bool,
+        start: int,
+        so_far: float,
     ) -> Iterator[tuple[int, float, Array | None]]:
         rows, loss = part.rows, cast(Any, self.loss)
         made = None
@@ -60,16 +70,17 @@ class Stepper:
             cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)), rows.weights, made,
         )  # fmt: skip
         numbers = cast(Any, self.optimizer)._numbers
-        done = 0
+        samples.next[0], samples.loss[0] = start, so_far
+        done = start
         while done < len(rows):
             done = network.train(numbers, tensors, samples, SECONDS_A_CALL)
             yield done, samples.loss[0], made if done == len(rows) else None
 
     def _one_by_one(
-        self, part: Part, predictions: bool
+        self, part: Part, predictions: bool, begin: int, total: float
     ) -> Iterator[tuple[int, float, Array | None]]:
-        rows, each, total = part.rows, part.batch_size, 0.0
-        for start in range(0, len(rows), each):
+        rows, each = part.rows, part.batch_size
+        for start in range(begin, len(rows), each):
             stop = min(start + each, len(rows))
             batch = rows.part(slice(start, stop) if part.order is None else part.order[start:stop])
             if each == 1:

@@ -1,0 +1,337 @@
+"""A training that can go on where it was killed: all of its state in one file.
+
+The file is that of `save`, with a part more: the optimizer's numbers and what it remembers, where
+in the data training is, the history, and what callbacks have counted. Floats stand in hexadecimal,
+so that nothing is rounded on the way. `load` reads the model out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepc._values import Array, as_number, describe
+from deepc.layers import Layer
+from deepc.optimizers import BuiltinOptimizer, Optimizer
+from deepc.shipping.kinds import (
+    Numbers,
+    describe_model,
+    kind_of,
+    make_model,
+    model_tensors,
+    resume_layer,
+    walk,
+    word,
+)
+from deepc.shipping.tensors import KEEPS_NAMES, ending, read_parts, write_parts
+
+__all__ = ["CheckpointFile", "Progress"]
+
+_OPTIMIZER, _CALLBACKS = "optimizer.", "callbacks."
+
+
+class Progress:
+    """How far a training is.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that runs, or is next.
+    position : int
+        How many rows of it have been trained on.
+    loss : float
+        The sum of their losses.
+    key : int or None
+        What the orders of all epochs come from; None if rows are not shuffled.
+    rows, batch_size : int
+        What it goes over, which must be the same when it goes on.
+    """
+
+    def __init__(
+        self, rows: int, batch_size: int, key: int | None, epoch: int = 0, position: int = 0,
+        loss: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.rows, self.batch_size, self.key = rows, batch_size, key
+        self.epoch, self.position, self.loss = epoch, position, loss
+
+
+class CheckpointFile:
+    """Where a training keeps its state, and how often.
+
+    Parameters
+    ----------
+    path : str or path
+    every : "epoch" or float
+        After each epoch, or after so many seconds, also in the midst of an epoch.
+    """
+
+    def __init__(self, path: Any, every: Any) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint: expected a string or a path, got {describe(path)}")
+        self.path = os.fsdecode(path)
+        ending(self.path, KEEPS_NAMES, "checkpoint")
+        self.seconds: float | None = None
+        if isinstance(every, str):
+            if every != "epoch":
+                raise ValueError(f"every: expected 'epoch' or seconds, got {every!r}")
+        else:
+            self.seconds = as_number(every, "every")
+            if not self.seconds >= 0:
+                raise ValueError(f"every: expected 'epoch' or at least 0 seconds, got {every}")
+        self.last = time.monotonic()
+
+    def is_due(self, at_end_of_epoch: bool) -> bool:
+        """Whether it is time to write."""
+        if self.seconds is None:
+            return at_end_of_epoch
+        return time.monotonic() - self.last >= self.seconds
+
+    def write(
+        self, model: Layer, optimizer: Any, callbacks: Sequence[Any], history: Any,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        """Replace the file by one with the state of now."""
+        kept = [dict(_kept(callback)) for callback in callbacks]
+        arrays = dict(model_tensors(model))
+        names = _parameter_names(model)
+        for name, states in zip(names, optimizer._memory, strict=False):
+            for state, array in zip(optimizer._states, states, strict=True):
+                arrays[f"{_OPTIMIZER}{state}.{name}"] = array
+        for i, values in enumerate(kept):
+            for name, value in values.items():
+                for j, array in enumerate(value if _is_arrays(value) else ()):
+                    arrays[f"{_CALLBACKS}{i}.{name}.{j}"] = array
+        numbers = optimizer.__getstate__()["_numbers"]
+        training = {
+            "rows": progress.rows,
+            "batch_size": progress.batch_size,
+            "order": None if progress.key is None else word(progress.key),
+            "epoch": progress.epoch,
+            "position": progress.position,
+            "loss": float(progress.loss).hex(),
+            "optimizer": {
+                "kind": type(optimizer).__name__,
+                **{name: _stored(value) for name, value in numbers.items()},
+            },
+            "history": {
+                "epochs": history.epochs,
+                "losses": [float(value).hex() for value in history],
+                "series": {
+                    name: [history.epochs_of(name), [float(v).hex() for v in values]]
+                    for name, values in history.series.items()
+                },
+                "stopped": history.stopped,
+            },
+            "callbacks": [
+                {"kind": type(callback).__name__,
+                 **{name: len(v) if _is_arrays(v) else _stored(v) for name, v in values.items()}}
+                for callback, values in zip(callbacks, kept, strict=True)
+            ],
+        }  # fmt: skip
+        write_parts(self.path, arrays, {"model": describe_model(model), "training": training})
+        self.last = time.monotonic()
+
+    def read(
+        self, model: Layer, optimizer: Any, callbacks: Sequence[Any], history: Any,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        """Put the state of the file into a training; everything is checked before.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or that of another training; nothing has changed then.
+        """
+        path = self.path
+        tensors, parts = read_parts(path, ("model", "training"))
+        own = {n: a for n, a in tensors.items() if not n.startswith((_OPTIMIZER, _CALLBACKS))}
+        saved = make_model(parts["model"], own, path)
+        _check_model(saved, model, path)
+        numbers = Numbers(parts["training"], f"{path}: training")
+        for name in ("rows", "batch_size"):
+            value = numbers.whole(name, 1)
+            if value != getattr(progress, name):
+                raise ValueError(
+                    f"{path}: is of a training with {name} {value}, not {getattr(progress, name)}"
+                )
+        key = numbers.word("order") if numbers.given("order") else numbers.take("order")
+        if (key is None) != (progress.key is None):
+            raise ValueError(f"{path}: shuffle: is of a training with {key is not None}")
+        epoch, position = numbers.whole("epoch"), numbers.whole("position")
+        loss = numbers.real("loss", finite=False)
+        if position > progress.rows or position % progress.batch_size:
+            raise numbers.fail("position", "the end of a batch", position)
+        new_numbers, memory = _read_optimizer(numbers, model, optimizer, tensors)
+        new_history = _read_history(Numbers(numbers.take("history"), f"{path}: history"))
+        states = _read_callbacks(numbers, callbacks, tensors)
+        numbers.done()
+
+        for (_, old), (_, new) in zip(walk(model), walk(saved), strict=True):
+            resume_layer(old, new)
+        for name, value in new_numbers.items():
+            setattr(optimizer._numbers, name, value)
+        optimizer._memory = memory
+        optimizer._bound = (None, -1, None)
+        epochs, losses, series, stopped = new_history
+        history[:] = losses
+        history.epochs = epochs
+        history.series = {name: values for name, (_, values) in series.items()}
+        history._epochs_of = {name: of for name, (of, _) in series.items()}
+        history.stopped = stopped
+        for callback, state in zip(callbacks, states, strict=True):
+            vars(callback).update(state)
+        progress.epoch, progress.position, progress.loss = epoch, position, loss
+        progress.key = key
+
+
+def check(optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
+    """Refuse what has a state that nobody knows."""
+    if not isinstance(optimizer, BuiltinOptimizer):
+        raise TypeError(
+            f"checkpoint: expected an optimizer of the library, got {describe(optimizer)}"
+        )
+    for callback in callbacks:
+        dict(_kept(callback))
+
+
+def _kept(callback: Any) -> Iterator[tuple[str, Any]]:
+    for name in getattr(callback, "kept", ()):
+        value = getattr(callback, name)
+        plain = value is None or isinstance(value, (bool, int, float, str))
+        if not (plain or _is_arrays(value)):
+            raise TypeError(
+                f"checkpoint: {type(callback).__name__}.{name}: expected a number, a string, None "
+                f"or a list of arrays, got {describe(value)}"
+            )
+        yield name, value
+
+
+def _is_arrays(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value)
+
+
+def _stored(value: Any) -> Any:
+    """Return a value as it stands in the file: floats and large integers exactly."""
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"int": str(int(value))}
+    return value
+
+
+def _restored(numbers: Numbers, name: str) -> Any:
+    value = numbers.take(name)
+    if isinstance(value, dict) and len(value) == 1:
+        inner = Numbers(value, f"{numbers.where}: {name}")
+        if "float" in value:
+            return inner.real("float", finite=False)
+        text = inner.text("int")
+        if text.removeprefix("-").isdecimal() and len(text) <= 20:
+            return int(text)
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    raise numbers.fail(name, "a number, a string or null", value)
+
+
+def _parameter_names(model: Layer) -> list[str]:
+    names = {id(array): name for name, array in model_tensors(model).items()}
+    return [names[id(param)] for param in model.params()]
+
+
+def _check_model(saved: Layer, model: Layer, path: str) -> None:
+    def described(net: Layer) -> list[tuple[Any, ...]]:
+        layers: list[tuple[str, Any]] = list(walk(net))
+        return [(place, str(kind_of(one)), one._widths, one._dtype) for place, one in layers]
+
+    ours, theirs = described(model), described(saved)
+    if ours != theirs:
+        for mine, other in zip(ours, theirs, strict=False):
+            if mine != other:
+                raise ValueError(
+                    f"{path}: is of another network: layer {mine[0]} is {mine[1]} {mine[2]}, "
+                    f"there {other[1]} {other[2]}"
+                )
+        raise ValueError(f"{path}: is of another network: of {len(theirs)} layers, not {len(ours)}")
+
+
+def _read_optimizer(
+    numbers: Numbers, model: Layer, optimizer: Any, tensors: dict[str, Array]
+) -> tuple[dict[str, Any], list[list[Array]]]:
+    of = Numbers(numbers.take("optimizer"), f"{numbers.where}: optimizer")
+    of.text("kind", [type(optimizer).__name__])
+    values = {}
+    for name, now in optimizer.__getstate__()["_numbers"].items():
+        values[name] = _restored(of, name)
+        if type(values[name]) is not type(now):
+            raise of.fail(name, f"a number like {now}", values[name])
+    of.done()
+    memory: list[list[Array]] = []
+    for name, param in zip(_parameter_names(model), model.params(), strict=True):
+        states = [tensors.get(f"{_OPTIMIZER}{state}.{name}") for state in optimizer._states]
+        found = [state for state in states if state is not None]
+        array = np.asarray(param)
+        if len(found) not in (0, len(states)) or any(
+            (state.shape, state.dtype) != (array.shape, array.dtype) for state in found
+        ):
+            raise ValueError(f"{of.where}: expected what it remembers of {name}, like {name}")
+        memory.append(found)
+    if not any(memory):
+        return values, []
+    if not all(memory):
+        raise ValueError(f"{of.where}: it remembers some parameters only")
+    return values, memory
+
+
+def _read_history(numbers: Numbers) -> tuple[Any, ...]:
+    def floats(name: str, values: Any) -> list[float]:
+        if not isinstance(values, list):
+            raise numbers.fail(name, "a list", values)
+        return [numbers.as_real(name, value, finite=False) for value in values]
+
+    def integers(name: str, values: Any) -> list[int]:
+        if not isinstance(values, list) or not all(type(value) is int for value in values):
+            raise numbers.fail(name, "a list of integers", values)
+        return values
+
+    epochs = integers("epochs", numbers.take("epochs"))
+    losses = floats("losses", numbers.take("losses"))
+    series, table = {}, numbers.take("series")
+    if not isinstance(table, dict) or len(epochs) != len(losses):
+        raise numbers.fail("series", "a series for each name", table)
+    for name, pair in table.items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise numbers.fail(name, "epochs and numbers", pair)
+        series[name] = (integers(name, pair[0]), floats(name, pair[1]))
+        if len(series[name][0]) != len(series[name][1]):
+            raise numbers.fail(name, "a number for each epoch", pair[1])
+    stopped = numbers.text("stopped") if numbers.given("stopped") else numbers.take("stopped")
+    numbers.done()
+    return epochs, losses, series, stopped
+
+
+def _read_callbacks(
+    numbers: Numbers, callbacks: Sequence[Any], tensors: dict[str, Array]
+) -> list[dict[str, Any]]:
+    saved = numbers.take("callbacks")
+    if not isinstance(saved, list) or len(saved) != len(callbacks):
+        raise numbers.fail("callbacks", f"those of {len(callbacks)} callbacks", saved)
+    states = []
+    for i, (callback, one) in enumerate(zip(callbacks, saved, strict=True)):
+        of = Numbers(one, f"{numbers.where}: callbacks[{i}]")
+        of.text("kind", [type(callback).__name__])
+        state: dict[str, Any] = {}
+        for name in getattr(callback, "kept", ()):
+            if of.has(name) and type(one[name]) is int:
+                keys = [f"{_CALLBACKS}{i}.{name}.{j}" for j in range(of.whole(name))]
+                if missing := [key for key in keys if key not in tensors]:
+                    raise ValueError(f"{of.where}: tensor {missing[0]!r} is missing")
+                state[name] = [tensors[key] for key in keys]
+            else:
+                state[name] = _restored(of, name)
+        of.done()
+        states.append(state)
+    return states
