@@ -528,6 +528,60 @@ def test_cc_names_the_compiler(monkeypatch):
     assert verify.compiler() is None or verify.compiler()[0] != "no-such-compiler"
 
 
+# ---- Eight bits ----------------------------------------------------------------------------------
+
+
+def by_hand(layer):
+    """Return the weights of a layer in eight bits, one after the other."""
+    w, real = layer.w.copy(), layer.w.dtype.type
+    for row in w:
+        scale = real(float(max(abs(row))) / 127)
+        for i, value in enumerate(row):
+            row[i] = scale * real(round(float(value) / float(scale))) if scale else 0
+    return w
+
+
+@posix
+def test_eight_bits_are_those_of_the_quantized_network(tmp_path, dtype, rng):
+    net = Sequential([Linear(300, 20, dtype=dtype, rng=1), Dropout(0.1, rng=1), Tanh(),
+                      Linear(20, 3, dtype=dtype, rng=2)])  # fmt: skip
+    net.layers[0].w[3] = 0
+    before = in_order(net)
+    small = deepc.quantized(net)
+    assert in_order(net) == before
+    assert np.array_equal(small.layers[0].w, by_hand(net.layers[0]))
+    assert np.abs(small.layers[3].w - net.layers[3].w).max() < np.abs(net.layers[3].w).max() / 250
+    export_c(net, tmp_path / "net.c", weights="int8")
+    text = (tmp_path / "net.c").read_text()
+    assert "int8_t net_q0[6000]" in text
+    assert "net_w0" not in text
+    library = loaded(tmp_path, '#include "net.c"\n', "-O3", "-march=native", *CLEAN)
+    assert library.net_self_test() == 0
+    small.layers[1].train = False
+    x = rng.standard_normal((20, 300)).astype(dtype)
+    y = np.empty((20, 3), dtype)
+    for row, out in zip(x, y, strict=True):
+        library.net_forward(ctypes.c_void_p(row.ctypes.data), ctypes.c_void_p(out.ctypes.data))
+    assert y.tobytes() == small.forward(x).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"weights": "int4"}, "weights: expected 'float' or 'int8', got str 'int4'"),
+        ({"weights": 8}, "weights: expected 'float' or 'int8', got int 8"),
+        ({"weights": "int8", "train": deepc.Adam(), "loss": deepc.SSE()}, "int8 cannot be trained"),
+    ],
+)
+def test_weights_that_cannot_be(arguments, match, tmp_path):
+    with pytest.raises(ValueError, match=match):
+        export_c(Linear(2, 1, rng=1), tmp_path / "net.c", **arguments)
+    with pytest.raises(ValueError, match="not finite"):
+        deepc.quantized(broken())
+    with pytest.raises(TypeError, match="net: expected a layer"):
+        deepc.quantized(3)
+
+
 # ---- The command ---------------------------------------------------------------------------------
 
 

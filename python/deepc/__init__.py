@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from deepc.datasets import binary_encode, fizz_buzz_encode
     from deepc.shipping.export_c import export_c
     from deepc.shipping.files import load, load_weights, save, save_weights
+    from deepc.shipping.quantize import quantized
     from deepc.training import callbacks as callbacks
     from deepc.training import metrics as metrics
     from deepc.training.callbacks import Callback, EarlyStopping
@@ -141,6 +142,7 @@ else:
         "load": "deepc.shipping.files",
         "load_weights": "deepc.shipping.files",
         "predict": "deepc.training.evaluate",
+        "quantized": "deepc.shipping.quantize",
         "save": "deepc.shipping.files",
         "save_weights": "deepc.shipping.files",
         "show_config": "deepc.config",
@@ -245,6 +247,7 @@ __all__ = [
     "num_threads",
     "one_hot_encode",
     "predict",
+    "quantized",
     "random_normal",
     "random_tensor",
     "random_uniform",

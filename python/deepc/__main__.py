@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--name", help="what the functions begin with (default: the file's stem)")
     export.add_argument(
+        "--weights",
+        choices=["float", "int8"],
+        default="float",
+        help="int8: a quarter of the flash (default: %(default)s)",
+    )
+    export.add_argument(
         "--no-verify", action="store_true", help="do not compile the file and compare its results"
     )
     commands.add_parser(
@@ -73,7 +79,9 @@ def _export(program: str, given: argparse.Namespace) -> int:
 
     target = Path(given.output or Path(given.model).with_suffix(".c").name)
     try:
-        export_c(load(given.model), target, name=given.name, verify=not given.no_verify)
+        net = load(given.model)
+        verify = not given.no_verify
+        export_c(net, target, name=given.name, verify=verify, weights=given.weights)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         print(f"{program} export: error: {error}", file=sys.stderr)
         return 2

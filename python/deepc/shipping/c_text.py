@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deepc._c.library import version
 from deepc._values import FLOAT32
 from deepc.shipping.program import Program, Step
@@ -15,6 +17,8 @@ __all__ = ["RUNTIME", "Text", "as_c", "needed"]
 
 RUNTIME = Path(__file__).with_name("runtime.c")
 _COLUMNS = 100
+# Steps that cannot work in place.
+_MOVES = ("linear", "linear_int8")
 
 
 def _blocks(real: str) -> dict[str, tuple[list[str], str]]:
@@ -93,7 +97,10 @@ class Text:
         """Yield the lines of what the steps read."""
         for number, step in enumerate(self.plan.steps):
             for name, array in step.arrays.items():
-                if array.ndim:
+                if array.dtype == np.int8:
+                    integers = map(str, array.ravel().tolist())
+                    yield from _constants("int8_t", f"net_{name}{number}", integers)
+                elif array.ndim:
                     values = (as_c(value, self.suffix) for value in array.ravel().tolist())
                     more = " + NET_PAD" if array.ndim == 2 else ""
                     yield from _constants("real", f"net_{name}{number}", values, more)
@@ -103,6 +110,9 @@ class Text:
         if step.kind == "linear":
             w, b = (self.constant(number, name) for name in "wb")
             return f"net_linear({inputs}, {step.width}, {x}, {w}, {b}, {y});"
+        if step.kind == "linear_int8":
+            q, s, b = (self.constant(number, name) for name in "qsb")
+            return f"net_linear_int8({inputs}, {step.width}, {x}, {q}, {s}, {b}, {y});"
         if step.kind == "softmax":
             return f"net_softmax({step.width}, {x}, {y});"
         call = f"net_{step.kind}({x}[i])"
@@ -116,12 +126,12 @@ class Text:
         steps, lines = self.plan.steps, []
         between: dict[str, int] = {}
         # From here on all works in place, on what the caller gave.
-        last = max((i for i, step in enumerate(steps) if step.kind == "linear"), default=0)
+        last = max((i for i, step in enumerate(steps) if step.kind in _MOVES), default=0)
         at, width = "x", self.plan.inputs
         for number, step in enumerate(steps):
             if number >= last:
                 to = "y"
-            elif at == "x" or step.kind == "linear":
+            elif at == "x" or step.kind in _MOVES:
                 to = "a" if at != "a" else "b"
                 between[to] = max(between.get(to, 0), step.width)
             else:
@@ -131,7 +141,7 @@ class Text:
         yield "void net_forward(const real x[NET_INPUTS], real y[NET_OUTPUTS]) {"
         if between:
             yield f"    real {', '.join(f'{name}[{n}]' for name, n in between.items())};"
-        if any(step.kind not in ("linear", "softmax") for step in steps):
+        if any(step.kind not in (*_MOVES, "softmax") for step in steps):
             yield "    size_t i;"
         yield from lines
         yield "}"
@@ -153,7 +163,7 @@ class Text:
     def source(self, expected: int) -> str:
         """Return the .c file."""
         plan = self.plan
-        widths = (str(s.width) if s.kind == "linear" else s.kind for s in plan.steps)
+        widths = (str(s.width) if s.kind in _MOVES else s.kind for s in plan.steps)
         layers = " -> ".join([str(plan.inputs), *widths])
         parts = [
             self.block("head", DEEPC_VERSION=version(), LAYERS=layers,

@@ -23,7 +23,8 @@ from deepc.losses import Loss
 from deepc.optimizers import Optimizer
 from deepc.shipping.c_text import Text
 from deepc.shipping.c_train import TrainText
-from deepc.shipping.program import Program, evaluated, program
+from deepc.shipping.program import Program, evaluated, in_eight_bits, program
+from deepc.shipping.quantize import quantized
 
 __all__ = ["export_c"]
 
@@ -74,6 +75,7 @@ def export_c(
     train: Optimizer | None = None,
     loss: Loss | None = None,
     train_from: int = 0,
+    weights: str = "float",
 ) -> None:
     """Write a network as one C file, with its header, that computes the same bits.
 
@@ -102,6 +104,8 @@ def export_c(
     train_from : int, optional
         Train only the layers from this one on (counted flat, from 0); those before stay constants,
         which need no RAM.
+    weights : {"float", "int8"}, optional
+        With ``"int8"`` a quarter of the flash: the file then has the bits of ``quantized(net)``.
 
     Raises
     ------
@@ -138,6 +142,12 @@ def export_c(
             f"export_c: the instruction set in force, {isa()}, has no fused multiply-add, without "
             "which the library does not have the bits that the file gives"
         )
+    if not isinstance(weights, str) or weights not in ("float", "int8"):
+        raise ValueError(f"weights: expected 'float' or 'int8', got {describe(weights)}")
+    if weights == "int8":
+        if train is not None:
+            raise ValueError("weights: int8 cannot be trained; expected 'float', as train is given")
+        plan, net = in_eight_bits(plan), quantized(net)
     if train is None:
         if loss is not None or train_from != 0:
             raise ValueError("train: expected an optimizer, as loss or train_from is given")

@@ -15,8 +15,9 @@ import numpy as np
 from deepc._values import FLOAT32, Array, describe
 from deepc.layers import Layer
 from deepc.shipping.kinds import describe_model, kind_of, make_model, model_tensors, walk
+from deepc.shipping.quantize import rounded
 
-__all__ = ["Program", "Step", "evaluated", "program"]
+__all__ = ["Program", "Step", "evaluated", "in_eight_bits", "program"]
 
 
 @dataclass
@@ -56,11 +57,6 @@ class Program:
     outputs: int
     dtype: np.dtype[Any]
     steps: list[Step]
-
-    @property
-    def widest(self) -> int:
-        """The largest number of outputs of any step."""
-        return max([self.outputs, *(step.width for step in self.steps)])
 
 
 def _linear(layer: Any, width: int, dtype: np.dtype[Any]) -> list[Step]:
@@ -128,6 +124,19 @@ def program(net: Layer) -> Program:
             steps.append(step)
             width = step.width
     return Program(inputs, width, dtype, steps)
+
+
+def in_eight_bits(plan: Program) -> Program:
+    """Return a program whose weights are int8 with a scale for each output."""
+    steps = []
+    for step in plan.steps:
+        if step.kind == "linear":
+            q, scale = rounded(step.arrays["w"].T)
+            arrays = {"q": np.ascontiguousarray(q.T), "s": scale, "b": step.arrays["b"]}
+            steps.append(Step("linear_int8", step.width, arrays, step.layer))
+        else:
+            steps.append(step)
+    return Program(plan.inputs, plan.outputs, plan.dtype, steps)
 
 
 def evaluated(net: Layer) -> Layer:

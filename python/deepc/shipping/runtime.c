@@ -531,6 +531,25 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
 }
 #endif
 
+//@ linear_int8: fma
+/* y = x w + b as in the linear step, where a weight is its output's scale times a small integer. */
+static void net_linear_int8(size_t inputs, size_t outputs, const real *x, const NET_FLASH int8_t *q,
+                            const NET_FLASH real *scale, const NET_FLASH real *b, real *y) {
+    size_t o, k, start, end;
+    for (o = 0; o < outputs; o++) {
+        const NET_FLASH int8_t *column = q + o;
+        const real unit = scale[o];
+        for (start = 0; start < inputs; start = end) {
+            real sum = 0;
+            end = inputs - start < 256 ? inputs : start + 256;
+            for (k = start; k < end; k++, column += outputs)
+                sum = net_fma(x[k], unit * (real)*column, sum);
+            y[o] = start ? y[o] + sum : sum;
+        }
+        y[o] += b[o];
+    }
+}
+
 //@ predict
 int net_predict(const real x[NET_INPUTS]) {
     real y[NET_OUTPUTS];
