@@ -49,6 +49,8 @@ void reset(void) {
 #endif
     _mainCRTStartup();
 }
+void _init(void) {}
+void _fini(void) {}
 static void stop(void) { for (;;) {} }
 __attribute__((section(".vectors"), used)) const uintptr_t vectors[16] = {
     0x20400000u, (uintptr_t)reset, (uintptr_t)stop, (uintptr_t)stop, (uintptr_t)stop,
@@ -61,7 +63,7 @@ SECTIONS {
             *(.ARM.extab*) } > flash
   .ARM.exidx : { *(.ARM.exidx*) } > flash
   .data : { *(.data*) *(.init_array*) *(.fini_array*) } > ram
-  .bss : { __bss_start__ = .; *(.bss*) *(COMMON) __bss_end__ = .; end = .; } > ram
+  .bss : { __bss_start__ = .; *(.bss*) *(COMMON) __bss_end__ = .; end = .; __end__ = .; } > ram
 }
 """
 NODE = """

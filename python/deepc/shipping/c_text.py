@@ -153,6 +153,11 @@ class Text:
             text = re.sub(rf"\b{word}\b", str(value), text)
         return text
 
+    def guards(self) -> str:
+        """Return what must hold before anything else, and what the loops are built for."""
+        widths = [self.plan.inputs, *(step.width for step in self.plan.steps)]
+        return self.block("guards", MORE_THAN_A_BLOCK=int(max(widths[:-1]) > 256))
+
     def predict(self) -> str:
         """Return the function that tells the class."""
         if self.plan.outputs > 1:
@@ -177,7 +182,7 @@ class Text:
     def middle(self) -> list[str]:
         """Return what stands between the file's head and its last functions."""
         return [
-            self.block("guards"),
+            self.guards(),
             *needed([*(step.kind for step in self.plan.steps), "bits"], self.blocks),
             "\n".join(self.arrays()),
             "\n".join(self.forward()),

@@ -185,7 +185,7 @@ class TrainText(Text):
         return [
             "#define NET_PAD 0 /* weights that change have the size that is stored */",
             f"#define NET_STATES {self.rule.states}",
-            self.block("guards"),
+            self.guards(),
             "\n".join(self.variables()),
             *needed([*kinds, "bits", *back, self.loss, self.rule.block, "update"], self.blocks),
             "\n".join(self.arrays()),

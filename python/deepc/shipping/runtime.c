@@ -88,6 +88,8 @@ int net_self_test(void);
 #define NET_PAD (NET_VECTORS ? NET_TILE : 0)
 #endif
 #define NET_SUM_BLOCK 4096
+/* Whether a sum of products has more than one block of 256. */
+#define NET_BLOCKS MORE_THAN_A_BLOCK
 
 //@ bits
 static bits_t net_bits(real x) {
@@ -499,35 +501,38 @@ static inline NET_INLINE void net_linear(const size_t inputs, const size_t outpu
 /* Four chains in registers. */
 static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
                        const NET_FLASH real *b, real *y) {
-    size_t o = 0, k, start, end;
-    for (; o < outputs; o += outputs - o < 4 ? 1 : 4) {
-        const NET_FLASH real *column = w + o;
+    size_t o, k, start, end, count;
+    for (o = 0; o < outputs; o += count, w += count) {
+        const NET_FLASH real *column = w;
+        count = outputs - o < 4 ? 1 : 4;
         for (start = 0; start < inputs; start = end) {
             real sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-            end = inputs - start < 256 ? inputs : start + 256;
-            if (outputs - o < 4) {
+            end = NET_BLOCKS && inputs - start > 256 ? start + 256 : inputs;
+            if (count == 1) {
                 for (k = start; k < end; k++, column += outputs)
                     sum0 = net_fma(x[k], column[0], sum0);
-            } else {
-                for (k = start; k < end; k++, column += outputs) {
-                    sum0 = net_fma(x[k], column[0], sum0);
-                    sum1 = net_fma(x[k], column[1], sum1);
-                    sum2 = net_fma(x[k], column[2], sum2);
-                    sum3 = net_fma(x[k], column[3], sum3);
-                }
+                y[o] = NET_BLOCKS && start ? y[o] + sum0 : sum0;
+                continue;
             }
-            y[o] = start ? y[o] + sum0 : sum0;
-            if (outputs - o < 4) continue;
-            y[o + 1] = start ? y[o + 1] + sum1 : sum1;
-            y[o + 2] = start ? y[o + 2] + sum2 : sum2;
-            y[o + 3] = start ? y[o + 3] + sum3 : sum3;
+            for (k = start; k < end; k++, column += outputs) {
+                sum0 = net_fma(x[k], column[0], sum0);
+                sum1 = net_fma(x[k], column[1], sum1);
+                sum2 = net_fma(x[k], column[2], sum2);
+                sum3 = net_fma(x[k], column[3], sum3);
+            }
+            if (NET_BLOCKS && start) {
+                sum0 = y[o] + sum0;
+                sum1 = y[o + 1] + sum1;
+                sum2 = y[o + 2] + sum2;
+                sum3 = y[o + 3] + sum3;
+            }
+            y[o] = sum0;
+            y[o + 1] = sum1;
+            y[o + 2] = sum2;
+            y[o + 3] = sum3;
         }
-        y[o] += b[o];
-        if (outputs - o < 4) continue;
-        y[o + 1] += b[o + 1];
-        y[o + 2] += b[o + 2];
-        y[o + 3] += b[o + 3];
     }
+    for (o = 0; o < outputs; o++) y[o] += b[o];
 }
 #endif
 
