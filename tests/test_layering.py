@@ -128,9 +128,8 @@ PACKAGES = {
         "fit", "__init__",
     ],
     "shipping": [
-        "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "checkpoint", "quantize",
-        "program",
-        "verify", "c_text", "c_train", "export_c", "__init__",
+        "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",
+        "quantize", "program", "verify", "c_text", "c_train", "export_c", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip

@@ -112,6 +112,14 @@ if TYPE_CHECKING:
     from deepc.datasets import binary_encode, fizz_buzz_encode
     from deepc.shipping.export_c import export_c
     from deepc.shipping.files import load, load_weights, save, save_weights
+    from deepc.shipping.others import (
+        from_keras,
+        from_sklearn,
+        from_torch,
+        to_keras,
+        to_sklearn,
+        to_torch,
+    )
     from deepc.shipping.quantize import quantized
     from deepc.training import callbacks as callbacks
     from deepc.training import metrics as metrics
@@ -139,6 +147,12 @@ else:
         "export_c": "deepc.shipping.export_c",
         "fit": "deepc.training.fit",
         "fizz_buzz_encode": "deepc.datasets",
+        "from_keras": "deepc.shipping.others",
+        "from_sklearn": "deepc.shipping.others",
+        "from_torch": "deepc.shipping.others",
+        "to_keras": "deepc.shipping.others",
+        "to_sklearn": "deepc.shipping.others",
+        "to_torch": "deepc.shipping.others",
         "load": "deepc.shipping.files",
         "load_weights": "deepc.shipping.files",
         "predict": "deepc.training.evaluate",
@@ -237,6 +251,9 @@ __all__ = [
     "export_c",
     "fit",
     "fizz_buzz_encode",
+    "from_keras",
+    "from_sklearn",
+    "from_torch",
     "get_num_threads",
     "inverse_normal_cdf",
     "is_1d",
@@ -264,6 +281,9 @@ __all__ = [
     "tensor_apply",
     "tensor_combine",
     "tensor_sum",
+    "to_keras",
+    "to_sklearn",
+    "to_torch",
     "training",
     "zeros_like",
 ]
