@@ -129,7 +129,7 @@ PACKAGES = {
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",
-        "quantize", "program", "verify", "c_text", "c_train", "export_c", "__init__",
+        "quantize", "program", "verify", "c_text", "c_train", "export_c", "onnx", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip
@@ -153,7 +153,11 @@ FORBIDDEN = {
 }  # fmt: skip
 # What the package needs beside Python itself, and what some modules do more with.
 OUTSIDE = {"numpy"}
-OPTIONAL = {"matplotlib": {"demo", "plots"}, "tqdm": {"training.progress"}}
+OPTIONAL = {
+    "matplotlib": {"demo", "plots"},
+    "onnx": {"shipping.onnx"},
+    "tqdm": {"training.progress"},
+}
 
 
 def is_late(node):

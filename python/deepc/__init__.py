@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from deepc.datasets import binary_encode, fizz_buzz_encode
     from deepc.shipping.export_c import export_c
     from deepc.shipping.files import load, load_weights, save, save_weights
+    from deepc.shipping.onnx import from_onnx, to_onnx
     from deepc.shipping.others import (
         from_keras,
         from_sklearn,
@@ -148,9 +149,11 @@ else:
         "fit": "deepc.training.fit",
         "fizz_buzz_encode": "deepc.datasets",
         "from_keras": "deepc.shipping.others",
+        "from_onnx": "deepc.shipping.onnx",
         "from_sklearn": "deepc.shipping.others",
         "from_torch": "deepc.shipping.others",
         "to_keras": "deepc.shipping.others",
+        "to_onnx": "deepc.shipping.onnx",
         "to_sklearn": "deepc.shipping.others",
         "to_torch": "deepc.shipping.others",
         "load": "deepc.shipping.files",
@@ -252,6 +255,7 @@ __all__ = [
     "fit",
     "fizz_buzz_encode",
     "from_keras",
+    "from_onnx",
     "from_sklearn",
     "from_torch",
     "get_num_threads",
@@ -282,6 +286,7 @@ __all__ = [
     "tensor_combine",
     "tensor_sum",
     "to_keras",
+    "to_onnx",
     "to_sklearn",
     "to_torch",
     "training",

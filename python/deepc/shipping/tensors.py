@@ -43,7 +43,7 @@ _FOREIGN = {
     ".pickle": "a pickle holds code; save what it holds with "
                "deepc.save(model, 'model.safetensors')",
     ".joblib": "a pickle holds code; give the estimator itself to deepc.from_sklearn",
-    ".onnx": "deepc has no reader for it; give the weights as .safetensors or .npz",
+    ".onnx": "deepc.from_onnx reads it",
 }  # fmt: skip
 
 
