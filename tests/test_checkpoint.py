@@ -215,6 +215,28 @@ def test_every_says_when(path):
     assert not path.exists()
 
 
+def test_adam_counts_on_after_it_was_resumed(path):
+    """keras-team/keras#13027: with the count back at 1 the 11th step moves by 0.20741."""
+
+    class Slope(deepc.Loss):
+        """A loss whose gradient is always 1."""
+
+        def loss(self, predicted, actual):
+            return float(predicted[0])
+
+        def gradient(self, predicted, actual):
+            return np.ones_like(predicted)
+
+    def train(layer, epochs, resume):
+        deepc.fit(layer, [[1.0]], [[0.0]], loss=Slope(), optimizer=deepc.Adam(0.1), epochs=epochs,
+                  checkpoint=path, resume=resume)  # fmt: skip
+        return layer.w.item()
+
+    before = train(Linear(1, 1, dtype="float64", rng=1), 10, False)
+    after = train(Linear(1, 1, dtype="float64", rng=2), 11, True)
+    assert round(before - after, 5) == 0.1
+
+
 # ---- Killed --------------------------------------------------------------------------------------
 
 TRAIN = """
