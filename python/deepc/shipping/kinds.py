@@ -43,6 +43,7 @@ __all__ = [
     "model_tensors",
     "resume_layer",
     "walk",
+    "why_not",
     "word",
 ]
 
@@ -423,6 +424,13 @@ def kind_of(layer: Any) -> str | None:
     return name if name and own else None
 
 
+def why_not(layer: Any) -> str:
+    """Say why a layer has no kind."""
+    name = type(layer).__name__
+    own = is_builtin(layer) and type(layer).__module__.startswith("deepc.")
+    return f"{name}, {'of which files know nothing' if own else 'which is written in Python'},"
+
+
 def walk(model: Layer, position: str = "", depth: int = 0) -> Iterator[tuple[str, Layer]]:
     """Yield each layer that is no Sequential, with its position: ``"0"``, ``"1.0"``, ``""``."""
     if type(model) is not Sequential:
@@ -476,9 +484,8 @@ def _describe(model: Any, position: str, seen: dict[int, str]) -> dict[str, Any]
     name = kind_of(model)
     if name is None:
         raise TypeError(
-            f"model: {f'layers[{position}]' if position else 'it'} is a "
-            f"{type(model).__name__}, which is written in Python and cannot be saved as a whole; "
-            "save_weights(model, ...) keeps its parameters"
+            f"model: {f'layers[{position}]' if position else 'it'} is a {why_not(model)} "
+            "and cannot be saved as a whole; save_weights(model, ...) keeps its parameters"
         )
     if id(model) in seen:
         return {"kind": "same", "as": seen[id(model)]}

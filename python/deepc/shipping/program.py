@@ -14,7 +14,7 @@ import numpy as np
 
 from deepc._values import FLOAT32, Array, describe
 from deepc.layers import Layer
-from deepc.shipping.kinds import describe_model, kind_of, make_model, model_tensors, walk
+from deepc.shipping.kinds import describe_model, kind_of, make_model, model_tensors, walk, why_not
 from deepc.shipping.quantize import rounded
 
 __all__ = ["Program", "Step", "evaluated", "in_eight_bits", "program"]
@@ -94,10 +94,7 @@ def program(net: Layer) -> Program:
         place = f"layers[{position}]" if position else "it"
         kind = kind_of(layer)
         if kind is None:
-            raise TypeError(
-                f"net: {place} is a {type(layer).__name__}, which is written in Python "
-                "and cannot be exported"
-            )
+            raise TypeError(f"net: {place} is a {why_not(layer)} and cannot be exported")
         if kind not in EXPORTS:
             raise TypeError(f"net: {place} is a {type(layer).__name__}, which is not exported")
     for name, array in model_tensors(net).items():
