@@ -120,6 +120,26 @@ int dc_activation_backward_f32(int activation, double parameter, size_t n, const
 int dc_activation_backward_f64(int activation, double parameter, size_t n, const double *kept,
                                const double *d_y, double *d_x);
 
+/* How dc_combine makes an element of y from one of a and one of b. */
+typedef enum dc_combination {
+    DC_ADD = 0,
+    DC_SUBTRACT = 1,
+    DC_MULTIPLY = 2,
+    DC_DIVIDE = 3,
+    DC_GATE = 4, /* (a > 0) b, a product: 0 times an infinite b is NaN */
+    DC_QUOTIENT =
+        5 /* a / b, but 0 where a is 0, whatever b is: a slope that nothing passes through */
+} dc_combination;
+
+/* y (rows x cols) = a and b combined. Element (i, j) of a is a[i a_row + j a_col] with a_col 0 or 1,
+ * so it may be a matrix, one row for all, one column for all (a_col = 0) or a number (both 0); so
+ * may b. y may be an operand that has an element for each of y's. DC_BAD_SIZE: a_col or b_col is
+ * above 1. */
+int dc_combine_f32(int combination, size_t rows, size_t cols, const float *a, size_t a_row,
+                   size_t a_col, const float *b, size_t b_row, size_t b_col, float *y);
+int dc_combine_f64(int combination, size_t rows, size_t cols, const double *a, size_t a_row,
+                   size_t a_col, const double *b, size_t b_row, size_t b_col, double *y);
+
 /* ---- Reductions, softmax --------------------------------------------------------------------- */
 
 /* The sum of n elements, 0 for none; NaN for a null pointer. Blocks of 4096 elements are summed in
@@ -131,6 +151,11 @@ double dc_sum_f64(size_t n, const double *x);
  * rounding. Infinite where a block's sum is beyond the dtype. */
 double dc_sum_squares_f32(size_t n, const float *x);
 double dc_sum_squares_f64(size_t n, const double *x);
+
+/* y (cols) = the sum of the rows of x (rows x cols), or y + that where accumulate is not 0; as a
+ * product with ones, so in blocks of 256 rows. No rows: zeros, or y as it is. */
+int dc_column_sum_f32(size_t rows, size_t cols, const float *x, int accumulate, float *y);
+int dc_column_sum_f64(size_t rows, size_t cols, const double *x, int accumulate, double *y);
 
 /* Each row of y = exp(x - max x) / sum of the same; rows x cols, in place or not. A row that holds
  * NaN or +inf, or nothing but -inf, becomes NaN. */

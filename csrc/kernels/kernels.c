@@ -8,6 +8,7 @@
 #include "vec.h"
 
 #include "add_scaled.h"
+#include "combine.h"
 #include "dropout.h"
 #include "elementwise.h"
 #include "gemm_few.h"

@@ -112,6 +112,8 @@ typedef struct loss_work {
  * exponential ... activation_backward
  *                    where `stream`, the result, on a cache line, is written past the caches.
  * add_scaled         y = a x + b y; where b is 0, y is not read.
+ * combine            a dc_combination of two runs of n elements; a step is 0 (one number) or 1. y may
+ *                    be a run whose step is 1.
  * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
  * sum_squares        of factor x, likewise.
  * log_softmax        as softmax, and its backward pass.
@@ -158,6 +160,9 @@ typedef struct loss_work {
     K(void, activation_backward,                                                                   \
       (int activation, real parameter, size_t n, const real *kept, const real *d_y, real *d_x,     \
        int stream))                                                                                \
+    K(void, combine,                                                                               \
+      (int function, size_t n, const real *a, size_t a_step, const real *b, size_t b_step,         \
+       real *y))                                                                                   \
     K(double, sum, (size_t n, const real *x))                                                      \
     K(double, sum_squares, (real factor, size_t n, const real *x))                                 \
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \

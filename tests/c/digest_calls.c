@@ -126,6 +126,31 @@ static void run_dropout(uint64_t *digest) {
     add_reals(digest, LARGE, x);
 }
 
+static void run_combine(uint64_t *digest) {
+    enum { ROWS = 70, COLS = 33 };
+    for (int turn = 0; turn < 16 * (DC_QUOTIENT + 1); turn++) {
+        start_case();
+        const real *a = numbers(SPECIAL, ROWS * COLS), *b = numbers(SPECIAL, ROWS * COLS);
+        real *y = numbers(ORDINARY, ROWS * COLS);
+        const size_t a_col = turn & 1, b_col = turn >> 2 & 1;
+        const size_t a_row = turn >> 1 & 1 ? COLS : 0, b_row = turn >> 3 & 1 ? COLS : 0;
+        add_status(digest,
+                   TYPED(dc_combine)(turn / 16, ROWS, COLS, a, a_row, a_col, b, b_row, b_col, y));
+        add_reals(digest, ROWS * COLS, y);
+    }
+}
+
+static void run_column_sum(uint64_t *digest) {
+    enum { ROWS = 700, COLS = 33 };
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        start_case();
+        const real *x = numbers(WIDE, ROWS * COLS);
+        real *y = numbers(ORDINARY, COLS);
+        add_status(digest, TYPED(dc_column_sum)(ROWS, COLS, x, accumulate, y));
+        add_reals(digest, COLS, y);
+    }
+}
+
 static void run_sum(uint64_t *digest) {
     add_double(digest, TYPED(dc_sum)(LARGE, numbers(ORDINARY, LARGE)));
     add_double(digest, TYPED(dc_sum)(LARGE, numbers(WIDE, LARGE)));
@@ -462,6 +487,8 @@ static void run_network_train(uint64_t *digest) {
     C(log)                                                                                         \
     C(activation_forward)                                                                          \
     C(activation_backward)                                                                         \
+    C(combine)                                                                                     \
+    C(column_sum)                                                                                  \
     C(sum)                                                                                         \
     C(softmax)                                                                                     \
     C(softmax_backward)                                                                            \

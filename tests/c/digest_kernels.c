@@ -340,6 +340,21 @@ static uint64_t run_sum_squares(void) {
     return digest;
 }
 
+static uint64_t run_combine(void) {
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++)
+            for (int turn = 0; turn < 4 * (DC_QUOTIENT + 1); turn++) {
+                const size_t n = lengths[i];
+                start_case();
+                const real *a = numbers((number_kind)kind, n + 1), *b = numbers(SPECIAL, n + 1);
+                real *y = numbers(ORDINARY, n + 1);
+                TYPED(dc_kernels)()->combine(turn / 4, n, a, turn & 1, b, turn >> 1 & 1, y);
+                add_reals(&digest, n + 1, y);
+            }
+    return digest;
+}
+
 static uint64_t run_softmax(void) {
     enum { ROWS = 4 };
     uint64_t digest = DIGEST_START;
