@@ -1,76 +1,12 @@
 /* The library as functions of the Python module over NumPy arrays: see arrays_api.h. */
-#define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
-#define NPY_TARGET_VERSION NPY_1_22_API_VERSION
-/* Before all other headers, as Python asks; then one that NumPy's needs and does not include. */
-#include <Python.h>
-
-#include <stdio.h>
+#define DEEPC_IMPORTS_NUMPY
+#include "look.h"
 
 #include <math.h>
-#include <numpy/arrayobject.h>
 
 #include "../deepc.h"
 #include "arrays_api.h"
-
-/* ---- Looking at an array ---------------------------------------------------------------------- */
-
-typedef enum dtype { OTHER, FLOAT32, FLOAT64, INT64 } dtype;
-
-/* Valid as long as the interpreter's lock is held. */
-typedef struct array {
-    dtype dtype;
-    int flags;
-    int ndim;
-    const npy_intp *shape, *strides;
-    char *data;
-} array;
-
-static array look(PyObject *object) {
-    array x = {.dtype = OTHER};
-    if (Py_TYPE(object) != &PyArray_Type) return x;
-    PyArrayObject *o = (PyArrayObject *)object;
-    const int number = PyArray_TYPE(o);
-    if (PyArray_ISNOTSWAPPED(o))
-        x.dtype = number == NPY_FLOAT                             ? FLOAT32
-                  : number == NPY_DOUBLE                          ? FLOAT64
-                  : number == NPY_INT64 || number == NPY_LONGLONG ? INT64
-                                                                  : OTHER;
-    x.flags = PyArray_FLAGS(o);
-    x.ndim = PyArray_NDIM(o);
-    x.shape = PyArray_DIMS(o);
-    x.strides = PyArray_STRIDES(o);
-    x.data = PyArray_DATA(o);
-    return x;
-}
-
-static int is_real(const array *x) { return x->dtype == FLOAT32 || x->dtype == FLOAT64; }
-
-static int is_contiguous(const array *x) { return (x->flags & NPY_ARRAY_C_CONTIGUOUS) != 0; }
-
-static size_t size_of(const array *x) {
-    size_t size = 1;
-    for (int i = 0; i < x->ndim; i++) size *= (size_t)x->shape[i];
-    return size;
-}
-
-static int same_shape(const array *x, int ndim, const npy_intp *shape) {
-    if (x->ndim != ndim) return 0;
-    for (int i = 0; i < ndim; i++)
-        if (x->shape[i] != shape[i]) return 0;
-    return 1;
-}
-
-static size_t item_size(const array *x) { return x->dtype == FLOAT32 ? 4 : 8; }
-
-/* Whether the memory from x's first to its last element touches that of y, which is contiguous.
- * Neither has a negative stride. */
-static int overlap(const array *x, const array *y) {
-    const size_t x_size = size_of(x), y_size = size_of(y);
-    if (x_size == 0 || y_size == 0) return 0;
-    const char *x_end = x->data + item_size(x), *y_end = y->data + y_size * item_size(y);
-    for (int i = 0; i < x->ndim; i++) x_end += (x->shape[i] - 1) * x->strides[i];
-    return x->data < y_end && y->data < x_end;
-}
+#include "tape_api.h"
 
 /* ---- Arguments and results -------------------------------------------------------------------- */
 
@@ -110,14 +46,6 @@ static int as_number(PyObject *object, size_t *out) {
     *out = PyLong_AsSize_t(object);
     return *out != (size_t)-1 || !PyErr_Occurred();
 }
-
-/* Computes without the interpreter's lock. What `look` found is not looked at meanwhile. */
-#define UNLOCKED(statement)                                                                        \
-    do {                                                                                           \
-        PyThreadState *const interpreter = PyEval_SaveThread();                                    \
-        statement;                                                                                 \
-        PyEval_RestoreThread(interpreter);                                                         \
-    } while (0)
 
 /* ---- Elementwise functions -------------------------------------------------------------------- */
 
@@ -188,36 +116,6 @@ static PyObject *activation(PyObject *module, PyObject *const *arguments, Py_ssi
 }
 
 /* ---- Matrix multiply -------------------------------------------------------------------------- */
-
-typedef struct matrix {
-    size_t rows, cols; /* of op(x) */
-    int transposed; /* whether the library has to transpose what is stored to get op(x) */
-    size_t leading;
-} matrix;
-
-/* Finds out how op(x) is stored; 0 if the library cannot read it where it is. */
-static int as_matrix(const array *x, int transpose, int vector_is_column, matrix *out) {
-    const npy_intp item = (npy_intp)item_size(x);
-    if (!is_real(x)) return 0;
-    if (x->ndim == 1) {
-        const size_t n = (size_t)x->shape[0];
-        *out = vector_is_column ? (matrix){n, 1, 0, 1} : (matrix){1, n, 0, n};
-        return is_contiguous(x);
-    }
-    if (x->ndim != 2) return 0;
-    for (int turned = 0; turned < 2; turned++) {
-        const npy_intp rows = x->shape[turned], cols = x->shape[!turned];
-        /* The stride of a dimension of one element says nothing. */
-        const npy_intp step = rows > 1 ? x->strides[turned] : cols * item;
-        const npy_intp inner = cols > 1 ? x->strides[!turned] : item;
-        if (inner != item || step < cols * item || step % item) continue;
-        const int back = turned != transpose;
-        *out = (matrix){(size_t)(back ? cols : rows), (size_t)(back ? rows : cols), back,
-                        (size_t)(step / item)};
-        return 1;
-    }
-    return 0;
-}
 
 /* matmul(a, b, out, transpose_a, transpose_b) */
 static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {

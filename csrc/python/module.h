@@ -2,3 +2,4 @@
 #include "deepc.h"
 
 #include "python/arrays_api.h"
+#include "python/tape_api.h"

@@ -19,6 +19,7 @@ from deepc._deepc import ffi, lib
 from deepc._values import FLOAT32, FLOAT64, Array, as_int
 
 lib.dc_arrays_initialize(id(_deepc))
+lib.dc_tape_initialize(id(_deepc))
 
 
 def check(status: int, what: str = "") -> None:

@@ -1,0 +1,270 @@
+/* The tape's node: a number or an array, what it was computed from, and its gradient.
+ *
+ * One type serves both payloads: a Scalar holds a double, a Tensor a NumPy array. An operation makes
+ * a new node that refers to its operands; dc_tape_backward walks from a node to all that it was
+ * computed from and applies each operation's backward formula. Both walk and deallocation are
+ * loops, so a graph may be a million operations deep.
+ *
+ *   tape_node.c     the type: making, dropping
+ *   tape_attributes.c   what Python reads and sets
+ *   tape_arrays.c   operations on bare arrays, and what Python computes where C cannot
+ *   tape_record.c   an operation on nodes: computes, and writes down what backward needs
+ *   tape_scalar.c   the operations of Scalars
+ *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
+ *   tape_linear.c   the fused products and losses
+ *   tape_walk.c     the walk back
+ *   tape_module.c   functions for Python
+ *
+ * A node is invisible to the garbage collector unless it holds a Python callable or belongs to a
+ * user's class: it refers to older nodes only, so it cannot be part of a cycle. All functions need
+ * the interpreter's lock. Those that return a pointer return a new reference, or NULL with an
+ * exception set; those that return int, -1 with an exception set. */
+#ifndef DEEPC_TAPE_H
+#define DEEPC_TAPE_H
+
+#include "look.h"
+
+/* Puts a new reference in the place of an old one. */
+static inline void replace(PyObject **place, PyObject *with) {
+    PyObject *const old = *place;
+    *place = with;
+    Py_XDECREF(old);
+}
+
+/* ---- The node --------------------------------------------------------------------------------- */
+
+/* Every operation: O(NAME, name, number of operands whose values backward needs, how). The last two
+ * say of which operands the value is kept for the gradient of operand 0, of operand 1 (bits). */
+#define OPERATIONS(O)                                                                              \
+    O(LEAF, "leaf", 0, 0)                                                                          \
+    O(ADD, "+", 0, 0)                                                                              \
+    O(SUBTRACT, "-", 0, 0)                                                                         \
+    O(MULTIPLY, "*", 2, 1)                                                                         \
+    O(DIVIDE, "/", 2, 3)                                                                           \
+    O(GATE, "gate", 0, 1)                                                                          \
+    O(QUOTIENT, "/", 2, 3)                                                                         \
+    O(NEGATE, "neg", 0, 0)                                                                         \
+    O(POWER, "**", 3, 3)                                                                           \
+    O(RELU_PRODUCT, "relu", 1, 0)                                                                  \
+    O(EXP, "exp", 0, 0)                                                                            \
+    O(LOG, "log", 1, 0)                                                                            \
+    O(SIGMOID, "sigmoid", 0, 0)                                                                    \
+    O(TANH, "tanh", 0, 0)                                                                          \
+    O(RELU, "relu", 0, 0)                                                                          \
+    O(SUM, "sum", 0, 0)                                                                            \
+    O(FIT, "fit", 0, 0)                                                                            \
+    O(MATMUL, "@", 2, 1)                                                                           \
+    O(LINEAR, "linear", 3, 1)                                                                      \
+    O(LOSS, "loss", 0, 0)                                                                          \
+    O(ITEM, "item", 0, 0)                                                                          \
+    O(GATHER, "gather", 0, 0)                                                                      \
+    O(PYTHON, "python", 0, 0)                                                                      \
+    O(LENT, "function", 0, 0)
+
+enum operation {
+#define OPERATION(name, text, for_first, for_second) OP_##name,
+    OPERATIONS(OPERATION)
+#undef OPERATION
+        OPERATION_COUNT
+};
+
+typedef union value {
+    double number;    /* of a Scalar */
+    PyObject *object; /* of a Tensor: an array, or a Python number, or NULL */
+} value;
+
+typedef struct operand {
+    struct node *node; /* NULL: a constant */
+    value value;       /* as it was when the operation was computed, if backward needs it */
+    uint32_t version;  /* of the node at that time */
+} operand;
+
+/* What few nodes have. All may be NULL. */
+typedef struct extra {
+    PyObject *rule;    /* PYTHON: rule(g, y, inputs, context); LENT: a callable */
+    PyObject *context; /* PYTHON: what the rule wants to see again */
+    PyObject *hooks;   /* a dict of callables, in order */
+    PyObject *name;    /* PYTHON, LENT: what the operation is called, a str */
+    PyObject *label;   /* the user's name for the node, a str */
+} extra;
+
+enum flag {
+    IS_SCALAR = 1,
+    REQUIRES = 2,     /* a gradient with respect to it is wanted */
+    RETAINS = 4,      /* an inner Tensor that keeps its gradient */
+    STALE = 8,        /* the gradient's array stands for zeros, whatever it holds */
+    IS_TARGET = 16,   /* of this pass: its gradient is what the caller wants */
+    IS_ACTIVE = 32,   /* of this pass: leads to a target */
+    IN_PLACE = 64,    /* of this pass: g is the gradient's own array */
+    IS_LENT = 128,    /* grad is whatever a user's backward function makes of it */
+    IS_TRACKED = 256, /* the garbage collector sees it */
+    HAS_HISTORY_OF_CALLABLES = 512
+};
+
+enum { INLINE_OPERANDS = 3 };
+
+typedef struct node {
+    PyObject_HEAD value data, grad;
+    value g;           /* the gradient within a pass */
+    struct node *link; /* within a pass, or while being dropped: the next one of a list */
+    uint64_t pass;     /* the last one that came here; g and link count in that one only */
+    operand *operands; /* `first`, or memory of its own where there are more */
+    struct extra *extra;
+    double parameter; /* of the operation: an activation's number */
+    uint32_t count;   /* of operands */
+    uint32_t cursor;  /* within a pass: the next operand to visit */
+    uint32_t version; /* how often its array was changed in place */
+    int32_t code;     /* of the operation: which activation, loss, element */
+    uint16_t flags;
+    uint8_t op, family;
+    operand first[INLINE_OPERANDS];
+} node;
+
+/* Families of Python classes: results of operations on them are of the family's own class, so that
+ * a face may have a Tensor of its own. The first is Scalar, the second Tensor. */
+enum { SCALARS, TENSORS, MOST_FAMILIES = 8 };
+extern PyTypeObject *dc_tape_families[MOST_FAMILIES];
+extern PyTypeObject *dc_tape_type;
+
+static inline int is_node(PyObject *object) {
+    PyTypeObject *const type = Py_TYPE(object);
+    return type == dc_tape_families[SCALARS] || type == dc_tape_families[TENSORS] ||
+           PyObject_TypeCheck(object, dc_tape_type);
+}
+/* The object as a node, NULL if it is none. */
+static inline node *as_node(PyObject *object) { return is_node(object) ? (node *)object : NULL; }
+static inline int is_scalar(const node *n) { return n->flags & IS_SCALAR; }
+
+extern const char *const dc_tape_names[OPERATION_COUNT];
+/* What a node's operation is called. */
+const char *dc_tape_name(const node *n);
+
+/* A new node without operands. Steals `array`, which is NULL for a Scalar. */
+node *dc_tape_new(int family, PyObject *array);
+/* Makes room for so many operands. */
+int dc_tape_reserve(node *n, size_t count);
+extra *dc_tape_extra(node *n);
+/* From now on the garbage collector sees the node. */
+void dc_tape_track(node *n);
+/* Forgets what a node was computed from. */
+void dc_tape_clear_history(node *n);
+/* A Tensor's gradient as an array that Python may see: zeros if it is stale. NULL: it has none. */
+int dc_tape_settle(node *n);
+
+/* ---- Recording -------------------------------------------------------------------------------- */
+
+/* Whether operations are written down: false inside no_grad. */
+extern _Thread_local int dc_tape_silent;
+/* Whether each operation looks for NaN. */
+extern _Thread_local int dc_tape_detects;
+
+/* An operation of two operands, of one: on nodes a node, on bare arrays an array. Operands may be
+ * Scalars, Tensors, arrays and numbers; NotImplemented (a new reference) for anything else. */
+PyObject *dc_tape_binary(int op, PyObject *a, PyObject *b);
+PyObject *dc_tape_unary(int op, PyObject *x);
+/* The same of Scalars and numbers alone. */
+PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number);
+PyObject *dc_tape_scalar_unary(int op, node *x);
+/* The gradients of a Scalar's operands, given its own. */
+void dc_tape_scalar_rule(const node *n, double g, double d[2]);
+
+/* A node for a result (stolen) of `count` operands, or the bare result if none of them is a node. */
+PyObject *dc_tape_record(int op, PyObject *result, PyObject *const *operands, size_t count);
+/* a b with either transposed first; matrices only. */
+PyObject *dc_tape_matmul(PyObject *a, PyObject *b, int transpose_a, int transpose_b);
+/* x, summed or repeated to a shape; of nodes a node. */
+PyObject *dc_tape_fit(PyObject *x, PyObject *like);
+/* What an operand is as an array or a number, borrowed from the node or a new reference. */
+PyObject *dc_tape_payload(PyObject *operand);
+/* As in NumPy a number: float, int, NumPy's scalars. */
+int dc_tape_is_number(PyObject *object, double *number);
+
+/* ---- Arrays ----------------------------------------------------------------------------------- */
+
+/* Each returns a new array; NULL without an exception if it cannot take the arrays as they are. */
+PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b);
+PyObject *dc_array_map(int op, PyObject *x);
+PyObject *dc_array_slope(int op, PyObject *y, PyObject *g);
+PyObject *dc_array_sum(PyObject *x);
+PyObject *dc_array_fit(PyObject *x, PyObject *like);
+PyObject *dc_array_matmul(PyObject *a, PyObject *b, int transpose_a, int transpose_b);
+/* target += x, of the same shape and dtype; 0 without an exception if it cannot. */
+int dc_array_add(PyObject *target, PyObject *x);
+/* An array that nothing else can see, of the shape and dtype of another, not initialized. */
+PyObject *dc_array_like(PyObject *x);
+/* The array itself if it is C-contiguous, else a copy that is. */
+PyObject *dc_array_flat(PyObject *x);
+int dc_array_has_nan(PyObject *x);
+
+/* Python's functions for what C cannot take: H(name). The module's `register` sets them. */
+#define HELPERS(H)                                                                                 \
+    H(convert) /* (what came) -> an array for a Tensor, or an error */                             \
+    H(binary)  /* (operation, a, b): on arrays and numbers, by NumPy's rules */                    \
+    H(unary)   /* (operation, x) */                                                                \
+    H(fit)     /* (x, array): x summed or repeated to an array's shape, in its dtype */            \
+    H(seed) /* (x, array): x as the gradient of a result, of its shape */                          \
+    H(linear)       /* the fused product, whatever the operands are */                             \
+    H(linear_rule)  /* its backward over Tensors */                                                \
+    H(loss)         /* (kind, mean, predicted, actual) */                                          \
+    H(loss_rule)
+typedef struct helpers {
+#define HELPER(name) PyObject *name;
+    HELPERS(HELPER)
+#undef HELPER
+} helpers;
+extern helpers dc_tape_helpers;
+/* Calls one; of NULL it says that the Python side is missing. */
+PyObject *dc_tape_help(PyObject *helper, size_t count, PyObject *const *arguments);
+
+/* ---- The pass --------------------------------------------------------------------------------- */
+
+typedef struct pass {
+    uint64_t number;
+    int create; /* gradients are nodes, so that they can be differentiated again */
+    int to_targets; /* gradients go to targets; else to .grad */
+    int clean; /* the gradient at hand holds no NaN, and a new one is an error */
+    node *first; /* in the order of the walk, by link */
+    struct pass *outer;
+} pass;
+
+/* Adds a contribution (stolen; NULL is an error already raised) to the gradient of operand i. */
+int dc_tape_give(pass *p, const node *n, size_t i, PyObject *contribution);
+/* Whether operand i wants a gradient in this pass. */
+static inline int dc_tape_wants(const pass *p, const node *n, size_t i) {
+    const node *const to = n->operands[i].node;
+    return to && to->pass == p->number && (to->flags & IS_ACTIVE);
+}
+/* An array into which a kernel writes (or, *accumulate, adds) the gradient of operand i: borrowed.
+ * NULL without an exception: there is none; give a new array then. */
+PyObject *dc_tape_room(pass *p, const node *n, size_t i, int *accumulate);
+/* The value of operand i in a backward formula: an array, or in a pass that makes a graph the node;
+ * a new reference. */
+PyObject *dc_tape_value(const pass *p, const node *n, size_t i);
+
+/* The backward formula of a Tensor's operation, given the gradient of the result. */
+int dc_tape_rule(pass *p, node *n, PyObject *g);
+int dc_tape_linear_rule(pass *p, node *n, PyObject *g);
+int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
+
+/* The type, and what it has of attributes. */
+int dc_tape_make_type(PyObject *module);
+extern PyGetSetDef dc_tape_attributes[];
+
+/* The same of a user's backward function: it finds the result's gradient (of a Scalar: NULL, it is in
+ * the node) in its .grad and adds to those of the operands, which are lent to it; or returns them. */
+int dc_tape_lend(pass *p, node *n, PyObject *g);
+/* An element of a Tensor, by its number, as a Scalar. */
+PyObject *dc_tape_item(PyObject *tensor, size_t index);
+
+/* Adds the gradients of all that a node was computed from to their .grad. seed: None, or the
+ * gradient to start with. free_graph: the graph is forgotten afterwards. */
+PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph);
+/* In the child of a fork. */
+void dc_tape_after_fork(void);
+
+/* Methods of the module. */
+PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+
+#endif

@@ -1,0 +1,309 @@
+/* Operations on bare arrays: what the library's functions can take as it is. Anything else (other
+ * dtypes, other strides, broadcasting in more than one direction) goes to Python's helpers. */
+#include "tape.h"
+
+#include <math.h>
+
+#include "../deepc.h"
+
+/* Multiply-adds or elements from which on other threads of Python may run meanwhile: letting go of
+ * the interpreter's lock and taking it again costs about as much as 1000 of them. */
+enum { WORTH_UNLOCKING = 32768 };
+
+/* Computes with the interpreter's lock only if that is short. */
+#define COMPUTE(work, statement)                                                                   \
+    do {                                                                                           \
+        if ((work) < WORTH_UNLOCKING)                                                              \
+            statement;                                                                             \
+        else                                                                                       \
+            UNLOCKED(statement);                                                                   \
+    } while (0)
+
+static PyObject *new_array(dtype dtype, int ndim, const npy_intp *shape) {
+    return PyArray_SimpleNew(ndim, shape, dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+}
+
+static void *memory(PyObject *object) { return PyArray_DATA((PyArrayObject *)object); }
+
+PyObject *dc_array_like(PyObject *x) {
+    return PyArray_NewLikeArray((PyArrayObject *)x, NPY_KEEPORDER, NULL, 0);
+}
+
+/* ---- Two operands ----------------------------------------------------------------------------- */
+
+typedef struct side {
+    const void *data;
+    size_t row, col; /* steps */
+    float f32;
+    double f64;
+} side;
+
+int dc_tape_is_number(PyObject *object, double *number) {
+    if (PyFloat_Check(object)) {
+        *number = PyFloat_AsDouble(object);
+        return 1;
+    }
+    if (!PyLong_Check(object) && !PyArray_CheckScalar(object)) return 0;
+    if (PyArray_Check(object)) return 0;
+    *number = PyFloat_AsDouble(object);
+    if (*number != -1 || !PyErr_Occurred()) return 1;
+    PyErr_Clear();
+    return 0;
+}
+
+/* How x lies in a result of rows x cols that has the shape of `full`; 0: in no way that dc_combine
+ * knows. */
+static int lies(const array *x, const array *full, size_t rows, size_t cols, side *out) {
+    const size_t size = size_of(x);
+    out->data = x->data;
+    if (size == rows * cols && x->ndim == full->ndim) {
+        *out = (side){.data = x->data, .row = cols, .col = 1};
+        return same_shape(x, full->ndim, full->shape);
+    }
+    if (x->ndim > full->ndim) return 0;
+    if (size == 1) {
+        out->row = out->col = 0;
+        return 1;
+    }
+    if (size == cols && x->shape[x->ndim - 1] == full->shape[full->ndim - 1]) {
+        out->row = 0, out->col = 1;
+        return 1;
+    }
+    if (size == rows && x->ndim == full->ndim && x->shape[x->ndim - 1] == 1) {
+        for (int i = 0; i + 1 < x->ndim; i++)
+            if (x->shape[i] != full->shape[i]) return 0;
+        out->row = 1, out->col = 0;
+        return 1;
+    }
+    return 0;
+}
+
+static void set_number(side *out, double number) {
+    out->f64 = number;
+    out->f32 = (float)number;
+    out->row = out->col = 0;
+    out->data = NULL;
+}
+
+static PyObject *combine(int combination, const array *full, const side *a, const side *b,
+                         size_t rows, size_t cols) {
+    PyObject *result = new_array(full->dtype, full->ndim, full->shape);
+    if (!result) return NULL;
+    void *const y = memory(result);
+    const size_t work = rows * cols;
+    if (full->dtype == FLOAT32) {
+        const float *x = a->data ? a->data : &a->f32, *z = b->data ? b->data : &b->f32;
+        COMPUTE(work,
+                dc_combine_f32(combination, rows, cols, x, a->row, a->col, z, b->row, b->col, y));
+    } else {
+        const double *x = a->data ? a->data : &a->f64, *z = b->data ? b->data : &b->f64;
+        COMPUTE(work,
+                dc_combine_f64(combination, rows, cols, x, a->row, a->col, z, b->row, b->col, y));
+    }
+    return result;
+}
+
+PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b) {
+    const array x = look(a), z = look(b);
+    const int x_real = is_real(&x), z_real = is_real(&z);
+    side left, right;
+    double number;
+    if (x_real && z_real) {
+        if (x.dtype != z.dtype || !is_contiguous(&x) || !is_contiguous(&z)) return NULL;
+        const size_t x_size = size_of(&x), z_size = size_of(&z);
+        const int x_full = x_size > z_size || (x_size == z_size && x.ndim >= z.ndim);
+        const array *full = x_full ? &x : &z;
+        const size_t size = x_full ? x_size : z_size;
+        const size_t cols = full->ndim ? (size_t)full->shape[full->ndim - 1] : 1;
+        const size_t rows = cols ? size / cols : 0;
+        if (!lies(&x, full, rows, cols, &left) || !lies(&z, full, rows, cols, &right)) return NULL;
+        return combine(combination, full, &left, &right, rows, cols);
+    }
+    const array *full = x_real ? &x : &z;
+    if ((!x_real && !z_real) || !is_contiguous(full)) return NULL;
+    if (!dc_tape_is_number(x_real ? b : a, &number)) return NULL;
+    const size_t size = size_of(full);
+    side all = {.data = full->data, .row = size, .col = 1}, one;
+    set_number(&one, number);
+    return combine(combination, full, x_real ? &all : &one, x_real ? &one : &all, 1, size);
+}
+
+int dc_array_add(PyObject *target, PyObject *x) {
+    const array to = look(target), from = look(x);
+    if (!is_real(&to) || to.dtype != from.dtype || !is_contiguous(&to) || !is_contiguous(&from) ||
+        !same_shape(&from, to.ndim, to.shape))
+        return 0;
+    const size_t n = size_of(&to);
+    void *const y = to.data;
+    if (to.dtype == FLOAT32)
+        COMPUTE(n, dc_combine_f32(DC_ADD, 1, n, y, n, 1, (const void *)from.data, n, 1, y));
+    else
+        COMPUTE(n, dc_combine_f64(DC_ADD, 1, n, y, n, 1, (const void *)from.data, n, 1, y));
+    return 1;
+}
+
+/* ---- One operand ------------------------------------------------------------------------------ */
+
+static int activation_of(int op) {
+    return op == OP_SIGMOID ? DC_SIGMOID : op == OP_TANH ? DC_TANH : DC_RELU;
+}
+
+PyObject *dc_array_map(int op, PyObject *object) {
+    const array x = look(object);
+    if (!is_real(&x) || !is_contiguous(&x)) return NULL;
+    if (op == OP_NEGATE) {
+        PyObject *const minus = PyFloat_FromDouble(-1);
+        PyObject *result = minus ? dc_array_combine(DC_MULTIPLY, object, minus) : NULL;
+        Py_XDECREF(minus);
+        return result;
+    }
+    if (op == OP_RELU_PRODUCT) return dc_array_combine(DC_GATE, object, object);
+    PyObject *result = new_array(x.dtype, x.ndim, x.shape);
+    if (!result) return NULL;
+    const size_t n = size_of(&x);
+    void *const y = memory(result);
+#define MAP(suffix)                                                                                \
+    do {                                                                                           \
+        if (op == OP_EXP)                                                                          \
+            COMPUTE(8 * n, dc_exp_##suffix(n, (const void *)x.data, y));                           \
+        else if (op == OP_LOG)                                                                     \
+            COMPUTE(8 * n, dc_log_##suffix(n, (const void *)x.data, y));                           \
+        else                                                                                       \
+            COMPUTE(8 * n, dc_activation_forward_##suffix(activation_of(op), 0, n,                 \
+                                                          (const void *)x.data, y));               \
+    } while (0)
+    if (x.dtype == FLOAT32)
+        MAP(f32);
+    else
+        MAP(f64);
+#undef MAP
+    return result;
+}
+
+PyObject *dc_array_slope(int op, PyObject *y_object, PyObject *g_object) {
+    const array y = look(y_object), g = look(g_object);
+    if (!is_real(&y) || y.dtype != g.dtype || !is_contiguous(&y) || !is_contiguous(&g) ||
+        !same_shape(&g, y.ndim, y.shape))
+        return NULL;
+    PyObject *result = new_array(y.dtype, y.ndim, y.shape);
+    if (!result) return NULL;
+    const size_t n = size_of(&y);
+    const int activation = activation_of(op);
+    void *const d = memory(result);
+    if (y.dtype == FLOAT32)
+        COMPUTE(n, dc_activation_backward_f32(activation, 0, n, (const void *)y.data,
+                                              (const void *)g.data, d));
+    else
+        COMPUTE(n, dc_activation_backward_f64(activation, 0, n, (const void *)y.data,
+                                              (const void *)g.data, d));
+    return result;
+}
+
+/* ---- Sums and repetitions --------------------------------------------------------------------- */
+
+static double sum_of(const array *x) {
+    const size_t n = size_of(x);
+    double sum;
+    if (x->dtype == FLOAT32)
+        COMPUTE(n, sum = dc_sum_f32(n, (const void *)x->data));
+    else
+        COMPUTE(n, sum = dc_sum_f64(n, (const void *)x->data));
+    return sum;
+}
+
+static void store(PyObject *target, dtype dtype, double number) {
+    if (dtype == FLOAT32)
+        *(float *)memory(target) = (float)number;
+    else
+        *(double *)memory(target) = number;
+}
+
+PyObject *dc_array_sum(PyObject *object) {
+    const array x = look(object);
+    if (!is_real(&x) || !is_contiguous(&x)) return NULL;
+    PyObject *result = new_array(x.dtype, 0, NULL);
+    if (result) store(result, x.dtype, sum_of(&x));
+    return result;
+}
+
+/* Repeats a number (or an array of one element) over a shape. */
+static PyObject *repeat(const array *x, const array *like) {
+    PyObject *result = new_array(like->dtype, like->ndim, like->shape);
+    if (!result) return NULL;
+    const size_t n = size_of(like);
+    void *const y = memory(result);
+    if (like->dtype == FLOAT32) {
+        const float value = *(const float *)(const void *)x->data;
+        for (size_t i = 0; i < n; i++) ((float *)y)[i] = value;
+    } else {
+        const double value = *(const double *)(const void *)x->data;
+        for (size_t i = 0; i < n; i++) ((double *)y)[i] = value;
+    }
+    return result;
+}
+
+/* x summed or repeated to the shape of `like`, which has its dtype: the same shape, one element, or
+ * the last dimensions. */
+PyObject *dc_array_fit(PyObject *object, PyObject *like_object) {
+    const array x = look(object), like = look(like_object);
+    if (!is_real(&x) || x.dtype != like.dtype || !is_contiguous(&x)) return NULL;
+    if (same_shape(&x, like.ndim, like.shape)) return Py_NewRef(object);
+    const size_t x_size = size_of(&x), size = size_of(&like);
+    if (x_size == 1 && x.ndim <= like.ndim && size > 1) return repeat(&x, &like);
+    if (size == 1 && like.ndim <= x.ndim) {
+        PyObject *result = new_array(x.dtype, like.ndim, like.shape);
+        if (result) store(result, x.dtype, sum_of(&x));
+        return result;
+    }
+    if (like.ndim != 1 || x.ndim < 2 || x.shape[x.ndim - 1] != like.shape[0]) return NULL;
+    PyObject *result = new_array(x.dtype, 1, like.shape);
+    if (!result) return NULL;
+    const size_t rows = size ? x_size / size : 0;
+    void *const y = memory(result);
+    if (x.dtype == FLOAT32)
+        COMPUTE(x_size, dc_column_sum_f32(rows, size, (const void *)x.data, 0, y));
+    else
+        COMPUTE(x_size, dc_column_sum_f64(rows, size, (const void *)x.data, 0, y));
+    return result;
+}
+
+/* ---- Products --------------------------------------------------------------------------------- */
+
+PyObject *dc_array_matmul(PyObject *a_object, PyObject *b_object, int transpose_a,
+                          int transpose_b) {
+    const array a = look(a_object), b = look(b_object);
+    matrix op_a, op_b;
+    if (a.ndim != 2 || b.ndim != 2 || a.dtype != b.dtype || !as_matrix(&a, transpose_a, 0, &op_a) ||
+        !as_matrix(&b, transpose_b, 1, &op_b) || op_a.cols != op_b.rows)
+        return NULL;
+    const size_t m = op_a.rows, n = op_b.cols, k = op_a.cols;
+    const npy_intp shape[2] = {(npy_intp)m, (npy_intp)n};
+    PyObject *result = new_array(a.dtype, 2, shape);
+    if (!result) return NULL;
+    void *const c = memory(result);
+    if (a.dtype == FLOAT32)
+        COMPUTE(m * n * k, dc_matmul_f32(op_a.transposed, op_b.transposed, m, n, k,
+                                         (const void *)a.data, op_a.leading, (const void *)b.data,
+                                         op_b.leading, 0, NULL, DC_IDENTITY, 0, c, n));
+    else
+        COMPUTE(m * n * k, dc_matmul_f64(op_a.transposed, op_b.transposed, m, n, k,
+                                         (const void *)a.data, op_a.leading, (const void *)b.data,
+                                         op_b.leading, 0, NULL, DC_IDENTITY, 0, c, n));
+    return result;
+}
+
+PyObject *dc_array_flat(PyObject *x) {
+    if (PyArray_IS_C_CONTIGUOUS((PyArrayObject *)x)) return Py_NewRef(x);
+    return PyArray_NewCopy((PyArrayObject *)x, NPY_CORDER);
+}
+
+int dc_array_has_nan(PyObject *object) {
+    const array x = look(object);
+    if (!is_real(&x) || !is_contiguous(&x)) return 0;
+    const size_t n = size_of(&x);
+    for (size_t i = 0; i < n; i++)
+        if (x.dtype == FLOAT32 ? isnan(((const float *)(const void *)x.data)[i])
+                               : isnan(((const double *)(const void *)x.data)[i]))
+            return 1;
+    return 0;
+}

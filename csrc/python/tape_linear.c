@@ -1,0 +1,288 @@
+/* The operations of a training step in one node each: a product with bias and activation, whose
+ * backward writes into the parameters' gradients where they are; and a loss, whose gradient is
+ * computed together with its value. */
+#include "tape.h"
+
+#include "../deepc.h"
+
+/* ---- linear: activation(x w + b) -------------------------------------------------------------- */
+
+typedef struct product {
+    dtype dtype;
+    matrix x, w;
+    const char *x_data, *w_data;
+    int x_ndim;
+} product;
+
+/* What two arrays are as the factors of a product; 0: something else. */
+static int take_product(PyObject *x_object, PyObject *w_object, product *out) {
+    const array x = look(x_object), w = look(w_object);
+    out->dtype = x.dtype;
+    out->x_data = x.data;
+    out->w_data = w.data;
+    out->x_ndim = x.ndim;
+    return x.dtype == w.dtype && w.ndim == 2 && as_matrix(&x, 0, 0, &out->x) &&
+           as_matrix(&w, 0, 0, &out->w) && out->x.cols == out->w.rows;
+}
+
+static void multiply(dtype dtype, int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
+                     const void *a, size_t lda, const void *b, size_t ldb, int accumulate,
+                     const void *bias, int activation, void *c, size_t ldc) {
+    if (dtype == FLOAT32)
+        dc_matmul_f32(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, bias,
+                      activation, 0, c, ldc);
+    else
+        dc_matmul_f64(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, bias,
+                      activation, 0, c, ldc);
+}
+
+/* Multiply-adds from which on it pays to let other threads of Python run meanwhile. */
+enum { WORTH_UNLOCKING = 65536 };
+
+static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) {
+    product q;
+    array bias = {0};
+    if (!take_product(x, w, &q)) return NULL;
+    const size_t m = q.x.rows, n = q.w.cols, k = q.x.cols;
+    if (b != Py_None) {
+        bias = look(b);
+        if (bias.dtype != q.dtype || !is_contiguous(&bias) || bias.ndim != 1 ||
+            (size_t)bias.shape[0] != n)
+            return NULL;
+    }
+    npy_intp shape[2] = {(npy_intp)m, (npy_intp)n};
+    PyObject *result = PyArray_SimpleNew(q.x_ndim, q.x_ndim == 2 ? shape : shape + 1,
+                                         q.dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    if (!result) return NULL;
+    void *const y = PyArray_DATA((PyArrayObject *)result);
+    if (m * n * k < WORTH_UNLOCKING)
+        multiply(q.dtype, q.x.transposed, q.w.transposed, m, n, k, q.x_data, q.x.leading, q.w_data,
+                 q.w.leading, 0, bias.data, activation, y, n);
+    else
+        UNLOCKED(multiply(q.dtype, q.x.transposed, q.w.transposed, m, n, k, q.x_data, q.x.leading,
+                          q.w_data, q.w.leading, 0, bias.data, activation, y, n));
+    return result;
+}
+
+/* linear(x, w, b, activation): b may be None. */
+PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "linear: expected 4 arguments");
+        return NULL;
+    }
+    const long activation = PyLong_AsLong(arguments[3]);
+    if (activation == -1 && PyErr_Occurred()) return NULL;
+    PyObject *payloads[3], *result = NULL;
+    for (int i = 0; i < 3; i++) payloads[i] = dc_tape_payload(arguments[i]);
+    if (payloads[0] && payloads[1] && payloads[2])
+        result = compute(payloads[0], payloads[1], payloads[2], (int)activation);
+    for (int i = 0; i < 3; i++) Py_XDECREF(payloads[i]);
+    if (!result)
+        return PyErr_Occurred() ? NULL : dc_tape_help(dc_tape_helpers.linear, 4, arguments);
+    result = dc_tape_record(OP_LINEAR, result, arguments, arguments[2] == Py_None ? 2 : 3);
+    node *const n = result ? as_node(result) : NULL;
+    if (n) n->code = (int32_t)activation;
+    return result;
+}
+
+/* The array for the gradient of operand i: where it is kept, or a new one, which *new says. */
+static PyObject *room_for(pass *p, node *n, size_t i, int *accumulate, int *new) {
+    PyObject *room = dc_tape_room(p, n, i, accumulate);
+    *new = !room;
+    if (room || PyErr_Occurred()) return room;
+    *accumulate = 0;
+    return dc_array_like(n->operands[i].node->data.object);
+}
+
+/* d_w = x^T d_z, in the layout of the array that takes it. */
+static int give_weights(pass *p, node *n, const product *q, const char *d_z) {
+    int accumulate, new;
+    PyObject *room = room_for(p, n, 1, &accumulate, &new);
+    if (!room) return -1;
+    const array d_w = look(room);
+    matrix to;
+    if (!as_matrix(&d_w, 0, 0, &to)) return -1;
+    const size_t m = q->x.rows, cols = q->w.cols, k = q->x.cols;
+    if (to.transposed)
+        multiply(q->dtype, 1, q->x.transposed, cols, k, m, d_z, cols, q->x_data, q->x.leading,
+                 accumulate, NULL, DC_IDENTITY, d_w.data, to.leading);
+    else
+        multiply(q->dtype, !q->x.transposed, 0, k, cols, m, q->x_data, q->x.leading, d_z, cols,
+                 accumulate, NULL, DC_IDENTITY, d_w.data, to.leading);
+    return new ? dc_tape_give(p, n, 1, room) : 0;
+}
+
+/* d_b = the sum of the rows of d_z. */
+static int give_bias(pass *p, node *n, const product *q, const char *d_z) {
+    int accumulate, new;
+    PyObject *room = room_for(p, n, 2, &accumulate, &new);
+    if (!room) return -1;
+    void *const d_b = PyArray_DATA((PyArrayObject *)room);
+    if (q->dtype == FLOAT32)
+        dc_column_sum_f32(q->x.rows, q->w.cols, (const void *)d_z, accumulate, d_b);
+    else
+        dc_column_sum_f64(q->x.rows, q->w.cols, (const void *)d_z, accumulate, d_b);
+    return new ? dc_tape_give(p, n, 2, room) : 0;
+}
+
+/* d_x = d_z w^T. */
+static int give_input(pass *p, node *n, const product *q, const char *d_z) {
+    const array x = look(n->operands[0].node->data.object);
+    PyObject *room =
+        PyArray_SimpleNew(x.ndim, x.shape, q->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    if (!room) return -1;
+    multiply(q->dtype, 0, !q->w.transposed, q->x.rows, q->x.cols, q->w.cols, d_z, q->w.cols,
+             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, PyArray_DATA((PyArrayObject *)room),
+             q->x.cols);
+    return dc_tape_give(p, n, 0, room);
+}
+
+/* The gradient before the activation: of the identity g itself. */
+static PyObject *before_activation(node *n, PyObject *g) {
+    PyObject *flat = dc_array_flat(g);
+    if (!flat || n->code == DC_IDENTITY) return flat;
+    PyObject *d_z = dc_array_slope(n->code == DC_SIGMOID ? OP_SIGMOID
+                                   : n->code == DC_TANH  ? OP_TANH
+                                                         : OP_RELU,
+                                   n->data.object, flat);
+    Py_DECREF(flat);
+    return d_z;
+}
+
+/* Over Tensors, in Python: (g, y, x, w, activation) -> the gradients of x, w and b. */
+static int rule_over_tensors(pass *p, node *n, PyObject *g) {
+    PyObject *const activation = PyLong_FromLong(n->code);
+    PyObject *const x = dc_tape_value(p, n, 0), *const w = dc_tape_value(p, n, 1);
+    PyObject *const arguments[] = {g, (PyObject *)n, x, w, activation};
+    PyObject *result = activation ? dc_tape_help(dc_tape_helpers.linear_rule, 5, arguments) : NULL;
+    int status = result ? 0 : -1;
+    for (uint32_t i = 0; !status && i < n->count; i++) {
+        if (!dc_tape_wants(p, n, i)) continue;
+        PyObject *c = PySequence_GetItem(result, (Py_ssize_t)i);
+        status = dc_tape_give(p, n, i, c);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(x);
+    Py_DECREF(w);
+    Py_XDECREF(activation);
+    return status;
+}
+
+int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
+    if (p->create) return rule_over_tensors(p, n, g);
+    product q;
+    PyObject *const d_z = before_activation(n, g);
+    if (!d_z || !take_product(n->operands[0].value.object, n->operands[1].value.object, &q)) {
+        Py_XDECREF(d_z);
+        return -1;
+    }
+    const char *const d = PyArray_DATA((PyArrayObject *)d_z);
+    int status = dc_tape_wants(p, n, 1) ? give_weights(p, n, &q, d) : 0;
+    if (!status && n->count == 3 && dc_tape_wants(p, n, 2)) status = give_bias(p, n, &q, d);
+    if (!status && dc_tape_wants(p, n, 0)) status = give_input(p, n, &q, d);
+    Py_DECREF(d_z);
+    return status;
+}
+
+/* ---- Losses ----------------------------------------------------------------------------------- */
+
+/* The loss as an array of no dimensions, and where `gradient` is not NULL that of `predicted`. NULL
+ * without an exception: other arrays. */
+static PyObject *loss_of(int kind, int mean, const array *predicted, const array *actual,
+                         PyObject **gradient, PyObject *predicted_object) {
+    if (!is_real(predicted) || !is_contiguous(predicted) || !is_contiguous(actual)) return NULL;
+    if (predicted->ndim < 1 || predicted->ndim > 2) return NULL;
+    const int batch = predicted->ndim == 2, has_labels = actual->dtype == INT64;
+    if (!(has_labels ? batch && actual->ndim == 1 && actual->shape[0] == predicted->shape[0]
+                     : actual->dtype == predicted->dtype &&
+                           same_shape(actual, predicted->ndim, predicted->shape)))
+        return NULL;
+    const size_t rows = batch ? (size_t)predicted->shape[0] : 1;
+    const size_t cols = (size_t)predicted->shape[batch];
+    if (rows == 0 || cols == 0) return NULL;
+    const double scale = mean ? 1.0 / (double)rows : 1.0;
+    PyObject *result =
+        PyArray_SimpleNew(0, NULL, predicted->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    if (gradient) *gradient = result ? dc_array_like(predicted_object) : NULL;
+    if (!result || (gradient && !*gradient)) {
+        Py_XDECREF(result);
+        return NULL;
+    }
+    void *const d = gradient ? PyArray_DATA((PyArrayObject *)*gradient) : NULL;
+    void *const to = PyArray_DATA((PyArrayObject *)result);
+    const void *const targets = has_labels ? NULL : actual->data;
+    const int64_t *const labels = has_labels ? (const void *)actual->data : NULL;
+    double sum = 0;
+    int status;
+    if (predicted->dtype == FLOAT32) {
+        status = dc_loss_f32(kind, rows, cols, (const void *)predicted->data, targets, labels,
+                             scale, &sum, d);
+        *(float *)to = (float)(sum * scale);
+    } else {
+        status = dc_loss_f64(kind, rows, cols, (const void *)predicted->data, targets, labels,
+                             scale, &sum, d);
+        *(double *)to = sum * scale;
+    }
+    if (!status) return result;
+    Py_DECREF(result);
+    if (gradient) Py_CLEAR(*gradient);
+    return NULL;
+}
+
+/* loss(kind, mean, predicted, actual) */
+PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "loss: expected 4 arguments");
+        return NULL;
+    }
+    const long kind = PyLong_AsLong(arguments[0]);
+    const int mean = PyObject_IsTrue(arguments[1]);
+    if (mean < 0 || (kind == -1 && PyErr_Occurred())) return NULL;
+    node *const n = as_node(arguments[2]), *const target = as_node(arguments[3]);
+    PyObject *gradient = NULL, *result = NULL;
+    PyObject *const predicted = dc_tape_payload(arguments[2]), *const actual =
+                                                                   dc_tape_payload(arguments[3]);
+    const int recorded = n && !is_scalar(n) && n->flags & REQUIRES && !dc_tape_silent;
+    if (predicted && actual && !(target && target->flags & REQUIRES)) {
+        const array x = look(predicted), z = look(actual);
+        result = loss_of((int)kind, mean, &x, &z, recorded ? &gradient : NULL, predicted);
+    }
+    Py_XDECREF(predicted);
+    if (!result) {
+        Py_XDECREF(actual);
+        return PyErr_Occurred() ? NULL : dc_tape_help(dc_tape_helpers.loss, 4, arguments);
+    }
+    result = dc_tape_record(OP_LOSS, result, arguments + 2, 2);
+    node *const y = result && recorded ? (node *)result : NULL;
+    if (y) {
+        y->code = (int32_t)kind;
+        y->parameter = mean;
+        y->operands[0].value.object = gradient;
+        y->operands[1].value.object = Py_XNewRef(actual);
+    } else {
+        Py_XDECREF(gradient);
+    }
+    Py_XDECREF(actual);
+    return result;
+}
+
+int dc_tape_loss_rule(pass *p, node *n, PyObject *g) {
+    PyObject *const slope = n->operands[0].value.object;
+    if (!p->create) {
+        const array x = look(g);
+        const double number = x.dtype == FLOAT32 ? *(const float *)(const void *)x.data
+                                                 : *(const double *)(const void *)x.data;
+        return dc_tape_give(p, n, 0,
+                            number == 1 ? Py_NewRef(slope) : dc_tape_binary(OP_MULTIPLY, slope, g));
+    }
+    PyObject *const kind = PyLong_FromLong(n->code);
+    PyObject *const mean = PyBool_FromLong(n->parameter != 0);
+    PyObject *const arguments[] = {kind, mean, g, (PyObject *)n->operands[0].node,
+                                   n->operands[1].value.object};
+    PyObject *result = kind ? dc_tape_help(dc_tape_helpers.loss_rule, 5, arguments) : NULL;
+    Py_XDECREF(kind);
+    Py_DECREF(mean);
+    return dc_tape_give(p, n, 0, result);
+}

@@ -1,0 +1,309 @@
+/* The node as a Python type: how it is made and dropped. See tape.h; attributes are in
+ * tape_attributes.c. */
+#include "tape.h"
+
+#include <stddef.h>
+#include <string.h>
+
+PyTypeObject *dc_tape_families[MOST_FAMILIES];
+PyTypeObject *dc_tape_type;
+helpers dc_tape_helpers;
+_Thread_local int dc_tape_silent, dc_tape_detects;
+
+const char *const dc_tape_names[OPERATION_COUNT] = {
+#define OPERATION(name, text, for_first, for_second) [OP_##name] = text,
+    OPERATIONS(OPERATION)
+#undef OPERATION
+};
+
+PyObject *dc_tape_help(PyObject *helper, size_t count, PyObject *const *arguments) {
+    if (!helper) {
+        PyErr_SetString(PyExc_RuntimeError, "the tape has no Python side: import deepc.autodiff");
+        return NULL;
+    }
+    PyObject *tuple = PyTuple_New((Py_ssize_t)count);
+    if (!tuple) return NULL;
+    for (size_t i = 0; i < count; i++)
+        PyTuple_SetItem(tuple, (Py_ssize_t)i, Py_NewRef(arguments[i])); /* NOLINT */
+    PyObject *result = PyObject_CallObject(helper, tuple);
+    Py_DECREF(tuple);
+    return result;
+}
+
+/* ---- Making ----------------------------------------------------------------------------------- */
+
+static void start(node *n, int family, PyObject *array) {
+    memset((char *)n + offsetof(node, data), 0, sizeof *n - offsetof(node, data));
+    n->operands = n->first;
+    n->family = (uint8_t)family;
+    if (family == SCALARS)
+        n->flags = IS_SCALAR;
+    else
+        n->data.object = array;
+}
+
+node *dc_tape_new(int family, PyObject *array) {
+    node *n = PyObject_GC_New(node, dc_tape_families[family]);
+    if (n)
+        start(n, family, array);
+    else
+        Py_XDECREF(array);
+    return n;
+}
+
+/* The family whose class it is, or whose class it is derived from; later families first, because a
+ * face derives its classes from the earlier ones. */
+static int family_of(PyTypeObject *type) {
+    for (int family = MOST_FAMILIES - 1; family >= 0; family--)
+        if (dc_tape_families[family] && PyType_IsSubtype(type, dc_tape_families[family]))
+            return family;
+    PyErr_SetString(PyExc_TypeError, "Node: make a Scalar or a Tensor");
+    return -1;
+}
+
+/* A node of any class. One that the user derived may have attributes, and with them cycles. */
+static node *allocate(PyTypeObject *type, int family, PyObject *array) {
+    if (type == dc_tape_families[family]) return dc_tape_new(family, array);
+    const allocfunc make = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    node *n = (node *)make(type, 0);
+    if (!n) {
+        Py_XDECREF(array);
+        return NULL;
+    }
+    start(n, family, array);
+    n->flags |= IS_TRACKED | HAS_HISTORY_OF_CALLABLES;
+    return n;
+}
+
+extra *dc_tape_extra(node *n) {
+    if (!n->extra) {
+        n->extra = PyMem_Calloc(1, sizeof *n->extra);
+        if (!n->extra) PyErr_NoMemory();
+    }
+    return n->extra;
+}
+
+int dc_tape_reserve(node *n, size_t count) {
+    if (count > INLINE_OPERANDS) {
+        operand *more = count <= UINT32_MAX ? PyMem_Calloc(count, sizeof *more) : NULL;
+        if (!more) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        n->operands = more;
+    }
+    n->count = (uint32_t)count;
+    return 0;
+}
+
+void dc_tape_track(node *n) {
+    n->flags |= HAS_HISTORY_OF_CALLABLES;
+    if (n->flags & IS_TRACKED) return;
+    n->flags |= IS_TRACKED;
+    PyObject_GC_Track(n);
+}
+
+/* Scalar(data, _backward, _prev): the two are what the notebook's Function hands over. */
+static PyObject *new_scalar(PyTypeObject *type, PyObject *data, PyObject *backward,
+                            PyObject *prev) {
+    const double number = PyFloat_AsDouble(data);
+    if (number == -1 && PyErr_Occurred()) return NULL;
+    node *n = allocate(type, SCALARS, NULL);
+    if (!n) return NULL;
+    n->data.number = number;
+    n->flags |= REQUIRES;
+    if (!backward || backward == Py_None || dc_tape_silent) return (PyObject *)n;
+    PyObject *list = PySequence_Tuple(prev ? prev : Py_None);
+    const Py_ssize_t count = list ? PyTuple_Size(list) : -1;
+    if (count < 0 || dc_tape_reserve(n, (size_t)count) < 0 || !dc_tape_extra(n)) goto failed;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *operand = PyTuple_GetItem(list, i);
+        if (!is_node(operand)) {
+            PyErr_Format(PyExc_TypeError, "_prev: expected Scalars, got %R", operand);
+            goto failed;
+        }
+        n->operands[i].node = (node *)Py_NewRef(operand);
+    }
+    n->op = OP_LENT;
+    n->extra->rule = Py_NewRef(backward);
+    dc_tape_track(n);
+    Py_DECREF(list);
+    return (PyObject *)n;
+failed:
+    Py_XDECREF(list);
+    Py_DECREF(n);
+    return NULL;
+}
+
+/* Tensor(data, requires_grad=False, dtype=None): float arrays are taken where they are. */
+static PyObject *new_tensor(PyTypeObject *type, int family, PyObject *data, PyObject *requires,
+                            PyObject *dtype) {
+    const int wanted = requires ? PyObject_IsTrue(requires) : 0;
+    if (wanted < 0) return NULL;
+    const array x = look(data);
+    PyObject *result;
+    if (is_real(&x) && is_contiguous(&x) && (!dtype || dtype == Py_None)) {
+        result = Py_NewRef(data);
+    } else {
+        PyObject *const arguments[] = {data, dtype ? dtype : Py_None};
+        result = dc_tape_help(dc_tape_helpers.convert, 2, arguments);
+        if (!result) return NULL;
+    }
+    const array y = look(result);
+    if (wanted && !is_real(&y)) {
+        PyErr_Format(PyExc_TypeError,
+                     "requires_grad: only float32 and float64 have gradients, got %R of dtype %R",
+                     (PyObject *)Py_TYPE(data), (PyObject *)PyArray_DESCR((PyArrayObject *)result));
+        Py_DECREF(result);
+        return NULL;
+    }
+    node *n = allocate(type, family, result);
+    if (n && wanted) n->flags |= REQUIRES;
+    return (PyObject *)n;
+}
+
+static PyObject *node_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    const int family = family_of(type);
+    if (family < 0) return NULL;
+    PyObject *given[3] = {NULL, NULL, NULL};
+    if (!keywords && PyTuple_Size(arguments) == 1) {
+        given[0] = PyTuple_GetItem(arguments, 0);
+    } else {
+        static char *for_scalars[] = {"data", "_backward", "_prev", NULL};
+        static char *for_tensors[] = {"data", "requires_grad", "dtype", NULL};
+        if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO",
+                                         family == SCALARS ? for_scalars : for_tensors, &given[0],
+                                         &given[1], &given[2]))
+            return NULL;
+    }
+    return family == SCALARS ? new_scalar(type, given[0], given[1], given[2])
+                             : new_tensor(type, family, given[0], given[1], given[2]);
+}
+
+/* ---- Dropping --------------------------------------------------------------------------------- */
+
+/* Whether the reference that the caller holds is the only one. */
+static int held_alone(node *n) {
+#ifdef Py_GIL_DISABLED
+    return PyUnstable_Object_IsUniquelyReferenced((PyObject *)n);
+#else
+    return Py_REFCNT((PyObject *)n) == 1;
+#endif
+}
+
+/* Drops the operands of a node. Those that it alone holds go on a list, threaded through the nodes,
+ * together with theirs: recursion would need a stack as deep as the graph. */
+void dc_tape_clear_history(node *n) {
+    node *list = NULL;
+    for (node *of = n;;) {
+        operand *const operands = of->operands;
+        const uint32_t count = of->count;
+        of->count = 0;
+        of->operands = of->first;
+        for (uint32_t i = 0; i < count; i++) {
+            node *const operand = operands[i].node;
+            if (!is_scalar(of)) Py_CLEAR(operands[i].value.object);
+            operands[i].node = NULL;
+            if (!operand) continue;
+            if (held_alone(operand)) {
+                operand->link = list;
+                list = operand;
+            } else {
+                Py_DECREF(operand);
+            }
+        }
+        if (operands != of->first) PyMem_Free(operands);
+        /* The node whose operands are on the list now has none left: dropping it goes no deeper. */
+        if (of != n) Py_DECREF(of);
+        if (!list) break;
+        of = list;
+        list = of->link;
+    }
+}
+
+static void clear_extra(node *n) {
+    extra *const e = n->extra;
+    if (!e) return;
+    n->extra = NULL;
+    Py_XDECREF(e->rule);
+    Py_XDECREF(e->context);
+    Py_XDECREF(e->hooks);
+    Py_XDECREF(e->name);
+    Py_XDECREF(e->label);
+    PyMem_Free(e);
+}
+
+static int node_clear(PyObject *self) {
+    node *const n = (node *)self;
+    if (n->count) dc_tape_clear_history(n);
+    clear_extra(n);
+    if (!is_scalar(n) || n->flags & IS_LENT) Py_CLEAR(n->grad.object);
+    if (!is_scalar(n)) {
+        Py_CLEAR(n->data.object);
+        Py_CLEAR(n->g.object);
+    }
+    return 0;
+}
+
+static void node_dealloc(PyObject *self) {
+    PyTypeObject *const type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    node_clear(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static int node_traverse(PyObject *self, visitproc visit, void *arg) {
+    node *const n = (node *)self;
+    Py_VISIT(Py_TYPE(self));
+    for (uint32_t i = 0; i < n->count; i++) {
+        Py_VISIT(n->operands[i].node);
+        if (!is_scalar(n)) Py_VISIT(n->operands[i].value.object);
+    }
+    if (n->extra) {
+        Py_VISIT(n->extra->rule);
+        Py_VISIT(n->extra->context);
+        Py_VISIT(n->extra->hooks);
+    }
+    if (!is_scalar(n)) Py_VISIT(n->grad.object);
+    return 0;
+}
+
+/* ---- The type --------------------------------------------------------------------------------- */
+
+#define BINARY(name, op)                                                                           \
+    static PyObject *name(PyObject *a, PyObject *b) { return dc_tape_binary(op, a, b); }
+BINARY(node_add, OP_ADD)
+BINARY(node_subtract, OP_SUBTRACT)
+BINARY(node_multiply, OP_MULTIPLY)
+BINARY(node_divide, OP_DIVIDE)
+static PyObject *node_negative(PyObject *x) { return dc_tape_unary(OP_NEGATE, x); }
+static PyObject *node_positive(PyObject *x) { return Py_NewRef(x); }
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, node_new},
+    {Py_tp_dealloc, node_dealloc},
+    {Py_tp_traverse, node_traverse},
+    {Py_tp_clear, node_clear},
+    {Py_tp_getset, dc_tape_attributes},
+    {Py_nb_add, node_add},
+    {Py_nb_subtract, node_subtract},
+    {Py_nb_multiply, node_multiply},
+    {Py_nb_true_divide, node_divide},
+    {Py_nb_negative, node_negative},
+    {Py_nb_positive, node_positive},
+    {Py_tp_doc, "What Scalar and Tensor share: a value, what it was computed from, its gradient."},
+    {0, NULL},
+};
+static PyType_Spec spec = {
+    .name = "deepc._deepc.Node",
+    .basicsize = sizeof(node),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};
+
+int dc_tape_make_type(PyObject *module) {
+    dc_tape_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    if (!dc_tape_type) return -1;
+    return PyModule_AddObjectRef(module, "Node", (PyObject *)dc_tape_type);
+}

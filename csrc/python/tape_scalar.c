@@ -1,0 +1,117 @@
+/* The operations of Scalars: doubles, as the C library has them. */
+#include "tape.h"
+
+#include <math.h>
+
+#include "../deepc.h"
+
+/* ---- Forward ---------------------------------------------------------------------------------- */
+
+static double compute(int op, double a, double b) {
+    double y;
+    switch (op) {
+    case OP_ADD: return a + b;
+    case OP_SUBTRACT: return a - b;
+    case OP_MULTIPLY: return a * b;
+    case OP_DIVIDE: return a / b;
+    case OP_GATE: return (double)(a > 0) * b;
+    case OP_QUOTIENT: return a == 0 ? 0 : a / b;
+    case OP_NEGATE: return -a;
+    case OP_POWER: return pow(a, b);
+    case OP_RELU_PRODUCT: return (double)(a > 0) * a;
+    case OP_EXP: return dc_exp_f64(1, &a, &y) ? NAN : y;
+    case OP_LOG: return dc_log_f64(1, &a, &y) ? NAN : y;
+    case OP_SIGMOID: return dc_activation_forward_f64(DC_SIGMOID, 0, 1, &a, &y) ? NAN : y;
+    case OP_TANH: return dc_activation_forward_f64(DC_TANH, 0, 1, &a, &y) ? NAN : y;
+    case OP_RELU: return dc_activation_forward_f64(DC_RELU, 0, 1, &a, &y) ? NAN : y;
+    default: return NAN;
+    }
+}
+
+static inline void keep(node *n, uint32_t i, node *operand, double number) {
+    n->first[i].node = (node *)Py_XNewRef((PyObject *)operand);
+    n->first[i].value.number = number;
+    if (operand && operand->flags & HAS_HISTORY_OF_CALLABLES) n->flags |= HAS_HISTORY_OF_CALLABLES;
+}
+
+/* A new node for a number; recorded unless nothing wants a gradient. */
+static node *result_of(int op, double number, int recorded) {
+    node *n = dc_tape_new(SCALARS, NULL);
+    if (!n) return NULL;
+    n->data.number = number;
+    n->flags |= REQUIRES;
+    if (recorded && !dc_tape_silent)
+        n->op = (uint8_t)op;
+    else if (dc_tape_silent)
+        n->flags &= (uint16_t)~REQUIRES;
+    return n;
+}
+
+/* Whether a result is NaN although no operand is, and that is an error. */
+static int is_new_nan(int op, double y, double a, double b) {
+    if (!dc_tape_detects || !isnan(y) || isnan(a) || isnan(b)) return 0;
+    PyErr_Format(PyExc_FloatingPointError,
+                 "detect_nan: the forward of %s made a NaN from operands without one",
+                 dc_tape_names[op]);
+    return 1;
+}
+
+PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number) {
+    if (a) a_number = a->data.number;
+    if (b) b_number = b->data.number;
+    const double y = compute(op, a_number, b_number);
+    if (is_new_nan(op, y, a_number, b_number)) return NULL;
+    if (!a && !b) return PyFloat_FromDouble(y);
+    node *n = result_of(op, y, 1);
+    if (!n || n->op == OP_LEAF) return (PyObject *)n;
+    n->count = 2;
+    keep(n, 0, a, a_number);
+    keep(n, 1, b, b_number);
+    if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
+    return (PyObject *)n;
+}
+
+PyObject *dc_tape_scalar_unary(int op, node *x) {
+    const double y = compute(op, x->data.number, 0);
+    if (is_new_nan(op, y, x->data.number, 0)) return NULL;
+    node *n = result_of(op, y, 1);
+    if (!n || n->op == OP_LEAF) return (PyObject *)n;
+    n->count = 1;
+    keep(n, 0, x, x->data.number);
+    if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
+    return (PyObject *)n;
+}
+
+/* ---- Backward --------------------------------------------------------------------------------- */
+
+/* A slope that is infinite passes no gradient where there is none. */
+static double times(double g, double slope) { return g == 0 ? 0 : g * slope; }
+
+/* a^b: by a it is b a^(b - 1), and 0 where b is 0; by b it is a^b log a, and 0 where a is 0 and the
+ * power is 0 too. */
+static void power(double g, double a, double b, double y, double d[2]) {
+    d[0] = b == 0 ? 0 : times(g, b * pow(a, b - 1));
+    d[1] = a == 0 && b >= 0 ? 0 : times(g, y * log(a));
+}
+
+void dc_tape_scalar_rule(const node *n, double g, double d[2]) {
+    const double a = n->first[0].value.number, b = n->first[1].value.number, y = n->data.number;
+    d[0] = d[1] = 0;
+    switch (n->op) {
+    case OP_ADD: d[0] = d[1] = g; break;
+    case OP_SUBTRACT: d[0] = g, d[1] = -g; break;
+    case OP_MULTIPLY: d[0] = b * g, d[1] = a * g; break;
+    case OP_DIVIDE:
+    case OP_QUOTIENT: d[0] = g == 0 ? 0 : g / b, d[1] = g == 0 ? 0 : -(g * (y / b)); break;
+    case OP_GATE: d[1] = (double)(a > 0) * g; break;
+    case OP_NEGATE: d[0] = -g; break;
+    case OP_POWER: power(g, a, b, y, d); break;
+    case OP_RELU_PRODUCT: d[0] = (double)(a > 0) * g; break;
+    case OP_EXP: d[0] = times(g, y); break;
+    case OP_LOG: d[0] = g == 0 ? 0 : g / a; break;
+    case OP_SIGMOID: d[0] = y * (1 - y) * g; break;
+    case OP_TANH: d[0] = (1 - y * y) * g; break;
+    case OP_RELU: d[0] = y > 0 ? g : 0; break;
+    default: break;
+    }
+}

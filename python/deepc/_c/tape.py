@@ -1,0 +1,287 @@
+"""The tape's node and its functions, and what they ask of Python where C cannot take an operand.
+
+A node is a value, what it was computed from, and its gradient: ``csrc/python/tape.h`` says how it
+works. The functions take nodes, arrays and numbers alike: of nodes they record, of arrays they
+compute. The helpers here know arrays only; those over Tensors are added by ``deepc.autodiff``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import deepc._deepc as _deepc
+from deepc._c.arrays import LOSSES
+from deepc._c.library import TYPED, check, pointer
+from deepc._values import FLOAT32, FLOAT64, Array, any_array, as_array, default_dtype, describe
+
+if TYPE_CHECKING:
+
+    class Node:
+        """What Scalar and Tensor share: a value, what it was computed from, its gradient."""
+
+        data: Any
+        grad: Any
+        requires_grad: bool
+        shape: tuple[int, ...]
+        dtype: np.dtype[Any]
+        label: Any
+        _prev: tuple[Any, ...]
+        _op: str
+        _version: int
+        _hooks: dict[Any, Callable[[Any], Any]] | None
+
+        def __new__(cls, *arguments: Any, **keywords: Any) -> Any: ...
+        def __add__(self, other: Any) -> Any: ...
+        def __radd__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __rsub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+        def __rtruediv__(self, other: Any) -> Any: ...
+        def __neg__(self) -> Any: ...
+        def __pos__(self) -> Any: ...
+
+else:
+    Node = _deepc.Node
+
+# Elementwise, of a node, an array or a number each.
+exp, log, tanh = _deepc.tape_exp, _deepc.tape_log, _deepc.tape_tanh
+sigmoid, relu, relu_product = _deepc.tape_sigmoid, _deepc.tape_relu, _deepc.tape_relu_product
+# (a, b): a / b but 0 where a is 0; (a > 0) b; a ** b, of Scalars only.
+quotient, gate, power = _deepc.tape_quotient, _deepc.tape_gate, _deepc.tape_power
+# (x): the sum of all elements; (x, array): x summed or repeated to the array's shape.
+total, fit = _deepc.tape_sum, _deepc.tape_fit
+# (a, b, transpose_a, transpose_b): of matrices, else NotImplemented.
+matmul = _deepc.tape_matmul
+# (x, w, b or None, activation); (kind, mean, predicted, actual).
+linear, loss = _deepc.tape_linear, _deepc.tape_loss
+# (name, rule, data, inputs, context): an operation that Python computed. Its backward is
+# rule(g, y, inputs, context), over arrays, or over nodes where gradients are differentiated again.
+record = _deepc.tape_record
+# (node, inputs, callable, name): an operation whose backward adds to .grad, which is lent to it.
+lent = _deepc.tape_lent
+# A list of Scalars as one Tensor; the elements of a Tensor as a list of Scalars.
+gather, spread = _deepc.tape_gather, _deepc.tape_spread
+# (tensor, array): the array is its gradient; (list): gradients stand for zeros; (list): gradients
+# are zeros where they stood for it, and the parameters are about to change.
+adopt, zero, settle = _deepc.tape_adopt, _deepc.tape_zero, _deepc.tape_settle
+retain = _deepc.tape_retain
+# (node, seed or None, free); (ys, seeds, xs, create): tuples.
+backward, gradients = _deepc.tape_backward, _deepc.tape_gradients
+# (value): set for this thread; returns what it was.
+set_silent, set_detects = _deepc.tape_silent, _deepc.tape_detects
+
+CROSS_ENTROPY, SQUARED_ERROR = LOSSES["cross-entropy"], LOSSES["squared error"]
+
+os.register_at_fork(after_in_child=_deepc.tape_after_fork)
+
+_OPERATIONS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide}
+
+
+def dropped(x: Array, key: int, rate: float) -> Array:
+    """Return a C-contiguous array with elements dropped by the first pass of a random stream."""
+    y = np.empty_like(x)
+    typed = TYPED[x.dtype]
+    check(typed.dropout(key, 0, rate, x.size, pointer(x), pointer(y, True)), "dropout")
+    return y
+
+
+def convert(value: Any, dtype: Any = None) -> Array:
+    """Return what a Tensor holds: a C-contiguous array of float32, float64, integers or booleans.
+
+    Floats keep their dtype where they have one of the two; lists of Python floats take the default
+    dtype.
+    """
+    if isinstance(value, Node):
+        value = value.data
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, Node) for item in value):
+        raise TypeError(
+            "data: a list of Tensors or Scalars; stack() joins them and keeps their gradients"
+        )
+    array = any_array(value, "data")
+    if dtype is not None:
+        dtype = np.dtype(dtype)
+        if dtype.kind not in "iub" and dtype not in (FLOAT32, FLOAT64):
+            raise ValueError(f"dtype: expected float32, float64 or integers, got {dtype}")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"data: expected real numbers, got {describe(value)}")
+        return np.asarray(array, dtype, order="C")
+    if array.dtype.kind in "iub":
+        return np.ascontiguousarray(array).reshape(array.shape)
+    if array.dtype.kind == "f" and not isinstance(value, (np.ndarray, np.generic)):
+        return as_array(array, "data", default_dtype())
+    return as_array(array, "data")
+
+
+def _weak(value: Any) -> Any:
+    """Return an operand as an array or a number; None if it is neither."""
+    if isinstance(value, (bool, int, float, np.ndarray)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item() if value.dtype.kind in "iub" else np.asarray(value)
+    if isinstance(value, (list, tuple)):
+        return any_array(value, "operand")
+    return None
+
+
+def result_dtype(*values: Any) -> np.dtype[Any]:
+    """Return the dtype of a result: the wider of the float arrays'; numbers and integers are weak.
+
+    Arrays of integers among themselves keep NumPy's rules.
+    """
+    arrays = [value for value in values if isinstance(value, np.ndarray)]
+    floats = [array.dtype for array in arrays if array.dtype.kind == "f"]
+    if any(dtype.itemsize > 4 for dtype in floats):
+        return FLOAT64
+    if floats:
+        return FLOAT32
+    if any(isinstance(value, float) for value in values) or not arrays:
+        return default_dtype()
+    return np.result_type(*arrays)
+
+
+def binary(name: str, a: Any, b: Any) -> Any:
+    """Compute an operation that C does not take as it is, by NumPy's rules of broadcasting."""
+    strong = [value for value in (a, b) if isinstance(value, np.ndarray)]
+    left, right = _weak(a), _weak(b)
+    if left is None or right is None:
+        return NotImplemented
+    dtype = result_dtype(*(strong or (left, right)))
+    if any(isinstance(value, float) for value in (left, right)) and dtype.kind != "f":
+        dtype = default_dtype()
+    if name in ("gate", "quotient", "/") and dtype.kind != "f":
+        dtype = default_dtype()
+    left, right = np.asarray(left, dtype), np.asarray(right, dtype)
+    try:
+        np.broadcast_shapes(left.shape, right.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: shapes {left.shape} and {right.shape} do not fit: dimensions, from the last, "
+            "have to be equal or 1"
+        ) from None
+    with np.errstate(all="ignore"):
+        if name == "gate":
+            result = (left > 0) * right
+        elif name in _OPERATIONS:
+            result = _OPERATIONS[name](left, right)
+        else:
+            result = np.where(left == 0, 0, left / right)
+    return np.asarray(result, dtype)
+
+
+def unary(name: str, x: Any) -> Any:
+    """Compute a function of one operand that C does not take as it is."""
+    weak = _weak(x)
+    if weak is None:
+        raise TypeError(f"{name}: expected a Tensor, an array or a number, got {describe(x)}")
+    if name == "sum" and isinstance(weak, np.ndarray) and weak.dtype.kind in "iub":
+        return np.asarray(weak.sum())
+    if name == "neg" and isinstance(weak, np.ndarray) and weak.dtype.kind in "iu":
+        return -weak
+    array = np.array(weak, result_dtype(weak), order="C")
+    if array.dtype.kind != "f":
+        array = array.astype(default_dtype())
+    return _UNARY[name](array)
+
+
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "neg": lambda x: np.asarray(-x), "exp": exp, "log": log, "sigmoid": sigmoid, "tanh": tanh,
+    "relu": relu, "sum": total,
+}  # fmt: skip
+
+
+def fitted(x: Any, like: Array) -> Array:
+    """Return x summed or repeated to the shape of an array, in its dtype."""
+    array = np.asarray(x, like.dtype, order="C")
+    extra = array.ndim - like.ndim
+    try:
+        if np.broadcast_shapes(array.shape, like.shape) == like.shape:
+            return np.array(np.broadcast_to(array, like.shape), order="C")
+    except ValueError:
+        pass
+    if extra < 0 or any(n not in (1, m) for n, m in zip(like.shape, array.shape[extra:])):  # noqa: B905
+        raise ValueError(
+            f"gradient: expected shape {like.shape} or one that broadcasts to it, got {array.shape}"
+        )
+    axes = (
+        *range(extra),
+        *(extra + i for i, n in enumerate(like.shape) if n == 1 != array.shape[extra + i]),
+    )
+    return summed(array, axes, True).reshape(like.shape)
+
+
+def summed(x: Array, axes: Sequence[int], keepdims: bool) -> Array:
+    """Return sums over some axes, in the order of the library's sums whatever the axes are."""
+    axes = sorted(axes)
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    if x.dtype.kind != "f":
+        return np.asarray(x.sum(axis=tuple(axes), keepdims=keepdims))
+    while axes:
+        # Neighbours that are summed become one axis: (before, summed, after).
+        last = axes.pop()
+        first = last
+        while axes and axes[-1] == first - 1:
+            first = axes.pop()
+        before, after = x.shape[:first], x.shape[last + 1 :]
+        blocks = x.reshape(
+            int(np.prod(before)), int(np.prod(x.shape[first : last + 1])), int(np.prod(after))
+        )
+        x = _sum_middle(np.ascontiguousarray(blocks)).reshape((*before, *after))
+    return x.reshape(shape) if keepdims else x
+
+
+def _sum_middle(x: Array) -> Array:
+    typed = TYPED[x.dtype]
+    y = np.empty((x.shape[0], x.shape[2]), x.dtype)
+    if x.shape[2] == 1:
+        for i, row in enumerate(x):
+            y[i, 0] = typed.sum(row.size, pointer(row))
+    else:
+        for block, row in zip(x, y, strict=True):
+            if row.size:
+                check(typed.column_sum(*block.shape, pointer(block), False, pointer(row, True)))
+    return y
+
+
+def seed(value: Any, like: Array) -> Array:
+    """Return what backward starts with: of the result's shape, which is not summed to."""
+    array = as_array(value, "gradient", like.dtype)
+    if array.shape != like.shape and array.size != 1:
+        raise ValueError(
+            f"gradient: expected the shape of the result, {like.shape}, got {array.shape}"
+        )
+    if array.size == like.size:
+        array = array.reshape(like.shape)
+    return np.array(np.broadcast_to(array, like.shape), order="C")
+
+
+_families: list[type[Node]] = []
+
+
+def register(families: Sequence[type[Node]] = (), **helpers: Callable[..., Any]) -> None:
+    """Make classes known whose instances operations return, and functions that the tape asks.
+
+    The first family is Scalar, the second Tensor, later ones those of faces. A family's class has
+    empty ``__slots__``.
+    """
+    for family in families:
+        if family.__basicsize__ != Node.__basicsize__ or family.__dictoffset__:
+            raise TypeError(f"{family.__name__}: a family of the tape needs __slots__ = ()")
+    _families.extend(families)
+    _deepc.tape_register(_families, helpers)
+
+
+register(convert=convert, binary=binary, unary=unary, fit=fitted, seed=seed)
+
+
+def values(x: Any) -> Any:
+    """Return the array of a Tensor, an array as it is, anything else as an array."""
+    if isinstance(x, Node):
+        data = x.data
+        return data if isinstance(data, np.ndarray) else np.asarray(data)
+    return x if isinstance(x, np.ndarray) else convert(x)

@@ -1,0 +1,96 @@
+"""Automatic differentiation: compute with Tensors or Scalars, then ask for gradients.
+
+    >>> from deepc.autodiff import Tensor
+    >>> x = Tensor([3.0], requires_grad=True)
+    >>> y = x * x
+    >>> y.backward()
+    >>> x.grad
+    array([6.], dtype=float32)
+
+Operations are written down as they run (on a tape in C), so any Python code can be differentiated:
+loops, branches, calls. The names here are apart from those of `deepc` itself, where a Tensor is any
+list or array and a Layer is the book's.
+"""
+
+from deepc.autodiff.ops import (
+    abs,
+    argmax,
+    astype,
+    broadcast_to,
+    clip,
+    concatenate,
+    cos,
+    cross_entropy,
+    dropout,
+    elu,
+    exp,
+    expand_dims,
+    flatten,
+    gelu,
+    leaky_relu,
+    linear,
+    log,
+    log_softmax,
+    logsumexp,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    moveaxis,
+    norm,
+    power,
+    prod,
+    put,
+    relu,
+    reshape,
+    sigmoid,
+    silu,
+    sin,
+    softmax,
+    softplus,
+    split,
+    sqrt,
+    squared_error,
+    squeeze,
+    stack,
+    std,
+    sum,
+    tanh,
+    transpose,
+    var,
+    where,
+)
+from deepc.autodiff.tensor import (
+    Parameter,
+    Scalar,
+    Tensor,
+    detect_nan,
+    enable_grad,
+    no_grad,
+    tensor,
+    zero_grad,
+)
+from deepc.autodiff.transforms import (
+    check_gradients,
+    grad,
+    gradients,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
+
+__all__ = [
+    "Parameter", "Scalar", "Tensor", "abs", "argmax", "astype", "broadcast_to",
+    "check_gradients", "clip", "concatenate", "cos", "cross_entropy", "detect_nan", "dropout",
+    "elu", "enable_grad", "exp", "expand_dims", "flatten", "gelu", "grad", "gradients",
+    "hessian", "hvp", "jacobian", "jvp", "leaky_relu", "linear", "log", "log_softmax",
+    "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis", "no_grad",
+    "norm", "power", "prod", "put", "relu", "reshape", "sigmoid", "silu", "sin", "softmax",
+    "softplus", "split", "sqrt", "squared_error", "squeeze", "stack", "std", "sum", "tanh",
+    "tensor", "transpose", "value_and_grad", "var", "vjp", "where", "zero_grad",
+]  # fmt: skip
