@@ -201,7 +201,9 @@ static PyObject *loss_of(int kind, int mean, const array *predicted, const array
     const size_t rows = batch ? (size_t)predicted->shape[0] : 1;
     const size_t cols = (size_t)predicted->shape[batch];
     if (rows == 0 || cols == 0) return NULL;
-    const double scale = mean ? 1.0 / (double)rows : 1.0;
+    const dc_loss_rule rule = {.kind = kind,
+                               .reduction = mean ? DC_MEAN_OF_ROWS : DC_SUM,
+                               .parameter = dc_loss_default(kind)};
     PyObject *result =
         PyArray_SimpleNew(0, NULL, predicted->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
     if (gradient) *gradient = result ? dc_array_like(predicted_object) : NULL;
@@ -213,16 +215,16 @@ static PyObject *loss_of(int kind, int mean, const array *predicted, const array
     void *const to = PyArray_DATA((PyArrayObject *)result);
     const void *const targets = has_labels ? NULL : actual->data;
     const int64_t *const labels = has_labels ? (const void *)actual->data : NULL;
-    double sum = 0;
+    double value = 0;
     int status;
     if (predicted->dtype == FLOAT32) {
-        status = dc_loss_f32(kind, rows, cols, (const void *)predicted->data, targets, labels,
-                             scale, &sum, d);
-        *(float *)to = (float)(sum * scale);
+        status = dc_loss_f32(&rule, rows, cols, (const void *)predicted->data, targets, labels,
+                             NULL, 1, &value, d);
+        *(float *)to = (float)value;
     } else {
-        status = dc_loss_f64(kind, rows, cols, (const void *)predicted->data, targets, labels,
-                             scale, &sum, d);
-        *(double *)to = sum * scale;
+        status = dc_loss_f64(&rule, rows, cols, (const void *)predicted->data, targets, labels,
+                             NULL, 1, &value, d);
+        *(double *)to = value;
     }
     if (!status) return result;
     Py_DECREF(result);

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import deepc._deepc as _deepc
-from deepc._c.arrays import LOSSES
 from deepc._c.library import TYPED, check, pointer
+from deepc._c.losses import LOSSES
 from deepc._values import FLOAT32, FLOAT64, Array, any_array, as_array, default_dtype, describe
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ backward, gradients = _deepc.tape_backward, _deepc.tape_gradients
 # (value): set for this thread; returns what it was.
 set_silent, set_detects = _deepc.tape_silent, _deepc.tape_detects
 
-CROSS_ENTROPY, SQUARED_ERROR = LOSSES["cross-entropy"], LOSSES["squared error"]
+CROSS_ENTROPY = LOSSES["softmax_cross_entropy"].number
+SQUARED_ERROR = LOSSES["squared_error"].number
 
 os.register_at_fork(after_in_child=_deepc.tape_after_fork)
 
