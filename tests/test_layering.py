@@ -126,7 +126,7 @@ PACKAGES = {
         "__init__",
     ],
     "optimizers": ["base", "rules", "__init__"],
-    "autodiff": ["ops", "tensor", "transforms", "__init__"],
+    "autodiff": ["ops", "tensor", "transforms", "bridges", "lesson", "__init__"],
     "training": [
         "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
         "fit", "__init__",

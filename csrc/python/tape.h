@@ -98,7 +98,8 @@ enum flag {
     IN_PLACE = 64,    /* of this pass: g is the gradient's own array */
     IS_LENT = 128,    /* grad is whatever a user's backward function makes of it */
     IS_TRACKED = 256, /* the garbage collector sees it */
-    HAS_HISTORY_OF_CALLABLES = 512
+    HAS_HISTORY_OF_CALLABLES = 512,
+    IS_SHARED = 1024 /* the gradient's array belongs to a layer too: it never stands for zeros */
 };
 
 enum { INLINE_OPERANDS = 3 };
@@ -150,6 +151,8 @@ void dc_tape_track(node *n);
 void dc_tape_clear_history(node *n);
 /* A Tensor's gradient as an array that Python may see: zeros if it is stale. NULL: it has none. */
 int dc_tape_settle(node *n);
+/* Lets a Tensor's gradient stand for zeros; of a shared one writes them. */
+int dc_tape_zero(node *n);
 
 /* ---- Recording -------------------------------------------------------------------------------- */
 

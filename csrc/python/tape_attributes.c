@@ -74,6 +74,11 @@ int dc_tape_settle(node *n) {
     return 0;
 }
 
+int dc_tape_zero(node *n) {
+    n->flags |= STALE;
+    return n->flags & IS_SHARED ? dc_tape_settle(n) : 0;
+}
+
 static PyObject *get_grad(PyObject *self, void *closure) {
     (void)closure;
     node *const n = (node *)self;
@@ -106,8 +111,7 @@ static int set_tensor_grad(node *n, PyObject *value) {
     }
     if (is_number && number == 0) {
         /* The next pass writes its gradient there; who reads it before that sees zeros. */
-        n->flags |= STALE;
-        return 0;
+        return dc_tape_zero(n);
     }
     const int status = is_number ? PyArray_FillWithScalar((PyArrayObject *)n->grad.object, value)
                                  : copy_into(n->grad.object, value, "grad");

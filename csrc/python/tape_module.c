@@ -160,7 +160,8 @@ static PyObject *tape_record(PyObject *module, PyObject *const *arguments, Py_ss
     return result;
 }
 
-/* tape_lent(data, inputs, callable, name): a result whose gradient a user's function carries back. */
+/* tape_lent(data, inputs, backward, name): a result whose gradient a user's function carries back:
+ * backward(*inputs, output). */
 static PyObject *tape_lent(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     if (!is_count(count, 4)) return NULL;
@@ -251,18 +252,20 @@ static PyObject *tape_spread(PyObject *module, PyObject *tensor) {
 
 /* ---- Parameters ------------------------------------------------------------------------------- */
 
-/* tape_adopt(tensor, gradient): an array that is the tensor's gradient from now on, and stays it. */
+/* tape_adopt(tensor, gradient, shared): an array that is the tensor's gradient from now on, and stays
+ * it. Of one that is shared with somebody else, zeros are written, not only noted. */
 static PyObject *tape_adopt(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    node *const n = is_count(count, 2) ? node_of(arguments[0], 0) : NULL;
-    if (!n) return NULL;
+    node *const n = is_count(count, 3) ? node_of(arguments[0], 0) : NULL;
+    const int shared = n ? PyObject_IsTrue(arguments[2]) : -1;
+    if (shared < 0) return NULL;
     const array x = look(n->data.object), g = look(arguments[1]);
     if (g.dtype != x.dtype || !is_real(&x) || !same_shape(&g, x.ndim, x.shape)) {
         PyErr_SetString(PyExc_ValueError, "gradient: expected the shape and dtype of the data");
         return NULL;
     }
     replace(&n->grad.object, Py_NewRef(arguments[1]));
-    n->flags &= (uint16_t)~STALE;
+    n->flags = (uint16_t)((n->flags & ~(STALE | IS_SHARED)) | (shared ? IS_SHARED : 0));
     return Py_NewRef(Py_None);
 }
 
@@ -275,8 +278,8 @@ static PyObject *tape_zero(PyObject *module, PyObject *list) {
         if (!n) return NULL;
         if (is_scalar(n))
             n->grad.number = 0;
-        else
-            n->flags |= STALE;
+        else if (dc_tape_zero(n) < 0)
+            return NULL;
     }
     return count < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -300,6 +303,36 @@ static PyObject *tape_retain(PyObject *module, PyObject *tensor) {
     node *const n = node_of(tensor, 1);
     if (!n) return NULL;
     n->flags |= RETAINS;
+    return Py_NewRef(Py_None);
+}
+
+/* tape_item(tensor, index): an element, by its number in memory, as a Scalar. */
+static PyObject *tape_item(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    node *const n = is_count(count, 2) ? node_of(arguments[0], 0) : NULL;
+    const Py_ssize_t index = n ? PyLong_AsSsize_t(arguments[1]) : -1;
+    if (index < 0) return NULL;
+    const array x = look(n->data.object);
+    if (!is_real(&x) || !is_contiguous(&x) || index >= (Py_ssize_t)size_of(&x)) {
+        PyErr_SetString(PyExc_IndexError, "no such element");
+        return NULL;
+    }
+    return dc_tape_item(arguments[0], (size_t)index);
+}
+
+/* tape_swap(tensor, array): another array of the same shape and dtype in the place of a leaf's. What
+ * was computed so far keeps the old one, so that its gradients are right as they were. */
+static PyObject *tape_swap(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    node *const n = is_count(count, 2) ? node_of(arguments[0], 0) : NULL;
+    if (!n) return NULL;
+    const array x = look(n->data.object), y = look(arguments[1]);
+    if (n->op != OP_LEAF || y.dtype != x.dtype || !is_contiguous(&y) ||
+        !same_shape(&y, x.ndim, x.shape)) {
+        PyErr_SetString(PyExc_ValueError, "expected the shape and dtype of a leaf's data");
+        return NULL;
+    }
+    replace(&n->data.object, Py_NewRef(arguments[1]));
     return Py_NewRef(Py_None);
 }
 
@@ -339,6 +372,8 @@ static PyMethodDef methods[] = {
     FAST("tape_lent", tape_lent),
     SINGLE("tape_gather", tape_gather),
     SINGLE("tape_spread", tape_spread),
+    FAST("tape_item", tape_item),
+    FAST("tape_swap", tape_swap),
     FAST("tape_adopt", tape_adopt),
     SINGLE("tape_zero", tape_zero),
     SINGLE("tape_settle", tape_settle),

@@ -219,6 +219,28 @@ static PyObject *take_back(loan *l) {
     return made;
 }
 
+/* The user's backward: a Function's gets inputs and output, a Scalar's own takes nothing. */
+static PyObject *call_lent(const node *n) {
+    if (!n->extra->name) return PyObject_CallNoArgs(n->extra->rule);
+    PyObject *arguments = PyTuple_New((Py_ssize_t)n->count + 1);
+    if (!arguments) return NULL;
+    for (uint32_t i = 0; i < n->count; i++)
+        PyTuple_SetItem(arguments, (Py_ssize_t)i, Py_NewRef((PyObject *)n->operands[i].node));
+    PyTuple_SetItem(arguments, (Py_ssize_t)n->count, Py_NewRef((PyObject *)n));
+    PyObject *result = PyObject_CallObject(n->extra->rule, arguments);
+    Py_DECREF(arguments);
+    return result;
+}
+
+/* What was added to .grad came of numbers: it cannot be differentiated again. */
+static int refuse_loan(const node *n) {
+    PyErr_Format(PyExc_RuntimeError,
+                 "backward of %s: it adds to .grad, which cannot be differentiated again; let it "
+                 "return the gradients, computed from its inputs as Tensors",
+                 dc_tape_name(n));
+    return -1;
+}
+
 int dc_tape_lend(pass *p, node *n, PyObject *g) {
     loan *const loans = PyMem_Calloc((size_t)n->count + 1, sizeof *loans);
     PyObject *const own = g ? ref(g) : PyFloat_FromDouble(n->g.number);
@@ -233,8 +255,9 @@ int dc_tape_lend(pass *p, node *n, PyObject *g) {
         if (o && !(o->flags & IS_LENT)) lend(&loans[i], o, PyFloat_FromDouble(0));
     }
     lend(&loans[n->count], n, own);
-    PyObject *result = PyObject_CallNoArgs(n->extra->rule);
+    PyObject *result = call_lent(n);
     int status = result ? 0 : -1;
+    if (result == Py_None && p->create) status = refuse_loan(n);
     Py_DECREF(take_back(&loans[n->count]));
     for (uint32_t i = 0; i < n->count; i++) {
         if (!loans[i].node) continue;

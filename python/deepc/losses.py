@@ -8,6 +8,7 @@ from typing import Any, Self, cast, overload
 
 import numpy as np
 
+from deepc._c import tape
 from deepc._c.library import check
 from deepc._c.losses import (
     LOSSES,
@@ -83,6 +84,12 @@ class Loss:
     def gradient(self, predicted: Any, actual: Any) -> Any:
         """Return how the loss changes with each prediction."""
         raise NotImplementedError(f"{type(self).__name__} defines no gradient")
+
+    def __call__(self, predicted: Any, actual: Any, *sample_weight: Any) -> Any:
+        """Return the loss; of a Tensor of `deepc.autodiff` a Tensor with its history."""
+        if isinstance(predicted, tape.Node):
+            return tape.bridges["loss"](self, predicted, actual, *sample_weight)
+        return self.loss(predicted, actual, *sample_weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -63,18 +63,26 @@ linear, loss = _deepc.tape_linear, _deepc.tape_loss
 # (name, rule, data, inputs, context): an operation that Python computed. Its backward is
 # rule(g, y, inputs, context), over arrays, or over nodes where gradients are differentiated again.
 record = _deepc.tape_record
-# (node, inputs, callable, name): an operation whose backward adds to .grad, which is lent to it.
+# (node, inputs, backward, name): an operation whose backward(*inputs, output) adds to .grad, which
+# is lent to it.
 lent = _deepc.tape_lent
 # A list of Scalars as one Tensor; the elements of a Tensor as a list of Scalars.
 gather, spread = _deepc.tape_gather, _deepc.tape_spread
-# (tensor, array): the array is its gradient; (list): gradients stand for zeros; (list): gradients
-# are zeros where they stood for it, and the parameters are about to change.
+# (tensor, index): one element, by its number, as a Scalar; (leaf, array): the array takes the place
+# of its own, which what was computed before keeps.
+item, swap = _deepc.tape_item, _deepc.tape_swap
+# (tensor, array, shared): the array is its gradient, shared with a layer or not; (list): gradients
+# stand for zeros; (list): gradients are zeros where they stood for it, and the parameters are about
+# to change.
 adopt, zero, settle = _deepc.tape_adopt, _deepc.tape_zero, _deepc.tape_settle
 retain = _deepc.tape_retain
 # (node, seed or None, free); (ys, seeds, xs, create): tuples.
 backward, gradients = _deepc.tape_backward, _deepc.tape_gradients
 # (value): set for this thread; returns what it was.
 set_silent, set_detects = _deepc.tape_silent, _deepc.tape_detects
+
+# What a layer and a loss do with a Tensor: autodiff, which knows how, puts it here.
+bridges: dict[str, Callable[..., Any]] = {}
 
 CROSS_ENTROPY = LOSSES["softmax_cross_entropy"].number
 SQUARED_ERROR = LOSSES["squared_error"].number

@@ -12,8 +12,12 @@ loops, branches, calls. The names here are apart from those of `deepc` itself, w
 list or array and a Layer is the book's.
 """
 
+from deepc.autodiff.bridges import parameters
+from deepc.autodiff.lesson import MLP, Add, Function, Layer, Module, Mul, Neuron, ReLU
 from deepc.autodiff.ops import (
-    abs,
+    abs as abs,
+)
+from deepc.autodiff.ops import (
     argmax,
     astype,
     broadcast_to,
@@ -33,10 +37,8 @@ from deepc.autodiff.ops import (
     log_softmax,
     logsumexp,
     matmul,
-    max,
     maximum,
     mean,
-    min,
     minimum,
     moveaxis,
     norm,
@@ -56,11 +58,19 @@ from deepc.autodiff.ops import (
     squeeze,
     stack,
     std,
-    sum,
     tanh,
     transpose,
     var,
     where,
+)
+from deepc.autodiff.ops import (
+    max as max,
+)
+from deepc.autodiff.ops import (
+    min as min,
+)
+from deepc.autodiff.ops import (
+    sum as sum,
 )
 from deepc.autodiff.tensor import (
     Parameter,
@@ -84,13 +94,14 @@ from deepc.autodiff.transforms import (
     vjp,
 )
 
+# All but abs, max, min and sum: what takes all names has Python's own.
 __all__ = [
-    "Parameter", "Scalar", "Tensor", "abs", "argmax", "astype", "broadcast_to",
-    "check_gradients", "clip", "concatenate", "cos", "cross_entropy", "detect_nan", "dropout",
-    "elu", "enable_grad", "exp", "expand_dims", "flatten", "gelu", "grad", "gradients",
-    "hessian", "hvp", "jacobian", "jvp", "leaky_relu", "linear", "log", "log_softmax",
-    "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis", "no_grad",
-    "norm", "power", "prod", "put", "relu", "reshape", "sigmoid", "silu", "sin", "softmax",
-    "softplus", "split", "sqrt", "squared_error", "squeeze", "stack", "std", "sum", "tanh",
+    "Add", "Function", "Layer", "MLP", "Module", "Mul", "Neuron", "Parameter", "ReLU", "Scalar",
+    "Tensor", "argmax", "astype", "broadcast_to", "check_gradients", "clip", "concatenate", "cos",
+    "cross_entropy", "detect_nan", "dropout", "elu", "enable_grad", "exp", "expand_dims", "flatten",
+    "gelu", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "leaky_relu", "linear", "log",
+    "log_softmax", "logsumexp", "matmul", "maximum", "mean", "minimum", "moveaxis", "no_grad",
+    "norm", "parameters", "power", "prod", "put", "relu", "reshape", "sigmoid", "silu", "sin",
+    "softmax", "softplus", "split", "sqrt", "squared_error", "squeeze", "stack", "std", "tanh",
     "tensor", "transpose", "value_and_grad", "var", "vjp", "where", "zero_grad",
 ]  # fmt: skip

@@ -310,14 +310,14 @@ class Parameter(Tensor):
         if array.dtype.kind != "f":
             array = array.astype(default_dtype())
         self = super().__new__(cls, array, requires_grad)
-        tape.adopt(self, np.zeros_like(array))
+        tape.adopt(self, np.zeros_like(array), False)
         return self
 
     @classmethod
     def over(cls, data: Array, gradient: Array) -> Any:
         """Return a parameter over two arrays that belong to somebody else, such as a layer."""
         self = Tensor.__new__(cls, data, True)
-        tape.adopt(self, gradient)
+        tape.adopt(self, gradient, True)
         return self
 
 

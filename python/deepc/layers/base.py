@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self, TypeGuard, cast, overload
 
 import numpy as np
 
+from deepc._c import tape
 from deepc._c.network import Network, Parts, make_parts
 from deepc._values import Array, aligned_zeros_like, as_array, as_bool, as_dtype
 from deepc.layers._plan import computes_with, note_change
@@ -62,7 +63,9 @@ class Layer:
         return ()
 
     def __call__(self, input: Any) -> Any:
-        """Return ``forward(input)``."""
+        """Return ``forward(input)``; for a Tensor of `deepc.autodiff` a Tensor with its history."""
+        if isinstance(input, tape.Node):
+            return tape.bridges["layer"](self, input)
         return self.forward(input)
 
     def __repr__(self) -> str:
@@ -137,12 +140,15 @@ class ParameterArray:
 class _Memory:
     """All that a built-in layer holds of C's. One attribute, so that no copy can forget a part."""
 
-    __slots__ = ("last", "networks", "parts")
+    __slots__ = ("idle", "last", "leaves", "networks", "parts")
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.networks: dict[np.dtype[Any], Network] = {}
         self.last: Network | None = None
+        # Of the tape: the parameters as its leaves; networks whose last pass nobody needs.
+        self.leaves: dict[str, Any] | None = None
+        self.idle: dict[np.dtype[Any], list[Network]] = {}
 
 
 class BuiltinLayer(Hookable):
@@ -294,6 +300,10 @@ class BuiltinLayer(Hookable):
         """Return what belongs to the layer beside its parameters, as the averages of a norm."""
         parameters = self._memory.parts.parameters
         return [parameters[c].value for c in self._c_state.values() if c in parameters]
+
+    def _leaves_made(self) -> None:
+        """Let optimizers look again: the tape has to know of their steps from now on."""
+        note_change()
 
     # ---- What it computes ----
 

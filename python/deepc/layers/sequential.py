@@ -21,6 +21,7 @@ __all__ = [
     "all_tensors",
     "compiled_network",
     "has_fixed_parameters",
+    "leaves_of",
     "output_width",
 ]
 
@@ -231,6 +232,10 @@ class Sequential(Hookable):
             if hasattr(layer, "trainable"):
                 cast(Any, layer).trainable = value
 
+    def is_plain(self) -> bool:
+        """Whether it is nothing but the layers in it: no method was replaced."""
+        return _is_plain(self)
+
     def _once(self) -> list[Layer]:
         # By identity: a layer that someone has written need not have a hash.
         return list({id(layer): layer for _, layer in _flat(self._layers, self)}.values())
@@ -420,3 +425,13 @@ def has_fixed_parameters(model: Layer) -> bool:
     if isinstance(model, BuiltinLayer):
         return computes_with(model, BuiltinLayer, HOLDS)
     return computes_with(model, Layer, HOLDS)
+
+
+def leaves_of(model: Any) -> list[Any]:
+    """Return the tape's leaves over the parameters of a model, as far as there are any."""
+    if isinstance(model, Sequential):
+        return [leaf for layer in model._once() for leaf in leaves_of(layer)]
+    if isinstance(model, BuiltinLayer):
+        return list((model._memory.leaves or {}).values())
+    leaves = getattr(model, "_leaves", None)
+    return list(leaves()) if callable(leaves) else []

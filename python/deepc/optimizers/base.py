@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
 
+from deepc._c import tape
 from deepc._c.library import check
 from deepc._c.optimizer import (
     BAD_VALUE,
@@ -33,7 +34,7 @@ from deepc._values import (
     describe,
 )
 from deepc.layers import Layer, _plan
-from deepc.layers.sequential import has_fixed_parameters
+from deepc.layers.sequential import has_fixed_parameters, leaves_of
 
 __all__ = [
     "Around", "BuiltinOptimizer", "Optimizer", "Rate", "clip_gradients", "flag", "number",
@@ -212,6 +213,7 @@ class BuiltinOptimizer(Optimizer):
         self._no_decay: tuple[int, ...] = ()
         self._bound = self._unbound
         self._stays = False  # whether the arrays of what is bound are always the same
+        self._leaves: list[Any] = []  # of the tape, over those arrays
         self.lr = cast(float, learning_rate)
         self.accumulation = 1
         for name, value in around.items():
@@ -232,7 +234,7 @@ class BuiltinOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         numbers = {name: getattr(self._numbers, name) for name in NUMBERS}
-        return {**self.__dict__, "_numbers": numbers, "_bound": self._unbound}
+        return {**self.__dict__, "_numbers": numbers, "_bound": self._unbound, "_leaves": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -402,6 +404,8 @@ class BuiltinOptimizer(Optimizer):
         """Step where something is looked at first: the schedule, or whose arrays they are."""
         if self._schedule is not None:
             self._numbers.learning_rate = self._rate(self._numbers.steps)
+        if self._leaves:
+            tape.settle(self._leaves)
         if tensors is None:
             self._step_anywhere(layer)
             return 0
@@ -417,6 +421,8 @@ class BuiltinOptimizer(Optimizer):
             tensors, _ = self._bind(layer)
         if tensors is None or not self._stays:
             return None
+        if self._leaves:
+            tape.settle(self._leaves)
         if (frozen := tensors.frozen()) is not None:
             _check_writable(tensors.params[frozen], frozen)
         return cast(Tensors, tensors)
@@ -432,7 +438,8 @@ class BuiltinOptimizer(Optimizer):
         self._stays = getattr(layer, "parameters_stay", False) is True or has_fixed_parameters(
             layer
         )
-        asks = self._schedule is not None or not self._stays
+        self._leaves = leaves_of(layer)
+        asks = self._schedule is not None or not self._stays or bool(self._leaves)
         params, grads = cast(Any, (list(layer.params()), list(layer.grads())))
         self._bound = self._unbound
         if not _can_be_stepped(params, grads):

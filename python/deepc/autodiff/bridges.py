@@ -1,0 +1,255 @@
+"""Layers and losses of deepc over Tensors: one object is a book layer and part of any model.
+
+What the tape has an operation for is that operation, on the layer's own arrays: a Linear with the
+activation after it, the usual activations. Any other layer computes through its own `forward` and
+`backward`, written down as one operation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from deepc._c import tape
+from deepc._c.network import Network
+from deepc._c.tape import Node, record, values
+from deepc._values import Array, describe
+from deepc.activations import Relu, Sigmoid, Tanh
+from deepc.autodiff import ops
+from deepc.autodiff.tensor import Parameter
+from deepc.layers import Dropout, Flatten, Linear, Sequential
+from deepc.layers.base import BuiltinLayer, TwoModes, is_builtin
+from deepc.losses import SSE, BuiltinLoss, Loss, SoftmaxCrossEntropy
+
+__all__ = ["parameters"]
+
+# Layers of which the tape has the operation.
+_OPERATIONS: dict[type, str] = {Sigmoid: "sigmoid", Tanh: "tanh", Relu: "relu"}
+
+
+def parameters(model: Any) -> list[Any]:
+    """Return the parameters of a layer or model as Tensors over its own arrays.
+
+    Their gradients are the layers' own too: what `backward` of a Tensor adds to them, an optimizer
+    that steps the model reads. They stay the same objects as long as the layers do.
+
+    Examples
+    --------
+    >>> from deepc import Linear
+    >>> from deepc.autodiff import parameters
+    >>> [parameter.shape for parameter in parameters(Linear(3, 2))]
+    [(3, 2), (2,)]
+    """
+    if isinstance(model, Sequential):
+        return [leaf for layer in model._once() for leaf in parameters(layer)]
+    if isinstance(model, BuiltinLayer):
+        return list(_leaves(model).values())
+    if hasattr(model, "parameters"):
+        return list(model.parameters())
+    return []
+
+
+def _leaves(layer: BuiltinLayer) -> dict[str, Any]:
+    """Return a layer's parameters by C's names, as leaves that require what the layer trains."""
+    memory = layer._memory
+    parts, leaves = memory.parts, memory.leaves
+    if leaves is None:
+        # A matrix lies in memory transposed; the leaf is over the memory as it is.
+        leaves = {
+            name: Parameter.over(
+                parts.parameters[name].value.T, cast(Array, parts.parameters[name].gradient).T
+            )
+            for name in layer._c_params.values()
+            if name in parts.parameters
+        }
+        memory.leaves = leaves
+        layer._leaves_made()
+    for name, leaf in leaves.items():
+        leaf.requires_grad = parts.trains(name)
+    return leaves
+
+
+# ---- Layers --------------------------------------------------------------------------------------
+
+
+def _call_layer(layer: Any, x: Any) -> Any:
+    """Return a layer's output for a Tensor, as a Tensor."""
+    if isinstance(layer, Sequential) and layer.is_plain():
+        return _call_sequence(layer, x)
+    if not isinstance(x.data, np.ndarray):
+        raise TypeError(
+            f"input: expected a Tensor, got {describe(x)}; stack() makes one of Scalars"
+        )
+    if not is_builtin(layer):
+        return _call_flatten(layer, x) if type(layer) is Flatten else _call_foreign(layer, x)
+    if isinstance(layer, Linear):
+        return _call_linear(layer, x)
+    name = _OPERATIONS.get(type(layer))
+    if name:
+        return getattr(ops, name)(x)
+    if isinstance(layer, Dropout):
+        return _call_dropout(layer, x)
+    return _call_builtin(layer, x)
+
+
+def _call_sequence(layer: Sequential, x: Any) -> Any:
+    layers = list(layer)
+    place = 0
+    while place < len(layers):
+        one, following = layers[place], layers[place + 1] if place + 1 < len(layers) else None
+        place += 1
+        if isinstance(one, Linear) and is_builtin(one):
+            name = _OPERATIONS.get(type(following))
+            fuses = name is not None and is_builtin(following)
+            x = _call_linear(cast(Linear, one), x, name if fuses else None)
+            place += fuses
+        else:
+            x = one(x)
+    return x
+
+
+def _call_linear(layer: Linear, x: Any, activation: str | None = None) -> Any:
+    leaves = _leaves(layer)
+    return ops.linear(x, leaves["weights"], leaves.get("bias"), activation)
+
+
+def _call_flatten(layer: Flatten, x: Any) -> Any:
+    shape = layer.sample_shape
+    if len(x.shape) <= 1 or x.shape == shape:
+        return ops.reshape(x, (-1,))
+    if shape and len(x.shape) > 2 and x.shape[1:] != shape:
+        raise ValueError(f"input: expected samples of shape {shape}, got {x.shape[1:]}")
+    return ops.reshape(x, (x.shape[0], -1))
+
+
+def _scale_rule(g: Any, y: Any, inputs: tuple[Any, ...], scale: Any) -> Any:
+    return (g * scale,)
+
+
+def _call_dropout(layer: Dropout, x: Any) -> Any:
+    """Drop by the layer's own stream; what was kept is remembered by the operation."""
+    if not layer.train:
+        return x * 1.0 if layer.inverted else x * (1.0 - layer.p)
+    y = np.asarray(layer.forward(np.ascontiguousarray(x.data).reshape(-1, x.shape[-1])))
+    kept = layer.mask.astype(y.dtype) / (1.0 - layer.p if layer.inverted and layer.p < 1 else 1.0)
+    scale = np.asarray(kept, y.dtype).reshape(x.shape)
+    return record("dropout", _scale_rule, y.reshape(x.shape), (x,), scale)
+
+
+class _Pass:
+    """A network with one pass in its memory; the layer uses it again once nobody needs that."""
+
+    __slots__ = ("layer", "network", "parts", "pool", "ticket")
+
+    def __init__(self, layer: BuiltinLayer, dtype: Any) -> None:
+        memory = layer._memory
+        self.layer, self.parts, self.pool = layer, memory.parts, memory.idle.setdefault(dtype, [])
+        self.network = self.pool.pop() if self.pool else Network([memory.parts], dtype)
+        self.ticket = 0
+
+    def __del__(self) -> None:
+        self.pool.append(self.network)
+
+
+def _call_builtin(layer: BuiltinLayer, x: Any) -> Any:
+    """Compute through the library's layer, each call with a memory of its own."""
+    dtype = layer._dtype or x.dtype
+    leaves = _leaves(layer)
+    a = np.array(x.data, dtype if x.data.dtype.kind == "f" else None, order="C", copy=None)
+    run = _Pass(layer, np.dtype(dtype))
+    y = np.asarray(run.network.forward(a))
+    run.ticket = _ticket(layer)
+    return record(type(layer).__name__, _builtin_rule, y, (x, *leaves.values()), run)
+
+
+def _ticket(layer: BuiltinLayer) -> int:
+    """Return the number of the last pass of a layer that draws random numbers."""
+    return int(layer._structure.pass_counter) if isinstance(layer, TwoModes) else 0
+
+
+def _builtin_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
+    _refuse_twice(g, type(run.layer).__name__)
+    if run.ticket != _ticket(run.layer):
+        raise RuntimeError(
+            f"backward: {run.layer!r} has run forward since; it remembers the random numbers of "
+            "one pass only, so go back before the next pass or use two layers"
+        )
+    # The library writes gradients; the tape adds them: what was there is put back.
+    arrays = [
+        run.parts.parameters[name].gradient
+        for name in run.layer._c_params.values()
+        if name in run.parts.parameters
+    ]
+    before = [array.copy() for array in arrays]
+    d_x = run.network.backward(np.ascontiguousarray(g))
+    found = [array.T.copy() for array in arrays]
+    for array, kept in zip(arrays, before, strict=True):
+        array[...] = kept
+    return (d_x if np.shape(inputs[0]) == np.shape(d_x) else None, *found)
+
+
+def _refuse_twice(g: Any, name: str) -> None:
+    if isinstance(g, Node):
+        raise RuntimeError(
+            f"{name}: its gradient cannot be differentiated again; write it with operations of "
+            "deepc.autodiff where second derivatives are wanted"
+        )
+
+
+def _call_foreign(layer: Any, x: Any) -> Any:
+    """Compute through a user's layer, which remembers one pass only."""
+    y = np.asarray(layer.forward(x.data), x.data.dtype)
+    ticket = object()
+    layer._last_pass = ticket
+    return record(type(layer).__name__, _foreign_rule, y, (x,), (layer, ticket))
+
+
+def _foreign_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
+    layer, ticket = context
+    _refuse_twice(g, type(layer).__name__)
+    if layer._last_pass is not ticket:
+        raise RuntimeError(
+            f"backward: {layer!r} has run forward since; a layer with a forward of its own "
+            "remembers one pass only, so use two layers"
+        )
+    d_x = layer.backward(g)
+    return (None if d_x is None else np.asarray(d_x, g.dtype),)
+
+
+# ---- Losses --------------------------------------------------------------------------------------
+
+
+def _call_loss(loss: Loss, predicted: Any, actual: Any, *sample_weight: Any) -> Any:
+    """Return the loss of a Tensor as a Tensor: one operation, value and gradient in one call."""
+    rule = getattr(loss, "_rule", None)
+    kind = {SSE: tape.SQUARED_ERROR, SoftmaxCrossEntropy: tape.CROSS_ENTROPY}.get(type(loss))
+    if kind is not None and rule and not sample_weight and not rule[3]:
+        reduction = cast(BuiltinLoss, loss).reduction
+        if reduction in ("sum", "mean"):
+            return tape.loss(kind, reduction == "mean", predicted, actual)
+    if isinstance(actual, Node):
+        if actual.requires_grad:
+            raise TypeError(
+                f"actual: {type(loss).__name__} has no gradient by its targets; detach() them, or "
+                "write the loss with operations of deepc.autodiff"
+            )
+        actual = actual.data
+    p: Array = values(predicted)
+    if isinstance(loss, BuiltinLoss):
+        value, slope = loss.loss_and_gradient(p, actual, *sample_weight)
+    else:
+        value = loss.loss(p, actual, *sample_weight)
+        slope = loss.gradient(p, actual, *sample_weight)
+    slope = np.asarray(slope, p.dtype)
+    name = type(loss).__name__
+    return record(name, _loss_rule, np.asarray(value, p.dtype), (predicted,), (name, slope))
+
+
+def _loss_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
+    name, slope = context
+    _refuse_twice(g, name)
+    return (g * slope,)
+
+
+tape.bridges.update(layer=_call_layer, loss=_call_loss)
