@@ -114,7 +114,7 @@ FLOORS = {
     ],
     "training and files": ["config", "plots", "shipping", "training", "datasets"],
     "the package": ["__init__"],
-    "faces and commands": ["book", "demo", "__main__"],
+    "faces and commands": ["book", "_tensorflow", "tf", "demo", "__main__"],
 }  # fmt: skip
 PACKAGES = {
     "_c": [
@@ -126,7 +126,7 @@ PACKAGES = {
         "__init__",
     ],
     "optimizers": ["base", "rules", "__init__"],
-    "autodiff": ["ops", "tensor", "transforms", "bridges", "lesson", "__init__"],
+    "autodiff": ["ops", "tensor", "transforms", "bridges", "lesson", "draw", "__init__"],
     "training": [
         "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
         "fit", "__init__",

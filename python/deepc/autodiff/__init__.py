@@ -13,6 +13,7 @@ list or array and a Layer is the book's.
 """
 
 from deepc.autodiff.bridges import parameters
+from deepc.autodiff.draw import Drawing, draw
 from deepc.autodiff.lesson import MLP, Add, Function, Layer, Module, Mul, Neuron, ReLU
 from deepc.autodiff.ops import (
     abs as abs,
@@ -96,12 +97,13 @@ from deepc.autodiff.transforms import (
 
 # All but abs, max, min and sum: what takes all names has Python's own.
 __all__ = [
-    "Add", "Function", "Layer", "MLP", "Module", "Mul", "Neuron", "Parameter", "ReLU", "Scalar",
-    "Tensor", "argmax", "astype", "broadcast_to", "check_gradients", "clip", "concatenate", "cos",
-    "cross_entropy", "detect_nan", "dropout", "elu", "enable_grad", "exp", "expand_dims", "flatten",
-    "gelu", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "leaky_relu", "linear", "log",
-    "log_softmax", "logsumexp", "matmul", "maximum", "mean", "minimum", "moveaxis", "no_grad",
-    "norm", "parameters", "power", "prod", "put", "relu", "reshape", "sigmoid", "silu", "sin",
-    "softmax", "softplus", "split", "sqrt", "squared_error", "squeeze", "stack", "std", "tanh",
-    "tensor", "transpose", "value_and_grad", "var", "vjp", "where", "zero_grad",
+    "Add", "Drawing", "Function", "Layer", "MLP", "Module", "Mul", "Neuron", "Parameter", "ReLU",
+    "Scalar", "Tensor", "argmax", "astype", "broadcast_to", "check_gradients", "clip",
+    "concatenate", "cos", "cross_entropy", "detect_nan", "draw", "dropout", "elu", "enable_grad",
+    "exp", "expand_dims", "flatten", "gelu", "grad", "gradients", "hessian", "hvp", "jacobian",
+    "jvp", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul", "maximum", "mean",
+    "minimum", "moveaxis", "no_grad", "norm", "parameters", "power", "prod", "put", "relu",
+    "reshape", "sigmoid", "silu", "sin", "softmax", "softplus", "split", "sqrt", "squared_error",
+    "squeeze", "stack", "std", "tanh", "tensor", "transpose", "value_and_grad", "var", "vjp",
+    "where", "zero_grad",
 ]  # fmt: skip

@@ -1,0 +1,29 @@
+"""TensorFlow's names for what deepc computes: ``from deepc import tf``.
+
+Variable, GradientTape and the functions that hand-written layers and training loops use, with
+TensorFlow's defaults, over `deepc.autodiff`. Everything is computed at once: `function` returns
+what it is given.
+
+    >>> from deepc import tf
+    >>> x = tf.Variable(3.0)
+    >>> with tf.GradientTape() as tape:
+    ...     y = x * x
+    >>> tape.gradient(y, x)
+    <tf.Tensor: shape=(), dtype=float32, numpy=6.0>
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from deepc import _tensorflow
+from deepc._tensorflow import *  # noqa: F403
+
+__all__ = list(_tensorflow.__all__)
+
+
+def __getattr__(name: str) -> Any:
+    near = difflib.get_close_matches(name, __all__, 1)
+    more = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(__all__)}"
+    raise AttributeError(f"module 'deepc.tf' has no attribute {name!r}{more}")
