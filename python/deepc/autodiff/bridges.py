@@ -7,18 +7,21 @@ activation after it, the usual activations. Any other layer computes through its
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from deepc._c import tape
+from deepc._c.losses import REDUCTIONS
 from deepc._c.network import Network
 from deepc._c.tape import Node, record, values
 from deepc._values import Array, describe
 from deepc.activations import Relu, Sigmoid, Tanh
 from deepc.autodiff import ops
-from deepc.autodiff.tensor import Parameter
-from deepc.layers import Dropout, Flatten, Linear, Sequential
+from deepc.autodiff.tensor import Parameter, Tensor
+from deepc.layers import Dropout, Flatten, Layer, Linear, Sequential, _plan
 from deepc.layers.base import BuiltinLayer, TwoModes, is_builtin
 from deepc.losses import SSE, BuiltinLoss, Loss, SoftmaxCrossEntropy
 
@@ -26,6 +29,11 @@ __all__ = ["parameters"]
 
 # Layers of which the tape has the operation.
 _OPERATIONS: dict[type, str] = {Sigmoid: "sigmoid", Tanh: "tanh", Relu: "relu"}
+# Losses of which it has one that can be differentiated again, with these reductions.
+_FUSED = {SSE, SoftmaxCrossEntropy}
+_IS_MEAN = {REDUCTIONS["sum"]: False, REDUCTIONS["mean"]: True}
+
+Step = Callable[[Any], Any]
 
 
 def parameters(model: Any) -> list[Any]:
@@ -75,43 +83,76 @@ def _leaves(layer: BuiltinLayer) -> dict[str, Any]:
 
 def _call_layer(layer: Any, x: Any) -> Any:
     """Return a layer's output for a Tensor, as a Tensor."""
-    if isinstance(layer, Sequential) and layer.is_plain():
-        return _call_sequence(layer, x)
-    if not isinstance(x.data, np.ndarray):
+    if not isinstance(x, Tensor):
         raise TypeError(
             f"input: expected a Tensor, got {describe(x)}; stack() makes one of Scalars"
         )
-    if not is_builtin(layer):
-        return _call_flatten(layer, x) if type(layer) is Flatten else _call_foreign(layer, x)
-    if isinstance(layer, Linear):
-        return _call_linear(layer, x)
-    name = _OPERATIONS.get(type(layer))
-    if name:
-        return getattr(ops, name)(x)
-    if isinstance(layer, Dropout):
-        return _call_dropout(layer, x)
-    return _call_builtin(layer, x)
-
-
-def _call_sequence(layer: Sequential, x: Any) -> Any:
-    layers = list(layer)
-    place = 0
-    while place < len(layers):
-        one, following = layers[place], layers[place + 1] if place + 1 < len(layers) else None
-        place += 1
-        if isinstance(one, Linear) and is_builtin(one):
-            name = _OPERATIONS.get(type(following))
-            fuses = name is not None and is_builtin(following)
-            x = _call_linear(cast(Linear, one), x, name if fuses else None)
-            place += fuses
-        else:
-            x = one(x)
+    for step in _steps(layer):
+        x = step(x)
     return x
 
 
-def _call_linear(layer: Linear, x: Any, activation: str | None = None) -> Any:
+def _steps(layer: Any) -> Sequence[Step]:
+    """Return what to do with a Tensor, kept as long as no layer changes."""
+    if isinstance(layer, Sequential):
+        # That no method was replaced was looked at when the steps were made.
+        plan = layer._plan
+        if plan.version == _plan.structure_version and plan.over_tensors is not None:
+            return plan.over_tensors
+        current = layer.current_plan()
+        if current is None:
+            return [functools.partial(_call_foreign, layer)]
+        steps = _steps_of_sequence(layer)
+        layer._plan.over_tensors = steps
+        return steps
+    if not isinstance(layer, BuiltinLayer):
+        return [_step(layer)]
+    version, kept = layer._memory.over_tensors
+    if version != _plan.structure_version:
+        kept = [_step(layer)]
+        layer._memory.over_tensors = (_plan.structure_version, kept)
+    return cast("list[Step]", kept)
+
+
+def _steps_of_sequence(layer: Sequential) -> list[Step]:
+    """Return the steps of all layers: an activation is part of the product before it."""
+    layers, steps, place = list(layer), list[Step](), 0
+    while place < len(layers):
+        one, following = layers[place], layers[place + 1] if place + 1 < len(layers) else None
+        place += 1
+        if type(one) is Linear and is_builtin(one):
+            name = _OPERATIONS.get(type(following)) if is_builtin(following) else None
+            steps.append(_linear_step(cast(Linear, one), name))
+            place += name is not None
+        else:
+            steps.append(_step(one))
+    return steps
+
+
+def _step(layer: Any) -> Step:
+    """Return the function of a Tensor that a layer is."""
+    if not is_builtin(layer):
+        if isinstance(layer, Sequential):
+            return functools.partial(_call_layer, layer)
+        if type(layer) is Flatten:
+            return functools.partial(_call_flatten, layer)
+        if not isinstance(layer, Layer) or type(layer).__call__ is Layer.__call__:
+            return functools.partial(_call_foreign, layer)
+        return cast(Step, layer)
+    if isinstance(layer, Linear):
+        return _linear_step(layer)
+    name = _OPERATIONS.get(type(layer))
+    if name:
+        return cast(Step, getattr(ops, name))
+    if isinstance(layer, Dropout):
+        return functools.partial(_call_dropout, layer)
+    return functools.partial(_call_builtin, layer)
+
+
+def _linear_step(layer: Linear, activation: str | None = None) -> Step:
     leaves = _leaves(layer)
-    return ops.linear(x, leaves["weights"], leaves.get("bias"), activation)
+    w, b, number = leaves["weights"], leaves.get("bias"), ops.fused(activation)
+    return lambda x: tape.linear(x, w, b, number)
 
 
 def _call_flatten(layer: Flatten, x: Any) -> Any:
@@ -222,12 +263,10 @@ def _foreign_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
 
 def _call_loss(loss: Loss, predicted: Any, actual: Any, *sample_weight: Any) -> Any:
     """Return the loss of a Tensor as a Tensor: one operation, value and gradient in one call."""
-    rule = getattr(loss, "_rule", None)
-    kind = {SSE: tape.SQUARED_ERROR, SoftmaxCrossEntropy: tape.CROSS_ENTROPY}.get(type(loss))
-    if kind is not None and rule and not sample_weight and not rule[3]:
-        reduction = cast(BuiltinLoss, loss).reduction
-        if reduction in ("sum", "mean"):
-            return tape.loss(kind, reduction == "mean", predicted, actual)
+    if type(loss) in _FUSED and not sample_weight:
+        kind, reduction, _, smoothing = cast(BuiltinLoss, loss)._rule
+        if reduction in _IS_MEAN and not smoothing:
+            return tape.loss(kind, _IS_MEAN[reduction], predicted, actual)
     if isinstance(actual, Node):
         if actual.requires_grad:
             raise TypeError(

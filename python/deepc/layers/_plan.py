@@ -193,7 +193,7 @@ class Plan:
     slots, because a named tuple's fields are found slower.)
     """
 
-    __slots__ = ("made_of", "only", "repeats", "runs", "version")
+    __slots__ = ("made_of", "only", "over_tensors", "repeats", "runs", "version")
 
     def __init__(
         self,
@@ -205,6 +205,7 @@ class Plan:
     ) -> None:
         self.version, self.made_of, self.runs, self.only = version, made_of, runs, only
         self.repeats = repeats
+        self.over_tensors: list[Callable[[Any], Any]] | None = None  # made when one comes
 
     def at(self, version: int) -> Plan:
         """Return the same plan, good for another version."""

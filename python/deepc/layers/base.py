@@ -140,7 +140,7 @@ class ParameterArray:
 class _Memory:
     """All that a built-in layer holds of C's. One attribute, so that no copy can forget a part."""
 
-    __slots__ = ("idle", "last", "leaves", "networks", "parts")
+    __slots__ = ("idle", "last", "leaves", "networks", "over_tensors", "parts")
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -149,6 +149,7 @@ class _Memory:
         # Of the tape: the parameters as its leaves; networks whose last pass nobody needs.
         self.leaves: dict[str, Any] | None = None
         self.idle: dict[np.dtype[Any], list[Network]] = {}
+        self.over_tensors: tuple[int, Any] = (-1, None)  # version, what to do with a Tensor
 
 
 class BuiltinLayer(Hookable):

@@ -232,9 +232,12 @@ class Sequential(Hookable):
             if hasattr(layer, "trainable"):
                 cast(Any, layer).trainable = value
 
-    def is_plain(self) -> bool:
-        """Whether it is nothing but the layers in it: no method was replaced."""
-        return _is_plain(self)
+    def current_plan(self) -> Plan | None:
+        """Return the plan as the layers are; None if a method was replaced by a user's."""
+        if not _is_plain(self):
+            return None
+        plan = self._plan
+        return plan if plan.version == _plan.structure_version else self._refresh()
 
     def _once(self) -> list[Layer]:
         # By identity: a layer that someone has written need not have a hash.
