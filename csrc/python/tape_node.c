@@ -61,7 +61,17 @@ static int family_of(PyTypeObject *type) {
     return -1;
 }
 
-/* A node of any class. One that the user derived may have attributes, and with them cycles. */
+/* Whether an attribute of a type is this number. */
+static int is_number(PyTypeObject *type, const char *name, Py_ssize_t expected) {
+    PyObject *attribute = PyObject_GetAttrString((PyObject *)type, name);
+    const Py_ssize_t number = attribute ? PyLong_AsSsize_t(attribute) : -1;
+    Py_XDECREF(attribute);
+    PyErr_Clear();
+    return number == expected;
+}
+
+/* A node of any class. One that the user derived may have attributes, and with them cycles; of one
+ * that cannot have any (a Parameter) the garbage collector need not know. */
 static node *allocate(PyTypeObject *type, int family, PyObject *array) {
     if (type == dc_tape_families[family]) return dc_tape_new(family, array);
     const allocfunc make = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -71,7 +81,10 @@ static node *allocate(PyTypeObject *type, int family, PyObject *array) {
         return NULL;
     }
     start(n, family, array);
-    n->flags |= IS_TRACKED | HAS_HISTORY_OF_CALLABLES;
+    if (is_number(type, "__basicsize__", sizeof *n) && is_number(type, "__dictoffset__", 0))
+        PyObject_GC_UnTrack(n);
+    else
+        n->flags |= IS_TRACKED | HAS_HISTORY_OF_CALLABLES;
     return n;
 }
 

@@ -255,7 +255,10 @@ int dc_tape_lend(pass *p, node *n, PyObject *g) {
         if (o && !(o->flags & IS_LENT)) lend(&loans[i], o, PyFloat_FromDouble(0));
     }
     lend(&loans[n->count], n, own);
+    const int silent = dc_tape_silent;
+    if (!p->create) dc_tape_silent = 1; /* nobody wants the history of what it computes */
     PyObject *result = call_lent(n);
+    dc_tape_silent = silent;
     int status = result ? 0 : -1;
     if (result == Py_None && p->create) status = refuse_loan(n);
     Py_DECREF(take_back(&loans[n->count]));

@@ -151,6 +151,12 @@ int dc_tape_give(pass *p, const node *n, size_t i, PyObject *c) {
         Py_DECREF(c);
         return 0;
     }
+    if (!p->create && is_node(c)) { /* what a user's backward returned */
+        PyObject *bare = dc_tape_payload(c);
+        Py_DECREF(c);
+        c = bare;
+        if (!c) return -1;
+    }
     if (is_scalar(to)) {
         if (!p->create) return give_scalar(to, c);
         c = dc_tape_is_number(c, &(double){0}) ? c : as_scalar_node(c);

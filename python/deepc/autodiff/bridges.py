@@ -210,7 +210,7 @@ def _ticket(layer: BuiltinLayer) -> int:
 
 
 def _builtin_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
-    _refuse_twice(g, type(run.layer).__name__)
+    _refuse_twice(y, type(run.layer).__name__)
     if run.ticket != _ticket(run.layer):
         raise RuntimeError(
             f"backward: {run.layer!r} has run forward since; it remembers the random numbers of "
@@ -230,8 +230,8 @@ def _builtin_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
     return (d_x if np.shape(inputs[0]) == np.shape(d_x) else None, *found)
 
 
-def _refuse_twice(g: Any, name: str) -> None:
-    if isinstance(g, Node):
+def _refuse_twice(y: Any, name: str) -> None:
+    if isinstance(y, Node):
         raise RuntimeError(
             f"{name}: its gradient cannot be differentiated again; write it with operations of "
             "deepc.autodiff where second derivatives are wanted"
@@ -248,7 +248,7 @@ def _call_foreign(layer: Any, x: Any) -> Any:
 
 def _foreign_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
     layer, ticket = context
-    _refuse_twice(g, type(layer).__name__)
+    _refuse_twice(y, type(layer).__name__)
     if layer._last_pass is not ticket:
         raise RuntimeError(
             f"backward: {layer!r} has run forward since; a layer with a forward of its own "
@@ -287,7 +287,7 @@ def _call_loss(loss: Loss, predicted: Any, actual: Any, *sample_weight: Any) -> 
 
 def _loss_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
     name, slope = context
-    _refuse_twice(g, name)
+    _refuse_twice(y, name)
     return (g * slope,)
 
 

@@ -71,9 +71,9 @@ class Function(ABC):
         ----------
         *args : Scalar, Tensor, array or number
         """
-        arrays = any(not isinstance(a, (Scalar, int, float)) for a in args)
+        arrays = not all([isinstance(a, (Scalar, int, float)) for a in args])
         make: Any = Tensor if arrays else Scalar
-        inputs = tuple(a if isinstance(a, Node) else make(a) for a in args)
+        inputs = tuple([a if isinstance(a, Node) else make(a) for a in args])
         value = cast(Any, cls.forward)(*inputs)
         value = value.data if isinstance(value, Node) else value
         output = Tensor(np.asarray(value)) if arrays else Scalar(value)
