@@ -23,9 +23,9 @@ static size_t lay_out_batch(network *net, real *base, size_t rows) {
     net->batch_x =
         TYPED(dc_area_take)(base, &used, rows * net->cols * (input_size(net) / sizeof(real)));
     net->batch_targets = TYPED(dc_area_take)(base, &used, rows * net->last);
-    net->batch_weights = TYPED(dc_area_take)(base, &used, rows);
     net->batch_labels = (int64_t *)(void *)TYPED(dc_area_take)(
         base, &used, rows * (sizeof(int64_t) / sizeof(real)));
+    net->batch_weights = TYPED(dc_area_take)(base, &used, rows);
     return used;
 }
 
