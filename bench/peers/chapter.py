@@ -59,11 +59,11 @@ def run_plain(peers: Any, options: Any) -> Iterator[Result]:
         x = rng.uniform(-0.5, 0.5, (steps, widths[0]))
         y = np.eye(max(widths[-1], 2))[rng.integers(0, widths[-1], steps)][:, : widths[-1]]
         found = []
-        for kind in ("lists", "arrays"):
+        for kind in ("lists", "lists, float32", "arrays"):
             xs, ys = (
                 list(a.astype(np.float32)) if kind == "arrays" else a.tolist() for a in (x, y)
             )
-            dtype = "float32" if kind == "arrays" else "float64"
+            dtype = "float64" if kind == "lists" else "float32"
             names = {
                 "xs": xs,
                 "ys": ys,

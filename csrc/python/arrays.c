@@ -6,6 +6,7 @@
 
 #include "../deepc.h"
 #include "arrays_api.h"
+#include "lists.h"
 #include "tape_api.h"
 
 /* ---- Arguments and results -------------------------------------------------------------------- */
@@ -46,6 +47,73 @@ static int as_number(PyObject *object, size_t *out) {
     *out = PyLong_AsSize_t(object);
     return *out != (size_t)-1 || !PyErr_Occurred();
 }
+
+/* ---- Lists ------------------------------------------------------------------------------------ */
+
+typedef PyObject *function(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+enum { MOST_ARGUMENTS = 4 };
+
+/* A new array of what a list holds. NULL, mostly without an exception: it holds something else. */
+static PyObject *array_of(PyObject *list, dtype dtype) {
+    npy_intp shape[2] = {0, 0};
+    const int ndim = dc_list_shape(list, shape), wide = dtype == FLOAT64;
+    if (ndim == 0) return NULL;
+    PyObject *made = PyArray_SimpleNew(ndim, shape, wide ? NPY_DOUBLE : NPY_FLOAT);
+    if (made && dc_list_read(list, ndim, shape, wide, look(made).data)) return made;
+    Py_XDECREF(made);
+    return NULL;
+}
+
+/* Calls a function with arrays of `dtype` for lists among its arguments. If argument `main` is a list, so is
+ * the result; with `keeps`, it comes behind the array that was made of that argument, in a tuple. */
+static PyObject *with_arrays(function *call, PyObject *const *arguments, Py_ssize_t count,
+                             dtype dtype, Py_ssize_t main, int keeps) {
+    PyObject *given[MOST_ARGUMENTS] = {NULL}, *result = NULL;
+    Py_ssize_t i = 0;
+    for (; i < count; i++) {
+        given[i] = PyList_CheckExact(arguments[i]) ? array_of(arguments[i], dtype)
+                                                   : Py_NewRef(arguments[i]);
+        if (!given[i]) break;
+    }
+    if (i == count) result = call(NULL, given, count);
+    const array y = look(result ? result : Py_None);
+    if (result && PyList_CheckExact(arguments[main]) && is_real(&y)) {
+        PyObject *list = dc_list_make(y.ndim, y.shape, y.dtype == FLOAT64, y.data);
+        Py_DECREF(result);
+        result = list;
+        if (list && keeps) {
+            result = PyTuple_Pack(2, given[main], list);
+            Py_DECREF(list);
+        }
+    } else if (result && PyLong_Check(result)) {
+        /* Python converts the lists itself, and says what is wrong with them. */
+        Py_DECREF(result);
+        result = NULL;
+    }
+    for (i = 0; i < count; i++) Py_XDECREF(given[i]);
+    return result || PyErr_Occurred() ? result : of_status(DC_OTHER_ARRAYS);
+}
+
+/* Whether any argument is a list. */
+static int has_list(PyObject *const *arguments, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyList_CheckExact(arguments[i])) return 1;
+    return 0;
+}
+
+/* The dtype of the first argument of a call that is an array; lists by themselves are of float64. */
+static dtype dtype_beside(PyObject *object) {
+    const array x = look(object);
+    return is_real(&x) ? x.dtype : FLOAT64;
+}
+
+/* Computes without the interpreter's lock. What `look` found is not looked at meanwhile. */
+#define UNLOCKED(statement)                                                                        \
+    do {                                                                                           \
+        PyThreadState *const interpreter = PyEval_SaveThread();                                    \
+        statement;                                                                                 \
+        PyEval_RestoreThread(interpreter);                                                         \
+    } while (0)
 
 /* ---- Elementwise functions -------------------------------------------------------------------- */
 
@@ -215,6 +283,12 @@ static int compute_loss(const loss_arguments *l, double *value, void *d) {
 /* loss(rule, predicted, actual, weights) */
 static PyObject *loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
+    if (count == 4 && has_list(arguments + 1, 3)) {
+        PyObject *of_arrays = with_arrays(loss, arguments, count, dtype_beside(arguments[1]), 1, 0);
+        if (!of_arrays || PyFloat_Check(of_arrays)) return of_arrays;
+        Py_DECREF(of_arrays);
+        return PyFloat_FromDouble(NAN);
+    }
     loss_arguments l;
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
@@ -240,6 +314,8 @@ static PyObject *gradient_and(PyObject *const *arguments, Py_ssize_t count, doub
 /* loss_gradient(rule, predicted, actual, weights) */
 static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
+    if (count == 4 && has_list(arguments + 1, 3))
+        return with_arrays(loss_gradient, arguments, count, dtype_beside(arguments[1]), 1, 0);
     return gradient_and(arguments, count, NULL);
 }
 
@@ -292,6 +368,8 @@ static int is_input(const array *x, dtype dtype) {
         (void)module;                                                                              \
         dc_network_##suffix *network;                                                              \
         if (!is_count(count, 2) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
+        if (PyList_CheckExact(arguments[1]))                                                       \
+            return with_arrays(forward_##suffix, arguments, count, dtype, 1, 1);                   \
         const array x = look(arguments[1]);                                                        \
         const int indices = dc_network_takes_indices_##suffix(network);                            \
         if (!is_input(&x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);             \
@@ -323,6 +401,8 @@ static int is_input(const array *x, dtype dtype) {
         (void)module;                                                                              \
         dc_network_##suffix *network;                                                              \
         if (!is_count(count, 4) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
+        if (PyList_CheckExact(arguments[2]))                                                       \
+            return with_arrays(backward_##suffix, arguments, count, dtype, 2, 0);                  \
         const int wanted = PyObject_IsTrue(arguments[3]);                                          \
         if (wanted < 0) return NULL;                                                               \
         const array x = look(arguments[1]), d_y = look(arguments[2]);                              \

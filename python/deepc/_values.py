@@ -33,6 +33,7 @@ __all__ = [
     "as_number",
     "default_dtype",
     "describe",
+    "dtype_of",
     "is_array",
     "like",
     "set_default_dtype",
@@ -240,6 +241,11 @@ def as_array(value: Any, name: str, dtype: np.dtype[Any] | None = None) -> Array
         array = np.asarray(array, dtype, order="C")
     # An equal dtype may be another object, with metadata say; callers tell dtypes by identity.
     return array if array.dtype is dtype else array.view(dtype)
+
+
+def dtype_of(value: Any, name: str) -> np.dtype[Any]:
+    """Return the dtype that `as_array` gives without one."""
+    return FLOAT64 if type(value) is list else as_array(value, name).dtype
 
 
 def is_array(value: Any) -> bool:

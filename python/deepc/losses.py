@@ -155,12 +155,12 @@ class BuiltinLoss(Loss):
                 f"predicted: expected at least one number, got shape {predicted.shape}"
             )
         weights = _as_weights(sample_weight, predicted)
-        actual = any_array(actual, "actual")
+        given, actual = actual, any_array(actual, "actual")
         if self.takes_labels and actual.ndim == predicted.ndim - 1:
             if predicted.ndim == 1:
                 predicted, actual = predicted[None, :], actual[None]
             return predicted, as_labels(actual, predicted.shape, "actual"), weights
-        targets = as_array(actual, "actual", predicted.dtype)
+        targets = as_array(given, "actual", predicted.dtype)
         if targets.shape != predicted.shape:
             raise ValueError(
                 f"actual: expected the shape of predicted, {predicted.shape}, got {targets.shape}"
@@ -208,7 +208,7 @@ class BuiltinLoss(Loss):
         Parameters and errors as for `loss`.
         """
         result = _gradient(self._rule, predicted, actual, sample_weight)
-        if type(result) is _ndarray:
+        if type(result) is not int:
             return result
         result = self._converted(_gradient, predicted, actual, sample_weight)
         return like(predicted, result.reshape(np.shape(predicted)))

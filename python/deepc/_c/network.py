@@ -189,6 +189,9 @@ class Network:
         if type(y) is _ndarray:
             self._last = x
             return y
+        if type(y) is tuple:  # for a list, the array that was made of it and a list
+            self._last, y = y
+            return y
         if y != _OTHER_ARRAYS:
             self._refuse_input(y, x)
         array = self.as_input(x, "input")

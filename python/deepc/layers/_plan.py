@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from deepc._c.network import FlatteningNetwork, Network, Parts
-from deepc._values import Array, any_array, as_array
+from deepc._values import Array, any_array, dtype_of
 
 if TYPE_CHECKING:
     from deepc.layers.base import BuiltinLayer, Layer
@@ -168,7 +168,7 @@ class Run:
                 f"layers[{self.position}]: {self.layers[0]!r} expects {self.inputs} inputs, "
                 f"but got {array.shape[-1]}"
             )
-        dtype = self.dtype or as_array(array, "input").dtype
+        dtype = self.dtype or dtype_of(input, "input")
         self._last = network = self.network(dtype)
         return network.forward(input)
 

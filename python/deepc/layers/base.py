@@ -10,7 +10,14 @@ import numpy as np
 
 from deepc._c import tape
 from deepc._c.network import Network, Parts, make_parts
-from deepc._values import Array, aligned_zeros_like, as_array, as_bool, as_dtype
+from deepc._values import (
+    Array,
+    aligned_zeros_like,
+    as_array,
+    as_bool,
+    as_dtype,
+    dtype_of,
+)
 from deepc.layers._plan import computes_with, note_change
 from deepc.tensor import Tensor
 
@@ -340,7 +347,7 @@ class BuiltinLayer(Hookable):
             If its width is not the layer's.
         """
         memory = self._memory
-        dtype = memory.parts.dtype or as_array(input, "input").dtype
+        dtype = memory.parts.dtype or dtype_of(input, "input")
         network = self._network(dtype, memory)
         memory.last = network
         return network.forward(input)

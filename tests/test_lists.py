@@ -1,0 +1,137 @@
+"""Lists that the library reads and makes itself: the numbers of arrays, the errors of Python."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+import deepc
+import numpy as np
+import pytest
+from deepc import SSE, Linear, Sequential, SoftmaxCrossEntropy, Tanh
+from reference import digest
+
+X = np.random.default_rng(1).standard_normal((5, 3))
+Y = np.random.default_rng(2).standard_normal((5, 2))
+
+
+def network(dtype="float64"):
+    return Sequential([Linear(3, 4, dtype=dtype, rng=1), Tanh(), Linear(4, 2, dtype=dtype, rng=2)])
+
+
+def floats(value):
+    """All numbers of nested lists, each a float of Python."""
+    assert type(value) is list or type(value) is float
+    return [value] if type(value) is float else [x for item in value for x in floats(item)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("x", "y"), [(X, Y), (X[0], Y[0]), (X[:1], Y[:1])])
+@pytest.mark.parametrize("loss", [SSE("mean"), SoftmaxCrossEntropy()])
+def test_lists_compute_what_arrays_do(dtype, x, y, loss):
+    net, same = network(dtype), network(dtype)
+    x_array = x.astype(dtype)
+    predicted, expected = net.forward(x.tolist()), same.forward(x_array)
+    assert floats(predicted) == expected.ravel().tolist()
+    wide = expected.astype(np.float64)  # lists are of float64
+    assert loss.loss(predicted, y.tolist()) == loss.loss(wide, y)
+    gradient = loss.gradient(predicted, y.tolist())
+    assert floats(gradient) == loss.gradient(wide, y).ravel().tolist()
+    back = net.backward(gradient)
+    assert floats(back) == same.backward(np.array(gradient, dtype)).ravel().tolist()
+    assert np.shape(back) == x.shape
+    assert digest(*net.grads()) == digest(*same.grads())
+
+
+def test_layers_by_themselves_take_lists():
+    layer = Linear(3, 2, dtype="float64", rng=1)
+    assert floats(layer.forward(X.tolist())) == layer.forward(X).ravel().tolist()
+    assert floats(Tanh().forward(X.tolist())) == Tanh().forward(X).ravel().tolist()
+
+
+def test_a_list_may_hold_ints_and_numbers_of_numpy():
+    net, expected = network(), network().forward([1.0, 2.0, 3.5])
+    for x in ([1, 2, 3.5], [np.float64(1), 2, np.float32(3.5)], [True, 2, np.float64(3.5)]):
+        assert net.forward(x) == expected
+    assert SSE().loss([1, 2], [0.0, 4]) == 5.0
+
+
+def test_a_list_and_an_array():
+    predicted, actual = [1.0, 2.0], np.array([0.0, 4.0], np.float32)
+    assert SSE().loss(predicted, actual) == 5.0
+    assert floats(SSE().gradient(predicted, actual)) == [2.0, -4.0]
+    got = SSE().gradient(actual, predicted)
+    assert got.dtype == np.float32
+    assert got.tolist() == [-2.0, 4.0]
+    assert SSE().loss([[1.0, 2.0]], [[0.0, 4.0]], [0.5]) == 2.5
+    assert floats(SoftmaxCrossEntropy().gradient([[0.0, 0.0]], [1])) == [0.5, -0.5]
+    assert floats(SoftmaxCrossEntropy().gradient([0.0, 0.0], 0)) == [-0.5, 0.5]
+
+
+def test_a_list_that_changes_after_forward_changes_nothing():
+    net, same, x = network(), network(), X[0].tolist()
+    net.forward(x), same.forward(X[0])
+    x[:] = ["text"] * 3
+    net.backward([1.0, -1.0]), same.backward(np.array([1.0, -1.0]))
+    assert digest(*net.grads()) == digest(*same.grads())
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([1.0, "2", 3.0], TypeError, r"input: expected real numbers, got str '2' at \[1\]"),
+        ([1.0, 10**400, 3.0], ValueError, "input: expected numbers that a float can hold"),
+        ([[1.0, 2.0, 3.0], [1.0, 2.0]], ValueError, "input: expected rows of equal length"),
+        ([[1.0, 2.0, 3.0], 1.0], ValueError, "input: expected rows of equal length"),
+        ([1.0, [2.0], 3.0], ValueError, "input: expected rows of equal length"),
+        ([1.0, 2.0], ValueError, "input: expected 3 columns, got 2"),
+        ([[[1.0, 2.0, 3.0]]], ValueError, "input: expected 1 or 2 dimensions"),
+        ([1.0, None, 3.0], TypeError, r"input: expected real numbers, got None at \[1\]"),
+        ([], ValueError, "input: expected at least 1 column"),
+        ([[]], ValueError, "input: expected at least 1 column"),
+    ],
+)
+def test_what_is_wrong_in_a_list_is_told(x, error, message):
+    net = network()
+    y = net.forward(X)
+    with pytest.raises(error, match=message):
+        net.forward(x)
+    before = copy.deepcopy([np.asarray(p) for p in net.params()])
+    with pytest.raises(ValueError, match="gradient: expected the shape of the last output"):
+        net.forward(X.tolist()), net.backward([1.0, 2.0])
+    assert digest(*net.params()) == digest(*before)
+    assert y.shape == (5, 2)
+
+
+def test_wrong_gradients_and_targets_in_lists_are_told():
+    with pytest.raises(ValueError, match="actual: expected the shape of predicted"):
+        SSE().gradient([1.0, 2.0], [1.0])
+    with pytest.raises(ValueError, match="actual: expected the shape of predicted"):
+        SSE().loss([1.0, 2.0], [1.0])
+    with pytest.raises(TypeError, match=r"actual: expected real numbers, got str 'a' at \[1\]"):
+        SSE().loss([1.0, 2.0], [1.0, "a"])
+    with pytest.raises(RuntimeError, match="call forward first"):
+        network().backward([1.0, 2.0])
+
+
+def test_a_step_on_lists_keeps_no_memory():
+    tracemalloc = pytest.importorskip("tracemalloc")
+    net, optimizer, loss = network(), deepc.Momentum(0.01), SSE()
+    x, y = X[0].tolist(), Y[0].tolist()
+
+    def steps(count):
+        for _ in range(count):
+            net.backward(loss.gradient(net.forward(x), y))
+            optimizer.step(net)
+            loss.loss(x, x)
+            with contextlib.suppress(TypeError):
+                net.forward([1.0, "2", 3.0])
+
+    steps(10)
+    tracemalloc.start()
+    steps(10)
+    before = tracemalloc.get_traced_memory()[0]
+    steps(200)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 2000
