@@ -1,4 +1,4 @@
-"""Random programs against the model of `random_api`; for longer: ``python tests/random_api.py 600``."""
+"""Random programs against a model; for longer: ``python tests/random_api.py 600``."""
 
 from __future__ import annotations
 
