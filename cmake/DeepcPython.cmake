@@ -17,9 +17,27 @@ foreach(file IN ITEMS csrc/deepc_api.h csrc/python/arrays_api.h csrc/python/tape
     file(READ ${file} part)
     string(APPEND text "${part}")
 endforeach()
-# What arrays.c calls for Python needs no wrapper of cffi's as well, and the wheel is to stay small.
-set(served "matmul|exp|log|scale|softmax|activation_forward|loss|loss_value|loss_rows|network_forward|network_forward_sample|network_forward_indices|network_backward|network_backward_indices|optimizer_step")
-string(REGEX REPLACE "(int|double) dc_(${served})_f(32|64)\\([^)]*\\);" "" text "${text}")
+# What arrays.c calls for Python needs no wrapper of cffi's as well, and the wheel is to stay small. A name here
+# is that of one declaration for each dtype: anything else that is found, or nothing, ends the build.
+set(served matmul exp log scale softmax activation_forward loss loss_value loss_rows network_forward
+    network_forward_sample network_forward_indices network_backward network_backward_indices optimizer_step)
+foreach(name IN LISTS served)
+    foreach(bits IN ITEMS 32 64)
+        string(REGEX MATCHALL "\n(int|double) dc_${name}_f${bits}\\(" start "${text}")
+        list(LENGTH start count)
+        if(NOT count EQUAL 1)
+            message(FATAL_ERROR "deepc_api.h: ${count} declarations of dc_${name}_f${bits}, expected 1")
+        endif()
+        string(FIND "${text}" "${start}" begin)
+        string(SUBSTRING "${text}" ${begin} -1 rest)
+        string(FIND "${rest}" ";" end)
+        string(SUBSTRING "${rest}" 0 ${end} declaration)
+        if(NOT declaration MATCHES "\\)$" OR declaration MATCHES "[{}#]|/\\*")
+            message(FATAL_ERROR "deepc_api.h: no declaration of a function:${declaration}")
+        endif()
+        string(REPLACE "${declaration};" "" text "${text}")
+    endforeach()
+endforeach()
 file(CONFIGURE OUTPUT "${declarations}" CONTENT "${text}" @ONLY)   # touched only where it changes
 
 set(wrapper "${CMAKE_CURRENT_BINARY_DIR}/_deepc.c")

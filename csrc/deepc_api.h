@@ -5,12 +5,13 @@
  *
  * Conventions
  *   - Matrices are row-major; sizes and leading dimensions count elements. Sizes come in the order
- *     m, n, k or rows, cols; inputs before outputs; a gradient of the loss with respect to x is d_x.
+ *     m, n, k or rows, cols; inputs before outputs; a gradient of the loss with respect to x is
+ *     d_x.
  *   - Each function exists for float (_f32) and double (_f64); what is said of the first holds for
  *     both.
- *   - A function that can fail returns a dc_status and has then changed nothing. None exits, prints,
- *     or keeps a pointer after it returns, but where it says so. A null pointer is allowed for an
- *     array of no elements only, and where "or NULL" is said.
+ *   - A function that can fail returns a dc_status and has then changed nothing. None exits,
+ *     prints, or keeps a pointer after it returns, but where it says so. A null pointer is allowed
+ *     for an array of no elements only, and where "or NULL" is said.
  *   - A number that chooses an activation is one of dc_activation (deepc_activations.h). Programs
  *     in other languages learn number and name by dc_activation_name.
  *   - Outputs must not overlap inputs, except that "in place" arguments may be the same pointer.
@@ -52,14 +53,15 @@ int dc_initialize(void);
 const char *dc_isa(void);
 /* The i-th usable name, best first; NULL past the end. */
 const char *dc_isa_available(size_t i);
-/* Whether the usable one of that name has fused multiply-add, and so gives the bits that all others with it
- * give, on every machine; 0 for an unknown name. Baseline x86-64 is the usual exception. */
+/* Whether the usable one of that name has fused multiply-add, and so gives the bits that all others
+ * with it give, on every machine; 0 for an unknown name. Baseline x86-64 is the usual exception. */
 int dc_isa_promises_bits(const char *name);
 /* Choose another usable one. Not while other threads compute. */
 int dc_set_isa(const char *name);
 
-/* Threads that a call may use, 1 to DC_MOST_THREADS. At first DEEPC_NUM_THREADS if it is such a number, else the CPUs
- * that this process may run on (affinity mask and cgroup quota). Any other count is DC_BAD_VALUE. */
+/* Threads that a call may use, 1 to DC_MOST_THREADS. At first DEEPC_NUM_THREADS if it is such a
+ * number, else the CPUs that this process may run on (affinity mask and cgroup quota). Any other
+ * count is DC_BAD_VALUE. */
 enum { DC_MOST_THREADS = 256 };
 int dc_num_threads(void);
 int dc_set_num_threads(int count);
@@ -95,8 +97,8 @@ int dc_log_f64(size_t n, const double *x, double *y);
 
 /* The name of an activation, such as "relu"; NULL past the last one. */
 const char *dc_activation_name(int activation);
-/* The name of its parameter, "" if it has none; what that is where a user gives none; the least that
- * makes sense. NULL and 0 past the last activation. */
+/* The name of its parameter, "" if it has none; what that is where a user gives none; the least
+ * that makes sense. NULL and 0 past the last activation. */
 const char *dc_activation_parameter(int activation);
 double dc_activation_default(int activation);
 double dc_activation_least(int activation);
@@ -199,8 +201,8 @@ typedef struct dc_loss_rule {
 
 /* The name of a loss, such as "huber"; NULL past the last one. */
 const char *dc_loss_name(int kind);
-/* The name of its parameter, "" if it has none; what that is where a user gives none; the least that
- * makes sense. NULL and 0 past the last loss. */
+/* The name of its parameter, "" if it has none; what that is where a user gives none; the least
+ * that makes sense. NULL and 0 past the last loss. */
 const char *dc_loss_parameter(int kind);
 double dc_loss_default(int kind);
 double dc_loss_least(int kind);
@@ -210,20 +212,20 @@ int dc_loss_takes_labels(int kind);
 int dc_loss_takes_smoothing(int kind);
 int dc_loss_is_rowwise(int kind);
 /* DC_OK if the numbers of a rule go together. DC_BAD_NAME: there is no such loss or reduction.
- * DC_BAD_VALUE: its parameter is below the least that makes sense, or no finite float; or a smoothing
- * outside 0 .. 1, or other than 0 where the loss takes none. Without a parameter that number may be
- * anything. */
+ * DC_BAD_VALUE: its parameter is below the least that makes sense, or no finite float; or a
+ * smoothing outside 0 .. 1, or other than 0 where the loss takes none. Without a parameter that
+ * number may be anything. */
 int dc_loss_check(const dc_loss_rule *rule);
 
 /* Writes the loss to *loss (or NULL) and `scale` times its gradient to d_predicted (rows x cols, or
  * NULL), in one pass.
  *
  * Exactly one of targets (rows x cols) and labels (one a row) is given, the other is NULL (else
- * DC_BAD_POINTER, and for labels where the loss takes none). Labels give the bits of one-hot targets.
- * weights: one a row, or NULL for ones, with the same bits; a row of weight 0 adds nothing, whatever
- * it holds, its label included. Where a target is 0, predicted may be such that the logarithm is
- * infinite: -inf to a softmax. No rows: a sum of 0, a mean of NaN. DC_BAD_LABEL: a label outside
- * 0 .. cols - 1. What dc_loss_check refuses is refused. */
+ * DC_BAD_POINTER, and for labels where the loss takes none). Labels give the bits of one-hot
+ * targets. weights: one a row, or NULL for ones, with the same bits; a row of weight 0 adds
+ * nothing, whatever it holds, its label included. Where a target is 0, predicted may be such that
+ * the logarithm is infinite: -inf to a softmax. No rows: a sum of 0, a mean of NaN. DC_BAD_LABEL: a
+ * label outside 0 .. cols - 1. What dc_loss_check refuses is refused. */
 int dc_loss_f32(const dc_loss_rule *rule, size_t rows, size_t cols, const float *predicted,
                 const float *targets, const int64_t *labels, const float *weights, double scale,
                 double *loss, float *d_predicted);
@@ -238,8 +240,8 @@ double dc_loss_value_f64(const dc_loss_rule *rule, size_t rows, size_t cols,
                          const double *predicted, const double *targets, const int64_t *labels,
                          const double *weights);
 
-/* The loss of each row, multiplied by its weight, to losses (rows); with DC_MEAN_OF_ELEMENTS divided
- * by cols, with any other reduction as it is. Otherwise as dc_loss. */
+/* The loss of each row, multiplied by its weight, to losses (rows); with DC_MEAN_OF_ELEMENTS
+ * divided by cols, with any other reduction as it is. Otherwise as dc_loss. */
 int dc_loss_rows_f32(const dc_loss_rule *rule, size_t rows, size_t cols, const float *predicted,
                      const float *targets, const int64_t *labels, const float *weights,
                      float *losses);
@@ -281,8 +283,8 @@ int dc_scale_f64(double factor, size_t n, const double *x, double *y);
 
 /* ---- Optimizers ------------------------------------------------------------------------------ */
 
-/* The rules (deepc_rules.h), for a parameter p with gradient g; lr = learning_rate, t = the number of
- * the step from 1; u, s and w are the tensors first, second and third.
+/* The rules (deepc_rules.h), for a parameter p with gradient g; lr = learning_rate, t = the number
+ * of the step from 1; u, s and w are the tensors first, second and third.
  *   DC_GRADIENT_DESCENT  p -= lr g
  *   DC_MOMENTUM          u = momentum u + (1 - momentum) g;  p -= lr u       (a running average)
  *   DC_SGD               u = momentum u + (1 - dampening) g, in the first step u = g;
@@ -301,13 +303,14 @@ int dc_scale_f64(double factor, size_t n, const double *x, double *y);
  *   DC_ADAMW             Adam with decoupled weight decay
  *   DC_ADAGRAD           s += g^2;  p -= lr g / (sqrt(s) + epsilon)
  *                        epsilon_inside: p -= lr g / sqrt(s + epsilon)
- *   DC_ADADELTA          s = decay s + (1 - decay) g^2;  d = g sqrt(u + epsilon) / sqrt(s + epsilon);
+ *   DC_ADADELTA          s = decay s + (1 - decay) g^2;
+ *                        d = g sqrt(u + epsilon) / sqrt(s + epsilon);
  *                        u = decay u + (1 - decay) d^2;  p -= lr d
  *   DC_ADAMAX            u = momentum u + (1 - momentum) g;  s = max(decay s, |g|);
  *                        p -= lr (u / (1 - momentum^t)) / (s + epsilon)
  *                        epsilon_inside: s = max(decay s, |g| + epsilon), divided by s
- *   DC_NADAM             as Adam, with m(t) = momentum (1 - 0.96^(momentum_decay t) / 2), M the product
- *                        of m(1) to m(t), m' = m(t + 1):
+ *   DC_NADAM             as Adam, with m(t) = momentum (1 - 0.96^(momentum_decay t) / 2), M the
+ *                        product of m(1) to m(t), m' = m(t + 1):
  *                        p -= lr (m' u / (1 - M m') + (1 - m(t)) g / (1 - M)) /
  *                             (sqrt(s / (1 - decay^t)) + epsilon)
  *   DC_LION              p -= lr sign(momentum u + (1 - momentum) g);  u = decay u + (1 - decay) g
@@ -316,19 +319,19 @@ int dc_scale_f64(double factor, size_t n, const double *x, double *y);
  *   1. accumulation above 1: g is added to the tensor accumulated; only each accumulation-th call
  *      goes on, with their mean as g.
  *   2. clip: see dc_clip. maximize: g = -g.
- *   3. weight decay: g += weight_decay p; or, decoupled, p -= lr weight_decay p. Not for a tensor whose
- *      no_decay is not 0.
+ *   3. weight decay: g += weight_decay p; or, decoupled, p -= lr weight_decay p. Not for a tensor
+ *      whose no_decay is not 0.
  *   4. the rule.
  *   5. average: the tensor average becomes p in the first step, then
  *      average_momentum average + (1 - average_momentum) p; each average_period-th step (0: none) p
  *      becomes the average.
  *
- * A rule's momentum may be changed at any time, also to 0: u goes on then as u = g. It keeps no u as
- * long as it never had a momentum above 0. */
+ * A rule's momentum may be changed at any time, also to 0: u goes on then as u = g. It keeps no u
+ * as long as it never had a momentum above 0. */
 
-/* What clip says of a gradient. VALUE: each element is held between -clip_limit and clip_limit. NORM
- * and GLOBAL_NORM: it is multiplied by min(1, clip_limit / (norm + clip_epsilon)), where norm is the
- * root of the sum of squares of that gradient, or of all gradients. */
+/* What clip says of a gradient. VALUE: each element is held between -clip_limit and clip_limit.
+ * NORM and GLOBAL_NORM: it is multiplied by min(1, clip_limit / (norm + clip_epsilon)), where norm
+ * is the root of the sum of squares of that gradient, or of all gradients. */
 typedef enum dc_clip {
     DC_CLIP_NONE = 0,
     DC_CLIP_VALUE = 1,
@@ -336,13 +339,14 @@ typedef enum dc_clip {
     DC_CLIP_GLOBAL_NORM = 3
 } dc_clip;
 
-/* The settings of a rule, and what it knows beside the tensors. Zero is a good start for all that is
- * not used.
+/* The settings of a rule, and what it knows beside the tensors. Zero is a good start for all that
+ * is not used.
  *
- * DC_BAD_NAME: rule or clip. DC_BAD_VALUE: a learning_rate that is not finite; momentum or decay outside 0 .. 1 (or 1 where the
- * list says BELOW_ONE); dampening outside 0 .. 1, or above 0 with nesterov; epsilon, weight_decay or
- * momentum_decay negative or not finite; clip_limit not above 0, or clip_epsilon negative; average_momentum outside 0 .. 1; or numbers whose combination is beyond the dtype, such
- * as learning_rate / (1 - momentum). What a rule does not use may be anything. */
+ * DC_BAD_NAME: rule or clip. DC_BAD_VALUE: a learning_rate that is not finite; momentum or decay
+ * outside 0 .. 1 (or 1 where the list says BELOW_ONE); dampening outside 0 .. 1, or above 0 with
+ * nesterov; epsilon, weight_decay or momentum_decay negative or not finite; clip_limit not above 0,
+ * or clip_epsilon negative; average_momentum outside 0 .. 1; or numbers whose combination is beyond
+ * the dtype, such as learning_rate / (1 - momentum). What a rule does not use may be anything. */
 typedef struct dc_optimizer {
     int rule; /* a dc_rule */
     /* Forms of the rule, 0 or 1. */
@@ -368,8 +372,8 @@ typedef struct dc_optimizer {
     double average_momentum;
     uint64_t average_period;
     uint64_t accumulation;
-    /* State: the steps taken, the gradients that wait for the next one, Nadam's M, and whether a step
-     * had a momentum above 0. */
+    /* State: the steps taken, the gradients that wait for the next one, Nadam's M, and whether a
+     * step had a momentum above 0. */
     uint64_t steps;
     uint64_t waiting;
     double momentum_product;
@@ -412,8 +416,8 @@ typedef struct dc_tensor_f64 {
 int dc_optimizer_step_f32(dc_optimizer *optimizer, size_t count, const dc_tensor_f32 *tensors);
 int dc_optimizer_step_f64(dc_optimizer *optimizer, size_t count, const dc_tensor_f64 *tensors);
 
-/* Clips `count` arrays in place, as one gradient each; sizes: their elements. *norm, or NULL, gets the
- * root of the sum of squares of all of them before. */
+/* Clips `count` arrays in place, as one gradient each; sizes: their elements. *norm, or NULL, gets
+ * the root of the sum of squares of all of them before. */
 int dc_clip_arrays_f32(int clip, double limit, double epsilon, size_t count, const size_t *sizes,
                        float *const *arrays, double *norm);
 int dc_clip_arrays_f64(int clip, double limit, double epsilon, size_t count, const size_t *sizes,
@@ -421,7 +425,8 @@ int dc_clip_arrays_f64(int clip, double limit, double epsilon, size_t count, con
 
 /* ---- Networks -------------------------------------------------------------------------------- */
 
-/* The name of a kind of layer (dc_layer_kind, deepc_layers.h), such as "linear"; NULL past the last one. */
+/* The name of a kind of layer (dc_layer_kind, deepc_layers.h), such as "linear"; NULL past the last
+ * one. */
 const char *dc_layer_kind_name(int kind);
 /* The name of its i-th parameter, such as "weights"; NULL past the last one. */
 const char *dc_layer_parameter_name(int kind, int i);
@@ -442,23 +447,27 @@ enum { DC_LAYER_PARAMETERS = 4 };
  *   linear      y = x weights + bias. weights: inputs x outputs, element (i, o) at [i outputs + o];
  *               bias: outputs, or of value NULL and size 0: none.
  *   activation  y = activation(x), elementwise, with activation_parameter where it has one.
- *   dropout     while training is not 0: each input is dropped (+0) with probability `rate`, by stream
- *               (key, counter), to which it then adds one; else y = (1 - rate) x, as in Grus's book.
- *   inverted_dropout   the same, but what is kept is divided by 1 - rate, and y = x outside training.
- *   gaussian_dropout   in training y = x (1 + n), n normal of deviation sqrt(rate / (1 - rate)), by the
- *               same stream; else y = x.
+ *   dropout     while training is not 0: each input is dropped (+0) with probability `rate`, by
+ *               stream (key, counter), to which it then adds one; else y = (1 - rate) x, as in
+ *               Grus's book.
+ *   inverted_dropout   the same, but what is kept is divided by 1 - rate, and y = x outside
+ *                      training.
+ *   gaussian_dropout   in training y = x (1 + n), n normal of deviation sqrt(rate / (1 - rate)), by
+ *               the same stream; else y = x.
  *   gaussian_noise     in training y = x + n, n normal of deviation `rate`; else y = x.
  *   softmax, log_softmax   of each row, as dc_softmax.
- *   batch_norm  y = (x - m) / sqrt(v + epsilon) gamma + beta, all of a column: `inputs` numbers each.
- *               While training is not 0, m and v are mean and variance (divided by the rows) of the
- *               batch, and the parameter mean becomes momentum mean + (1 - momentum) m, and so
- *               variance, with v n / (n - 1) for v where `unbiased` is not 0 and the rows n > 1. Else
- *               m and v are these two parameters, backward as well as forward. gamma and beta may be
- *               missing.
+ *   batch_norm  y = (x - m) / sqrt(v + epsilon) gamma + beta, all of a column: `inputs` numbers
+ *               each. While training is not 0, m and v are mean and variance (divided by the rows)
+ *               of the batch, and the parameter mean becomes momentum mean + (1 - momentum) m, and
+ *               so variance, with v n / (n - 1) for v where `unbiased` is not 0 and the rows n > 1.
+ *               Else m and v are these two parameters, backward as well as forward. gamma and beta
+ *               may be missing.
  *   layer_norm  the same with mean and variance of the row, in training and out of it.
- *   slopes      y = x where x > 0, else slope x; one slope for each of `inputs` columns, or one for all.
- *   embedding   the input of the network, whole numbers below `inputs` (dc_network_forward_indices):
- *               y holds the rows of the table, inputs x outputs, that they name, side by side.
+ *   slopes      y = x where x > 0, else slope x; one slope for each of `inputs` columns, or one for
+ *               all.
+ *   embedding   the input of the network, whole numbers below `inputs`
+ *               (dc_network_forward_indices): y holds the rows of the table, inputs x outputs, that
+ *               they name, side by side.
  * pass_* tell of the last training pass of the dropouts: rate, counter, rows (0: one sample that is
  * no batch) and columns (0: there was none), for dc_dropout to give its mask.
  * What a kind does not use is ignored. */
@@ -489,9 +498,9 @@ typedef struct dc_network_f64 dc_network_f64;
 
 /* Makes a network of 1 or more layers, keeps the pointers to them (not the array of pointers). A
  * layer may occur more than once; its gradients then add up. DC_BAD_NAME: a kind or activation that
- * is unknown. DC_BAD_SIZE: a layer's inputs are not the width before it, or a parameter's size is not
- * the layer's. DC_BAD_POINTER: a parameter that a layer cannot do without. DC_BAD_VALUE: a number out
- * of its range; one that becomes so later is refused by the call that meets it. */
+ * is unknown. DC_BAD_SIZE: a layer's inputs are not the width before it, or a parameter's size is
+ * not the layer's. DC_BAD_POINTER: a parameter that a layer cannot do without. DC_BAD_VALUE: a
+ * number out of its range; one that becomes so later is refused by the call that meets it. */
 int dc_network_create_f32(size_t count, dc_layer *const *layers, dc_network_f32 **network);
 int dc_network_create_f64(size_t count, dc_layer *const *layers, dc_network_f64 **network);
 /* Frees it; NULL is allowed. */
@@ -505,8 +514,8 @@ size_t dc_network_inputs_f64(const dc_network_f64 *network);
 size_t dc_network_outputs_f32(const dc_network_f32 *network, size_t cols);
 size_t dc_network_outputs_f64(const dc_network_f64 *network, size_t cols);
 
-/* y (rows x outputs) = the network's output for x (rows x cols). What the layers computed is kept for
- * backward; but a batch whose layers' outputs take more than 32 MB, of a network where no layer
+/* y (rows x outputs) = the network's output for x (rows x cols). What the layers computed is kept
+ * for backward; but a batch whose layers' outputs take more than 32 MB, of a network where no layer
  * trains, is computed block by block of rows in a few MB, and once more if backward comes
  * after all. DC_BAD_SIZE: cols is not the first width; what was kept of the last forward stays
  * then. */
@@ -520,17 +529,17 @@ int dc_network_forward_sample_f32(dc_network_f32 *network, size_t cols, const fl
 int dc_network_forward_sample_f64(dc_network_f64 *network, size_t cols, const double *x, double *y);
 
 /* From d_y (rows x outputs) to the gradients of all parameters, summed over the rows, into their
- * places; and to d_x (rows x cols), or NULL where it is not wanted. rows, cols and x are those of the
- * last forward, and the parameters are as they were. DC_BAD_STATE: no forward before, or one of other
- * sizes, or a dropout layer that is not training. */
+ * places; and to d_x (rows x cols), or NULL where it is not wanted. rows, cols and x are those of
+ * the last forward, and the parameters are as they were. DC_BAD_STATE: no forward before, or one of
+ * other sizes, or a dropout layer that is not training. */
 int dc_network_backward_f32(dc_network_f32 *network, size_t rows, size_t cols, const float *x,
                             const float *d_y, float *d_x);
 int dc_network_backward_f64(dc_network_f64 *network, size_t rows, size_t cols, const double *x,
                             const double *d_y, double *d_x);
 
 /* The same two for a network that begins with an embedding, whose input is whole numbers.
- * DC_BAD_LABEL: one of them is not below the rows of the table. DC_BAD_NAME: the network begins with
- * something else; the functions above give it for one that begins with an embedding. */
+ * DC_BAD_LABEL: one of them is not below the rows of the table. DC_BAD_NAME: the network begins
+ * with something else; the functions above give it for one that begins with an embedding. */
 int dc_network_forward_indices_f32(dc_network_f32 *network, size_t rows, size_t cols,
                                    const int64_t *x, float *y);
 int dc_network_forward_indices_f64(dc_network_f64 *network, size_t rows, size_t cols,
@@ -544,15 +553,15 @@ int dc_network_takes_indices_f32(const dc_network_f32 *network);
 int dc_network_takes_indices_f64(const dc_network_f64 *network);
 
 /* The rows to train on: x, or for a network that begins with an embedding indices (the other NULL),
- * is rows x cols; targets rows x outputs or labels one a row (the other NULL). weights: one a row, or
- * NULL for ones; a label of a row of weight 0 may be anything. order: the `rows` row numbers in the
- * order of their use, or NULL for 0, 1, 2 ... The last batch may be smaller. loss: its reduction
- * holds within a batch. interrupted, or NULL: is asked about every 20 ms in the midst of a long
- * step; if it returns not 0, the call ends with DC_INTERRUPTED before the update of that step, and
- * the network is as it was before the step. rates: the learning rate of each step from the first
- * batch on, or NULL for that of the optimizer, which is otherwise the one that was used last.
- * predictions (rows x outputs, in the order of their use), or NULL: gets what the network gave for
- * each row before the step that it led to. */
+ * is rows x cols; targets rows x outputs or labels one a row (the other NULL). weights: one a row,
+ * or NULL for ones; a label of a row of weight 0 may be anything. order: the `rows` row numbers in
+ * the order of their use, or NULL for 0, 1, 2 ... The last batch may be smaller. loss: its
+ * reduction holds within a batch. interrupted, or NULL: is asked about every 20 ms in the midst of
+ * a long step; if it returns not 0, the call ends with DC_INTERRUPTED before the update of that
+ * step, and the network is as it was before the step. rates: the learning rate of each step from
+ * the first batch on, or NULL for that of the optimizer, which is otherwise the one that was used
+ * last. predictions (rows x outputs, in the order of their use), or NULL: gets what the network
+ * gave for each row before the step that it led to. */
 typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
@@ -589,8 +598,9 @@ typedef struct dc_samples_f64 {
  * ends later than `seconds` from now; *next is then where to go on. Adds the rows' weighted losses
  * to *loss: their sum, with DC_MEAN_OF_ELEMENTS divided by the outputs, with DC_MEAN_BY_WEIGHT by
  * the batch's mean weight. tensors: every parameter that trains once, with the gradient that its
- * layer has, as for dc_optimizer_step. With batches of one row the gradients may go straight into the update and
- * are then not written to their places. The results have the bits of the single calls.
+ * layer has, as for dc_optimizer_step. With batches of one row the gradients may go straight into
+ * the update and are then not written to their places. The results have the bits of the single
+ * calls.
  *
  * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, *next is no multiple of the
  * batch size, or a tensor's size is not its parameter's. DC_BAD_VALUE: order holds no row number.

@@ -5,7 +5,8 @@
  *                everywhere
  *   parameters   the names of its dc_layer.parameters, in order; "" for those it does not have
  * What a kind computes is said at dc_layer in deepc_api.h and done in typed/layers/; docs/adding.md
- * says what else a new line needs. New lines go to the end: the numbers are part of the interface. */
+ * says what else a new line needs. New lines go to the end: the numbers are part of the
+ * interface. */
 #ifndef DEEPC_LAYERS_H
 #define DEEPC_LAYERS_H
 

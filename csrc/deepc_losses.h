@@ -1,15 +1,18 @@
 /* The losses: the one list that everything about them follows from.
  *
  * A line is L(NAME, name, FAMILY, TARGETS, parameter, usual, least):
- *   NAME, name   DC_<NAME> is its number, from 0 in the order of the list; "name" is its name everywhere
- *   FAMILY       ELEMENTWISE: a row's loss is the sum of its elements', each of which depends on one prediction and one
- *                target. ROWWISE: it depends on the whole row. OWN: likewise, with loops of its own
- *   TARGETS      NUMBERS: any. CHANCES: the probability of yes, which may be smoothed. CLASSES: the probability of each
- *                class, which may be smoothed, or a label, the number of the class that was right
- *   parameter    the name of its parameter, or "" for none; `usual` is the parameter's value where a user gives none,
- *                `least` the smallest that makes sense
- * The formulas, value and slope, are in kernels/losses.h; docs/adding.md says what else a new line needs. New lines go
- * to the end: the numbers are part of the interface. */
+ *   NAME, name   DC_<NAME> is its number, from 0 in the order of the list; "name" is its name
+ *                everywhere
+ *   FAMILY       ELEMENTWISE: a row's loss is the sum of its elements', each of which depends on
+ *                one prediction and one target. ROWWISE: it depends on the whole row. OWN:
+ *                likewise, with loops of its own
+ *   TARGETS      NUMBERS: any. CHANCES: the probability of yes, which may be smoothed. CLASSES: the
+ *                probability of each class, which may be smoothed, or a label, the number of the
+ *                class that was right
+ *   parameter    the name of its parameter, or "" for none; `usual` is the parameter's value where
+ *                a user gives none, `least` the smallest that makes sense
+ * The formulas, value and slope, are in kernels/losses.h; docs/adding.md says what else a new line
+ * needs. New lines go to the end: the numbers are part of the interface. */
 #ifndef DEEPC_LOSSES_H
 #define DEEPC_LOSSES_H
 

@@ -3,8 +3,8 @@
  * A line is R(NAME, name, FORMULA, first, second, third, momentum, decay):
  *   NAME, name             DC_<NAME> is its number, from 0 in the order of the list; "name" is its
  *                          name everywhere
- *   FORMULA                what it computes, in kernels/update.h; several rules are one formula with
- *                          other numbers, which dc_update_step in typed/optimizer.c makes
+ *   FORMULA                what it computes, in kernels/update.h; several rules are one formula
+ *                          with other numbers, which dc_update_step in typed/optimizer.c makes
  *   first, second, third   when it keeps that tensor beside each parameter: NEVER, ALWAYS, or only
  *                          WITH_MOMENTUM, WITH_AMSGRAD, WITH_CENTERED, that is where the setting of
  *                          that name is not 0

@@ -1,5 +1,5 @@
-/* The update rules' facts, made of the list in deepc_rules.h: names, tensors, ranges of settings. The
- * numbers of a step are made in typed/optimizer.c. */
+/* The update rules' facts, made of the list in deepc_rules.h: names, tensors, ranges of settings.
+ * The numbers of a step are made in typed/optimizer.c. */
 #include "rules.h"
 
 #include <math.h>

@@ -33,9 +33,9 @@
 #include <unistd.h>
 #endif
 
-/* glibc makes the thread-local memory of a library that was loaded later when a thread first touches
- * it, and ends the process where there is no memory then. The initial-exec model takes it from what
- * each thread has from its start, of which these few bytes are a small part. */
+/* glibc makes the thread-local memory of a library that was loaded later when a thread first
+ * touches it, and ends the process where there is no memory then. The initial-exec model takes it
+ * from what each thread has from its start, of which these few bytes are a small part. */
 #if defined(__GLIBC__)
 #define THREAD_MODEL __attribute__((tls_model("initial-exec")))
 #else

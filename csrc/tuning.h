@@ -13,8 +13,8 @@
 /* Elements of one task: a multiple of SUM_BLOCK; small enough that unequal threads end together. */
 #define TASK_ELEMENTS ((size_t)1 << 15)
 
-/* Results of so many bytes and more are written past the caches: no second-level and few third-level caches hold them,
- * and a smaller one may be read again from there. */
+/* Results of so many bytes and more are written past the caches: no second-level and few
+ * third-level caches hold them, and a smaller one may be read again from there. */
 #define STREAM_BYTES ((size_t)1 << 25)
 #define CACHE_LINE 64
 
@@ -26,29 +26,30 @@
 #define SPLIT_UPDATE_ELEMENTS ((size_t)1 << 18)
 #define TASK_UPDATE_ELEMENTS ((size_t)1 << 16)
 
-/* ---- Matrix products (typed/gemm.c)
- * --------------------------------------------------------------- */
+/* ---- Matrix products (typed/gemm.c) ---------------------------------------------------------- */
 
 /* Numbers of k in a round of packed panels, about: each round reads and writes c once. */
 #define GEMM_DEPTH ((size_t)512)
-/* Elements of a block of packed a: 224 KiB of floats, a quarter of a second-level cache of 1 MiB and less than half of
- * 512 KiB, so that the panels of b pass through beside it. */
+/* Elements of a block of packed a: 224 KiB of floats, a quarter of a second-level cache of 1 MiB
+ * and less than half of 512 KiB, so that the panels of b pass through beside it. */
 #define GEMM_A ((size_t)57344)
 /* Elements of a block of packed b: 2 MiB of floats, for the third level. */
 #define GEMM_B ((size_t)1 << 19)
-/* Numbers of k in a round of a product whose operands stay where they are, about. Of a transposed a, a tile
- * reads a piece of a cache line for each k: 256 such lines fit the first level, 1024 do not (gradients of
- * weights from 60,000 rows: 26 GFLOP/s without rounds, 58 with 1024, 100 with 256, forward 94). */
+/* Numbers of k in a round of a product whose operands stay where they are, about. Of a transposed
+ * a, a tile reads a piece of a cache line for each k: 256 such lines fit the first level, 1024 do
+ * not (gradients of weights from 60,000 rows: 26 GFLOP/s without rounds, 58 with 1024, 100 with
+ * 256, forward 94). */
 #define IN_PLACE_DEPTH ((size_t)1024)
 #define IN_PLACE_DEPTH_TRANSPOSED ((size_t)256)
-/* Packing reads and writes each operand once more. Where b's rows are contiguous the tile reads both operands in place
- * as fast as from panels, until b's rows are a page or more apart (they then compete for the same places of the caches,
- * and each needs a translation of its own) and the product passes over them often enough for the panels to pay. Beside
- * panels of b it reads a in place as long as a's rows are less far apart: up to 10 % faster for 64 columns. */
+/* Packing reads and writes each operand once more. Where b's rows are contiguous the tile reads
+ * both operands in place as fast as from panels, until b's rows are a page or more apart (they then
+ * compete for the same places of the caches, and each needs a translation of its own) and the
+ * product passes over them often enough for the panels to pay. Beside panels of b it reads a in
+ * place as long as a's rows are less far apart: up to 10 % faster for 64 columns. */
 #define PACK_ROWS ((size_t)200)
 #define PACK_ROW_BYTES ((size_t)4096)
-/* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds more, for the way from
- * columns to the rows of c. */
+/* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds
+ * more, for the way from columns to the rows of c. */
 #define FEW_SETUP ((size_t)150)
 /* Packing a transposed b costs as much as so many more rows of a. */
 #define PACK_COLUMNS ((size_t)6)
@@ -56,24 +57,25 @@
  * per ns. */
 #define GEMM_THREAD_WORK 1.0e6
 
-/* ---- Networks (typed/network.c)
- * --------------------------------------------------------------------- */
+/* ---- Networks (typed/network.c) -------------------------------------------------------------- */
 
 /* Elements of a layer's output up to which its activation is one call after the product: as long as
  * they stay in the caches near the core, that is cheaper than a call for each row of each tile. */
 #define ACTIVATION_AFTER 16384
 
-/* A batch whose layers' outputs take more than this is not kept for backward by a network that never came back with
- * one as large: inference of many rows then needs two buffers of RING_BYTES / 2, which stay in the caches, and no more.
- * If backward comes after all, the first one computes the batch once more. */
+/* A batch whose layers' outputs take more than this is not kept for backward by a network that
+ * never came back with one as large: inference of many rows then needs two buffers of RING_BYTES /
+ * 2, which stay in the caches, and no more. If backward comes after all, the first one computes the
+ * batch once more. */
 #define KEEP_BYTES ((size_t)1 << 25)
 #define RING_BYTES ((size_t)1 << 22)
 
 /* What a stage costs beside its arithmetic, in multiply-adds. */
 #define STAGE_WORK ((size_t)64)
 
-/* Ctrl-C shall end a step within 100 ms. So a step of more multiply-adds than LONG_STEP_WORK (10 ms of a fast core, 100
- * of a slow one) is cut into parts of about WATCH_SECONDS or less, between which somebody is asked. */
+/* Ctrl-C shall end a step within 100 ms. So a step of more multiply-adds than LONG_STEP_WORK (10 ms
+ * of a fast core, 100 of a slow one) is cut into parts of about WATCH_SECONDS or less, between
+ * which somebody is asked. */
 #define LONG_STEP_WORK ((size_t)1 << 28)
 #define WATCH_SECONDS 0.02
 #define WATCH_FIRST_WORK ((size_t)1 << 26)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(p for p in DOCS.glob("*.md") if ">>> " in p.read_text(encoding="utf-8"))
+PAGES = sorted(p for p in DOCS.glob("*.md") if "```pycon" in p.read_text(encoding="utf-8"))
 
 
 @pytest.mark.skipif(not DOCS.is_dir(), reason="needs docs/ beside the tests")

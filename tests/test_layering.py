@@ -100,6 +100,28 @@ def test_declarations_have_no_preprocessor_lines(name):
     assert not [line for line in lines if line.lstrip().startswith("#")]
 
 
+# What stands behind a line for a checker does not count.
+PRAGMA = re.compile(r"  # (?:noqa|type: ignore).*$")
+
+
+@pytest.mark.skipif(not SOURCES, reason="needs the sources")
+def test_no_line_is_longer_than_100_columns():
+    files = [
+        path
+        for folder in ("csrc", "tests", "bench", "examples", "python", "scripts", ".ci")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in (".c", ".h", ".py") and "build" not in path.parts
+    ]
+    assert len(files) > len(SOURCES)
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(PRAGMA.sub("", line)) > 100
+    ]
+    assert not long
+
+
 # ---- Python --------------------------------------------------------------------------------------
 
 # Each floor in the order of its modules: a module may import those before it and those of the

@@ -1,9 +1,9 @@
 /* Softmax and cross-entropy in one: the loss and its gradient, in one pass over each row.
  *
  * With s = x - max x and W the sum of a row's targets t: loss = sum of t (log sum e^s - s), slope =
- * W softmax(x) - t. Targets are smoothed where rows are in memory only: each becomes (1 - smoothing)
- * t + smoothing / cols. Three forms of a row, all with the same bits: a few of them side by side,
- * in registers, in memory. */
+ * W softmax(x) - t. Targets are smoothed where rows are in memory only: each becomes (1 -
+ * smoothing) t + smoothing / cols. Three forms of a row, all with the same bits: a few of them side
+ * by side, in registers, in memory. */
 #ifndef DEEPC_CROSS_ENTROPY_H
 #define DEEPC_CROSS_ENTROPY_H
 
@@ -14,8 +14,8 @@
 
 /* ---- What all rowwise losses share ----------------------------------------------------------- */
 
-/* Row i's label, read once, because another thread may change it after it was checked: a label out of
- * range is the last class then, and nothing outside the row is read or written. */
+/* Row i's label, read once, because another thread may change it after it was checked: a label out
+ * of range is the last class then, and nothing outside the row is read or written. */
 ALWAYS_INLINE size_t label_of(const loss_work *w, size_t i) {
     if (!w->labels) return 0;
     const uint64_t label = (uint64_t)*(const volatile label_type *)(w->labels + i);
@@ -146,8 +146,8 @@ typedef struct smoothed {
     real keep, spread;
 } smoothed;
 
-/* d = scale (weight e / total - target), e being in d. Where `targets` is NULL, the target is 0, and
- * without smoothing the weight 1. */
+/* d = scale (weight e / total - target), e being in d. Where `targets` is NULL, the target is 0,
+ * and without smoothing the weight 1. */
 static void gradient_long(size_t n, const row_parts *parts, const real *targets, smoothed how,
                           real scale, real *d) {
     const vec total = v_set(parts->total), weight = v_set(parts->weight), factor = v_set(scale);
@@ -192,15 +192,16 @@ static row_parts row_long(size_t n, const real *x, const real *targets, size_t l
 
 /* ---- Groups of rows -------------------------------------------------------------------------- */
 
-/* What row i's loss adds: its weight times it; and that is its value, where values are asked for. */
+/* What row i's loss adds: its weight times it; and that is its value, where values are asked
+ * for. */
 ALWAYS_INLINE double weighted_loss(const loss_work *w, size_t i, real loss) {
     if (w->weights) loss = w->weights[i] == 0 ? 0 : w->weights[i] * loss;
     if (w->values) w->values[i] = loss;
     return (double)loss;
 }
 
-/* Adds the losses of up to SUM_LANES rows from `first` on, in order; their logarithms are computed side
- * by side. */
+/* Adds the losses of up to SUM_LANES rows from `first` on, in order; their logarithms are computed
+ * side by side. */
 static double add_losses(const loss_work *w, size_t first, size_t rows, const real total[],
                          const real weight[], const real dot[], double sum) {
     if (rows == 1) { /* a vector load would have to wait for the stores of the three numbers */
@@ -239,8 +240,8 @@ static void gradient_across(const loss_work *w, size_t first, size_t rows, vec t
     }
 }
 
-/* Up to VL rows from `first` on, of up to ACROSS_COLS elements, side by side; adds their losses to the
- * sum. A label that is none has no target here: it is compared with the classes. */
+/* Up to VL rows from `first` on, of up to ACROSS_COLS elements, side by side; adds their losses to
+ * the sum. A label that is none has no target here: it is compared with the classes. */
 static double cross_entropy_across(const loss_work *w, size_t first, size_t rows, double sum) {
     real columns[SUM_LANES * VL], s[SUM_LANES * VL], target[SUM_LANES * VL], label[VL];
     const size_t cols = w->cols, start = first * cols;

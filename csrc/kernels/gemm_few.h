@@ -1,6 +1,6 @@
-/* Products with few columns, c = a b for n <= FEW_COLS: the output layer of a classifier. The register tile would
- * use n lanes of a vector; here the lanes are rows of a, which is transposed in registers on its way, and the few columns
- * of b are broadcast.
+/* Products with few columns, c = a b for n <= FEW_COLS: the output layer of a classifier. The
+ * register tile would use n lanes of a vector; here the lanes are rows of a, which is transposed in
+ * registers on its way, and the few columns of b are broadcast.
  *
  * Each element is the chain of every other kernel (see gemm_tile.h), so its bits are the same. */
 #ifndef DEEPC_GEMM_FEW_H
@@ -23,8 +23,9 @@ typedef struct few_operands {
     vec total[FEW_COLS];
 } few_operands;
 
-/* Where the columns of b are: every third of them and the last one, the others being 1 or 2 steps from there. So few
- * addresses, which all move on, are kept in the general registers; gcc would else keep sums of them in vectors. */
+/* Where the columns of b are. An address of x86 reaches a base + 0, 1 or 2 steps, so one pointer
+ * serves three columns, and the last column has its own. A pointer for each column would not fit
+ * the general registers; gcc would then keep sums of them in vectors. */
 typedef struct few_pointers {
     const real *third[FEW_COLS / 3], *last;
 } few_pointers;
@@ -69,7 +70,8 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
 #pragma GCC unroll 10
         for (int j = 0; j < n; j++) acc[j] = v_zero();
         while (block > 0) {
-            /* Where less than a square is left, the last one again without the steps that are done. */
+            /* Where less than a square is left, the last one again without the steps that are
+             * done. */
             const size_t skip = block < SQUARE ? SQUARE - block : 0;
             if (skip) {
                 rows_forward(&a, -(ptrdiff_t)skip);
@@ -84,7 +86,8 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
     } while (left > 0);
 }
 
-/* Few functions: with one column less the last one is computed twice. */
+/* Only these widths have functions, for size: where there is a column less, the last is computed
+ * twice. */
 #define FEW(n)                                                                                     \
     static void few_##n(few_operands *t) { few_body(n, t); }
 FEW(2)
@@ -92,7 +95,8 @@ FEW(4)
 FEW(10)
 #undef FEW
 
-/* Seldom needed, so short rather than fast: n columns of `rows` <= VL outputs so far as vectors, row r in lane row_lane(rows, r). */
+/* Seldom needed, so short rather than fast: n columns of `rows` <= VL outputs so far as vectors,
+ * row r in lane row_lane(rows, r). */
 static __attribute__((cold, noinline)) void
 few_start(size_t rows, size_t n, const real *c, ptrdiff_t c_row, ptrdiff_t c_col, vec *total) {
     for (size_t j = 0; j < n; j++) {
@@ -113,8 +117,8 @@ static __attribute__((cold, noinline)) void few_order(size_t rows, size_t n, vec
     }
 }
 
-/* Rows of c, plus the bias, from the columns in `total`: element by element, or through a transposition where that is
- * quicker. */
+/* Rows of c, plus the bias, from the columns in `total`: element by element, or through a
+ * transposition where that is quicker. */
 static void few_store(size_t rows, size_t n, const vec *total, const real *bias, real *c,
                       ptrdiff_t c_row) {
     real column[VL * VL], row[VL * VL];

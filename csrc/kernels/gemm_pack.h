@@ -1,12 +1,13 @@
-/* Packing: the operands of the matrix product copied into panels, in the order in which the register tile reads
- * them. */
+/* Packing: the operands of the matrix product copied into panels, in the order in which the
+ * register tile reads them. */
 #ifndef DEEPC_GEMM_PACK_H
 #define DEEPC_GEMM_PACK_H
 
 #include "gemm_tile.h"
 #include "square.h"
 
-/* `rows` x `cols` of a square of x, transposed; the other lanes are zero. Only `room` elements may be written. */
+/* `rows` x `cols` of a square of x, transposed; the other lanes are zero. Only `room` elements may
+ * be written. */
 static __attribute__((noinline)) void pack_part(size_t rows, size_t cols, const real *x,
                                                 ptrdiff_t x_row, size_t width, size_t room,
                                                 real *packed) {
@@ -18,10 +19,10 @@ static __attribute__((noinline)) void pack_part(size_t rows, size_t cols, const 
         v_store_part(packed + q * width, v_load(columns + q * VL), room - q * width);
 }
 
-/* `depth` vectors of `width` lanes, k-major: packed[p width + i] = x[i x_row + p] for i < used, else 0; x has
- * `there` >= used rows. Whole vectors are stored; what spills over the end of one row of the panel
- * is overwritten when that place gets its own value, which is why the lanes go in decreasing order.
- * Only at the panel's end the store is exact. */
+/* `depth` vectors of `width` lanes, k-major: packed[p width + i] = x[i x_row + p] for i < used,
+ * else 0; x has `there` >= used rows. Whole vectors are stored; what spills over the end of one row
+ * of the panel is overwritten when that place gets its own value, which is why the lanes go in
+ * decreasing order. Only at the panel's end the store is exact. */
 static void pack_panel_transposed(size_t used, size_t there, size_t width, size_t depth,
                                   const real *x, ptrdiff_t x_row, real *packed) {
     for (size_t p = 0; p < depth; p += VL) {

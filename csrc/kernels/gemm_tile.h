@@ -4,8 +4,8 @@
  * one chain of fused multiply-adds from +0 in increasing k, blocks added in increasing order. Which
  * tile, orientation or packing computed it can therefore not be seen in its bits.
  *
- * Products with one row are in gemv.h, with few columns in gemm_few.h. The choice between these kernels, the blocking
- * for the caches and the threads are in typed/gemm.c. */
+ * Products with one row are in gemv.h, with few columns in gemm_few.h. The choice between these
+ * kernels, the blocking for the caches and the threads are in typed/gemm.c. */
 #ifndef DEEPC_GEMM_TILE_H
 #define DEEPC_GEMM_TILE_H
 
@@ -14,8 +14,9 @@
 #include "vec.h"
 
 enum { TILE_COLS = TILE_VECS * VL };
-/* Two rows alone have too few chains of their own: their tile is wider, which also reads b in longer pieces. Where
- * PAIR_VECS are not left, it has up to PAIR_REST. */
+/* A tile of PAIR rows needs PAIR_VECS vectors of columns, more than others, to keep enough
+ * multiply-adds in flight; that also reads b in longer pieces. The rest of a row uses up to
+ * PAIR_REST vectors. */
 enum { PAIR = 2, PAIR_REST = 4, MOST_VECS = 8 };
 
 /* Where a tile's operands are; steps count elements. `last` lanes of the last vector of a row are
@@ -139,8 +140,8 @@ TILE(8, 2)
 TILE(14, 1)
 TILE(14, 2)
 
-/* Indexed by rows - 1 and vecs - 1, or 4 for 8 of them; between 8 and 14 rows there are none, two lower tiles do as well.
- * Shapes beyond this instruction set's tile are never called. */
+/* Indexed by rows - 1 and vecs - 1, or 4 for 8 of them; between 8 and 14 rows there are none, two
+ * lower tiles do as well. Shapes beyond this instruction set's tile are never called. */
 #define FITS(rows, vecs)                                                                           \
     ((rows) <= TILE_ROWS &&                                                                        \
              ((vecs) <= TILE_VECS || (MANY_VARIANTS && (rows) == PAIR && (vecs) <= PAIR_VECS)) &&  \
@@ -171,8 +172,8 @@ ALWAYS_INLINE void finish_row(const epilogue *end, size_t i, size_t j, size_t co
         activation_forward(end->activation, end->parameter, cols, row, row, 0);
 }
 
-/* How many of `left` rows the next tile takes: a full tile while there are many, then tiles of equal
- * height. */
+/* How many of `left` rows the next tile takes: a full tile while there are many, then tiles of
+ * equal height. */
 ALWAYS_INLINE size_t tile_height(size_t left) {
     enum { LOWER = TILE_ROWS > 8 ? 8 : TILE_ROWS };
     if (left >= 2 * TILE_ROWS || left == TILE_ROWS) return TILE_ROWS;
@@ -181,7 +182,8 @@ ALWAYS_INLINE size_t tile_height(size_t left) {
     return (left + groups - 1) / groups;
 }
 
-/* While a tile of packed operands multiplies: its elements of c, and its share of the next panel of b, come nearer. */
+/* While a tile of packed operands multiplies: its elements of c, and its share of the next panel of
+ * b, come nearer. */
 ALWAYS_INLINE void prefetch_ahead(size_t rows, const tile_operands *t, const real *b,
                                   const real *b_end) {
     enum { LINE = 64 / sizeof(real) };
@@ -191,8 +193,8 @@ ALWAYS_INLINE void prefetch_ahead(size_t rows, const tile_operands *t, const rea
     for (; b < b_end; b += LINE) __builtin_prefetch(b, 0, 2);
 }
 
-/* c = a b. A panel of b stays in the cache while the rows pass over it. The blocks of k follow each other tile by tile, and
- * the activation follows them, while the tile's part of c is in cache. */
+/* c = a b. A panel of b stays in the cache while the rows pass over it. The blocks of k follow each
+ * other tile by tile, and the activation follows them, while the tile's part of c is in cache. */
 ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, ptrdiff_t a_panel,
                               ptrdiff_t b_panel, int packed, const epilogue *end) {
     const real *a = t->a, *b = t->b, *bias = end ? end->bias : NULL;
@@ -244,7 +246,8 @@ enum { SHALLOW = 16 };
 static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                  const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,
                  ptrdiff_t c_row) {
-    /* A few rows of c at a time are written from end to end, not columns of tiles from top to bottom. */
+    /* A few rows of c at a time are written from end to end, not columns of tiles from top to
+     * bottom. */
     const size_t step = k <= SHALLOW ? 2 * TILE_ROWS : m;
     for (size_t i = 0; i < m; i += step) {
         tile_operands t = {.a = a + (ptrdiff_t)i * a_row,

@@ -56,8 +56,8 @@ ALWAYS_INLINE void gemv_strip(const int vecs, const int blocks, const tile_opera
     }
 }
 
-/* The strips in use: 8 chains or a little more, enough for the latency of every core. From 5 to 7 vectors are a strip
- * of 4 and another one. */
+/* The strips in use: 8 chains or a little more, enough for the latency of every core. From 5 to 7
+ * vectors are a strip of 4 and another one. */
 #define STRIP(vecs, blocks)                                                                        \
     static void strip_##vecs##x##blocks(const tile_operands *t) { gemv_strip(vecs, blocks, t); }
 STRIP(1, 1)
@@ -113,10 +113,10 @@ static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_r
     if (end && end->activation) finish_row(end, 0, 0, n, y);
 }
 
-/* Goes on with the chains of VL outputs, the products of VL rows of w with x, for `cols` <= VL steps: the square of w is
- * transposed on its way, and its columns are what the chains take. Each line of w is read once, into a copy, because
- * rows that lie a power of two apart push each other out of the first-level cache.
- * Rows that are not there are the last one again. */
+/* Goes on with the chains of VL outputs, the products of VL rows of w with x, for `cols` <= VL
+ * steps: the square of w is transposed on its way, and its columns are what the chains take. Each
+ * line of w is read once, into a copy, because rows that lie a power of two apart push each other
+ * out of the first-level cache. Rows that are not there are the last one again. */
 ALWAYS_INLINE vec transposed_step(vec acc, const int full, size_t rows, size_t cols, const real *x,
                                   const real *w, ptrdiff_t w_row) {
     real square[VL * VL];
@@ -153,8 +153,9 @@ static __attribute__((noinline)) vec transposed_part(vec acc, size_t rows, size_
     return transposed_step(acc, 0, rows, cols, x, w, w_row);
 }
 
-/* From this size on w is not in the second-level cache, and more rows are read side by side than processors recognize as
- * streams. So many bytes ahead is far enough, and not so far that rows a power of two apart push the lines out again. */
+/* From this size on w is not in the second-level cache, and more rows are read side by side than
+ * processors recognize as streams. So many bytes ahead is far enough, and not so far that rows a
+ * power of two apart push the lines out again. */
 enum { FAR_BYTES = 1 << 20, AHEAD = 5 * 64 / sizeof(real) };
 
 /* Up to 2 VL outputs: two groups of rows take turns, so that the chain of one hides behind the

@@ -1,12 +1,13 @@
 /* The loops of the losses: over elements, and over the vectors of a row.
  *
- * They take one vector at a time and choose the formula anew for each: next to a logarithm that costs
- * nothing, and the code for all losses stays small. The squared error has a loop of its own, because
- * it is made of three operations, and softmax with cross-entropy has those of cross_entropy.h.
+ * They take one vector at a time and choose the formula anew for each: next to a logarithm that
+ * costs nothing, and the code for all losses stays small. The squared error has a loop of its own,
+ * because it is made of three operations, and softmax with cross-entropy has those of
+ * cross_entropy.h.
  *
- * A loss is returned in double. Each SUM_BLOCK of elements is summed in virtual lanes, the blocks are
- * added in order; the losses of rows are added in order within groups of LOSS_ROWS rows, the groups
- * in order. typed/ splits the work at these places only. */
+ * A loss is returned in double. Each SUM_BLOCK of elements is summed in virtual lanes, the blocks
+ * are added in order; the losses of rows are added in order within groups of LOSS_ROWS rows, the
+ * groups in order. typed/ splits the work at these places only. */
 #ifndef DEEPC_LOSS_LOOPS_H
 #define DEEPC_LOSS_LOOPS_H
 

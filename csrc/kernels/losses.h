@@ -1,18 +1,18 @@
 /* The losses: of each its formula, value and slope side by side, in the order of the list in
- * deepc_losses.h. Softmax and cross-entropy in one has loops of its own, in cross_entropy.h; those of
- * the others are in loss_loops.h.
+ * deepc_losses.h. Softmax and cross-entropy in one has loops of its own, in cross_entropy.h; those
+ * of the others are in loss_loops.h.
  *
- * Elementwise: <name>_term(p, t, c) is the loss of a prediction p with target t, as a product of two
- * numbers, and its slope in p; c is the loss's parameter in every lane, and means nothing where it
- * has none.
+ * Elementwise: <name>_term(p, t, c) is the loss of a prediction p with target t, as a product of
+ * two numbers, and its slope in p; c is the loss's parameter in every lane, and means nothing where
+ * it has none.
  *
  * Rowwise: up to two passes over a row add up two numbers each and find the largest of a third:
- * <name>_terms(row, pass, x, t) gives those of one vector. From them <name>_value is the row's loss,
- * and <name>_slope(row, x, t) the slope in x.
+ * <name>_terms(row, pass, x, t) gives those of one vector. From them <name>_value is the row's
+ * loss, and <name>_slope(row, x, t) the slope in x.
  *
  * NaN in a prediction gives NaN in the loss and at that place of the gradient: a bound is therefore
- * put on a number by v_at_least, v_at_most or v_max(bound, x), never by v_max(x, bound), which would
- * give the bound. */
+ * put on a number by v_at_least, v_at_most or v_max(bound, x), never by v_max(x, bound), which
+ * would give the bound. */
 #ifndef DEEPC_KERNEL_LOSSES_H
 #define DEEPC_KERNEL_LOSSES_H
 
@@ -111,8 +111,8 @@ ALWAYS_INLINE loss_term absolute_percentage_error_term(vec p, vec t, vec epsilon
     return term_of(v_mul(v_abs(e), unit), v_mul(sign_of(e), unit));
 }
 
-/* With q = max(p, epsilon) and e = log(1 + q) - log(1 + max(t, epsilon)): e^2; 2 e / (1 + q), 0 where
- * p is below epsilon. */
+/* With q = max(p, epsilon) and e = log(1 + q) - log(1 + max(t, epsilon)): e^2; 2 e / (1 + q), 0
+ * where p is below epsilon. */
 ALWAYS_INLINE loss_term squared_logarithmic_error_term(vec p, vec t, vec epsilon) {
     const vec q = v_max(epsilon, p);
     const vec e = v_sub(log_of_one_plus(q), log_of_one_plus(v_max(epsilon, t)));
@@ -133,8 +133,8 @@ ALWAYS_INLINE loss_term binary_cross_entropy_term(vec p, vec t, vec epsilon) {
     return term_of(value, slope_within(p, q, v_div(v_sub(q, t), v_mul(q, rest))));
 }
 
-/* -t max(log p, -100) - (1 - t) max(log(1 - p), -100); (p - t) / max(p (1 - p), 1e-12). At p = 0 and
- * p = 1 that slope is no derivative, but the large number that leads away from there. */
+/* -t max(log p, -100) - (1 - t) max(log(1 - p), -100); (p - t) / max(p (1 - p), 1e-12). At p = 0
+ * and p = 1 that slope is no derivative, but the large number that leads away from there. */
 ALWAYS_INLINE loss_term binary_cross_entropy_clamped_term(vec p, vec t, vec c) {
     (void)c;
     const vec rest = v_sub(v_set(1), p);
@@ -160,7 +160,8 @@ ALWAYS_INLINE loss_term poisson_term(vec p, vec t, vec epsilon) {
     return term_of(v_sub(p, times(t, v_log(q))), v_sub(v_set(1), v_div(t, q)));
 }
 
-/* With q and u, p and t within epsilon .. 1: u log(u / q); -u / q, 0 where p is beyond the bounds. */
+/* With q and u, p and t within epsilon .. 1: u log(u / q); -u / q, 0 where p is beyond the
+ * bounds. */
 ALWAYS_INLINE loss_term kl_divergence_term(vec p, vec t, vec epsilon) {
     const vec q = between(epsilon, v_set(1), p), u = between(epsilon, v_set(1), t);
     const vec ratio = v_div(u, q);
@@ -211,8 +212,9 @@ typedef struct loss_row {
 ALWAYS_INLINE real root(real x) { return v_first(v_sqrt(v_set(x))); }
 ALWAYS_INLINE real larger(real x, real low) { return x < low ? low : x; }
 
-/* With margin = max over the others of (1 - t) x, less the sum of t x: max(margin + 1, 0). Where it is
- * above 0, the slope is -t, and 1 - t more where (1 - t) x is the largest, shared by those that tie. */
+/* With margin = max over the others of (1 - t) x, less the sum of t x: max(margin + 1, 0). Where it
+ * is above 0, the slope is -t, and 1 - t more where (1 - t) x is the largest, shared by those that
+ * tie. */
 ALWAYS_INLINE row_terms categorical_hinge_terms(const loss_row *row, int pass, vec x, vec t) {
     const vec other = times(v_sub(v_set(1), t), x);
     const vmask ties = v_eq(other, v_set(row->found[0].largest));
@@ -232,8 +234,8 @@ ALWAYS_INLINE vec categorical_hinge_slope(const loss_row *row, vec x, vec t) {
     return slope_above_zero(value, v_sub(share, t));
 }
 
-/* With q = x / sum x, within epsilon .. 1 - epsilon: -sum of t log q. The slope is (T - t / q) / sum
- * x, with T the sum of t, where both leave out what is beyond the bounds. */
+/* With q = x / sum x, within epsilon .. 1 - epsilon: -sum of t log q. The slope is (T - t / q) /
+ * sum x, with T the sum of t, where both leave out what is beyond the bounds. */
 ALWAYS_INLINE vec categorical_share(const loss_row *row, vec x, vec *q) {
     const real epsilon = row->parameter;
     *q = v_div(x, v_set(row->found[0].a));
@@ -269,8 +271,8 @@ ALWAYS_INLINE vec negative_log_likelihood_slope(const loss_row *row, vec x, vec 
     return v_sub(v_zero(), t);
 }
 
-/* -sum of t x / (|t| |x|), both lengths at least epsilon; with c that cosine, (c x / |x| - t / |t|) /
- * |x|, without the first part where |x| is below epsilon. */
+/* -sum of t x / (|t| |x|), both lengths at least epsilon; with c that cosine, (c x / |x| - t / |t|)
+ * / |x|, without the first part where |x| is below epsilon. */
 ALWAYS_INLINE row_terms cosine_similarity_terms(const loss_row *row, int pass, vec x, vec t) {
     (void)row;
     if (pass) return (row_terms){v_mul(t, t), v_zero(), x};

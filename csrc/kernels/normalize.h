@@ -1,7 +1,7 @@
 /* Batch and layer normalization: sums over the rows or along them, and the pass that applies them.
  *
- * Sums over rows go as a product's (blocks of K_BLOCK rows, each a chain of fused multiply-adds from +0,
- * blocks in order); sums along a row go into virtual lanes by blocks of SUM_BLOCK. */
+ * Sums over rows go as a product's (blocks of K_BLOCK rows, each a chain of fused multiply-adds
+ * from +0, blocks in order); sums along a row go into virtual lanes by blocks of SUM_BLOCK. */
 #ifndef DEEPC_NORMALIZE_H
 #define DEEPC_NORMALIZE_H
 
@@ -62,8 +62,8 @@ static void column_moment(size_t rows, size_t cols, const real *x, ptrdiff_t x_r
                      d ? d + j : NULL, d_row, y + j);
 }
 
-/* y = (x - mean) slope + shift, and where d is not NULL + d factor; mean, slope, shift and factor are
- * one for each column. */
+/* y = (x - mean) slope + shift, and where d is not NULL + d factor; mean, slope, shift and factor
+ * are one for each column. */
 static void columns_map(size_t rows, size_t cols, const real *x, ptrdiff_t x_row, const real *mean,
                         const real *slope, const real *shift, const real *d, ptrdiff_t d_row,
                         const real *factor, real *y, ptrdiff_t y_row) {
@@ -79,9 +79,9 @@ static void columns_map(size_t rows, size_t cols, const real *x, ptrdiff_t x_row
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
-/* For each row, with mean and variance (the biased one) of its elements: z = (x - mean) / sqrt(variance
- * + epsilon), y = z gamma + beta; gamma and beta, one for each column, or NULL. stats: mean and
- * 1 / sqrt(variance + epsilon) of each row, or NULL. */
+/* For each row, with mean and variance (the biased one) of its elements: z = (x - mean) /
+ * sqrt(variance + epsilon), y = z gamma + beta; gamma and beta, one for each column, or NULL.
+ * stats: mean and 1 / sqrt(variance + epsilon) of each row, or NULL. */
 static void layer_norm(size_t rows, size_t cols, real epsilon, const real *x, const real *gamma,
                        const real *beta, real *stats, real *y) {
     for (; rows > 0; rows--, x += cols, y += cols, stats += stats ? 2 : 0) {
@@ -105,9 +105,9 @@ static void layer_norm(size_t rows, size_t cols, real epsilon, const real *x, co
     }
 }
 
-/* From the stats of forward: d_x = (g - sum of g / cols - z sum of g z / cols) / sqrt(variance + epsilon) with
- * g = d_y gamma, or NULL where it is not wanted; and scaled = d_y z, whose columns add up to the gradient
- * of gamma. d_x is none of the others. */
+/* From the stats of forward: d_x = (g - sum of g / cols - z sum of g z / cols) / sqrt(variance +
+ * epsilon) with g = d_y gamma, or NULL where it is not wanted; and scaled = d_y z, whose columns
+ * add up to the gradient of gamma. d_x is none of the others. */
 static void layer_norm_backward(size_t rows, size_t cols, const real *x, const real *stats,
                                 const real *gamma, const real *d_y, real *scaled, real *d_x) {
     for (; rows > 0; rows--, x += cols, stats += 2, d_y += cols, scaled += cols) {

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Aligned like bytes: the arrays of callers may stand anywhere, and reading them is then no undefined behaviour. */
+/* Aligned like bytes: the arrays of callers may stand anywhere, and reading them is then no
+ * undefined behaviour. */
 #if DEEPC_REAL_BITS == 32
 typedef float real __attribute__((aligned(1)));
 typedef uint32_t real_bits;

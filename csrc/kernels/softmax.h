@@ -15,8 +15,8 @@
 #include "vec.h"
 #include "vecmath.h"
 
-/* A row of up to this many vectors is kept in registers, in float: in double, which classifiers rarely compute in, the
- * code for that is left out. */
+/* A row of up to this many vectors is kept in registers, in float: in double, which classifiers
+ * rarely compute in, the code for that is left out. */
 enum { ROW_VECS = 4, ROWS_IN_REGISTERS = MANY_VARIANTS && DEEPC_REAL_BITS == 32 };
 
 /* 0 in the first n lanes, -inf in the others. */

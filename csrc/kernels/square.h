@@ -1,11 +1,12 @@
-/* Squares of VL x VL elements, transposed in registers: how the lanes of vectors become rows, or columns. */
+/* Squares of VL x VL elements, transposed in registers: how the lanes of vectors become rows, or
+ * columns. */
 #ifndef DEEPC_SQUARE_H
 #define DEEPC_SQUARE_H
 
 #include "vec.h"
 
-/* Vector q of y from column q of x; rows of x are x_row apart, vectors of y y_row. A function of its own, because
- * inlined into its loop the square would not fit the registers. */
+/* Vector q of y from column q of x; rows of x are x_row apart, vectors of y y_row. A function of
+ * its own, because inlined into its loop the square would not fit the registers. */
 static __attribute__((noinline)) void transpose_square(const real *x, ptrdiff_t x_row, real *y,
                                                        size_t y_row) {
     vec_rows rows = rows_of(VL, x, x_row);
@@ -18,8 +19,8 @@ static __attribute__((noinline)) void transpose_square(const real *x, ptrdiff_t 
     }
 }
 
-/* Rows of `cols` <= SUM_LANES elements, up to VL of them side by side: lane r of vector j is element j of row r. Rows
- * from `rows` on are zeros. There is room for SUM_LANES vectors. */
+/* Rows of `cols` <= SUM_LANES elements, up to VL of them side by side: lane r of vector j is
+ * element j of row r. Rows from `rows` on are zeros. There is room for SUM_LANES vectors. */
 static void rows_to_columns(size_t rows, size_t cols, const real *x, real *columns) {
     for (size_t j = 0; j < SUM_LANES && j < cols; j += VL) {
         real square[VL * VL];
@@ -29,8 +30,8 @@ static void rows_to_columns(size_t rows, size_t cols, const real *x, real *colum
     }
 }
 
-/* And back, through `squares`. Whole vectors are stored: what spills over the end of a row is overwritten by the next
- * one. */
+/* And back, through `squares`. Whole vectors are stored: what spills over the end of a row is
+ * overwritten by the next one. */
 static void columns_to_rows(size_t rows, size_t cols, const real *columns, real *squares, real *y) {
     for (size_t j = 0; j < SUM_LANES && j < cols; j += VL)
         transpose_square(columns + j * VL, VL, squares + j * VL, VL);

@@ -11,9 +11,9 @@
 
 /* What follows a matrix product while its rows are in the first-level cache: bias (n elements or
  * NULL), then the activation (a dc_activation) with its parameter. Or, where `outputs` is not NULL,
- * the activation's backward pass: each element, a gradient with respect to that activation's output,
- * is multiplied by its slope, which must be one of the output; outputs has the shape of the product
- * and its own row step. */
+ * the activation's backward pass: each element, a gradient with respect to that activation's
+ * output, is multiplied by its slope, which must be one of the output; outputs has the shape of the
+ * product and its own row step. */
 typedef struct epilogue {
     const real *bias;
     int activation;
@@ -45,12 +45,13 @@ enum {
     IS_BEYOND = 1 << 13 /* a number is beyond the dtype: not for the kernels */
 };
 
-/* The numbers of a step, as typed/optimizer.c makes them of a rule's settings and the step's number.
+/* The numbers of a step, as typed/optimizer.c makes them of a rule's settings and the step's
+ * number.
  *
  * rate                        what the update is multiplied by, at last
  * inside                      what the gradient is multiplied by, at first
- * momentum, decay             of the averages, and momentum_rest, decay_rest what they leave to the new
- *                             number: 1 - momentum and 1 - decay, or 1 for sums
+ * momentum, decay             of the averages, and momentum_rest, decay_rest what they leave to the
+ *                             new number: 1 - momentum and 1 - decay, or 1 for sums
  * correction                  what the root of the second tensor is multiplied by
  * epsilon, epsilon_inside     added to the divisor, and under its root
  * weight_decay                g += weight_decay p
@@ -93,9 +94,9 @@ typedef struct loss_work {
 
 /* K(result, name, arguments). Row and column steps of matrices count elements.
  *
- * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL). Element
- *                    (i, p) of a is a[i a_row + p a_col]; of b, b[p b_row + j]; any k, blocks of
- *                    K_BLOCK in order.
+ * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL).
+ *                    Element (i, p) of a is a[i a_row + p a_col]; of b, b[p b_row + j]; any k,
+ *                    blocks of K_BLOCK in order.
  * gemm_packed        the same for b in panels made by pack_b, and a in panels made by pack_a where
  *                    a_row is 0, else where it is.
  * pack_a             m x k of a into panels of TILE_ROWS rows, k-major, the last filled with zeros.
@@ -104,11 +105,13 @@ typedef struct loss_work {
  * pack_b_transposed  the same where element (p, j) is at b[j b_row + p].
  * gemm_few           c (m x n) = a b, or c + a b, then the epilogue, for n = 1 to 4, 9, 10 and
  *                    k >= few_depth. Element (i, p) of a is
- *                    a[i a_row + p]; (p, j) of b is b[p b_row + j b_col]; (i, j) of c is c[i c_row + j c_col], one
- *                    of whose steps is 1; where c_col is not, the epilogue is one of the transpose of c.
+ *                    a[i a_row + p]; (p, j) of b is b[p b_row + j b_col]; (i, j) of c is c[i c_row
+ *                    + j c_col], one of whose steps is 1; where c_col is not, the epilogue is one
+ *                    of the transpose of c.
  * gemv               y (n) = x (k) w (k x n, rows w_row apart), or y + x w; then the epilogue.
  * gemv_transposed    y (n) = w (n x k, rows w_row apart) x (k), or y + w x; then the epilogue.
- * column_sum         y (cols) = the sum of the rows of x, or y + that; order as a product with ones.
+ * column_sum         y (cols) = the sum of the rows of x, or y + that; order as a product with
+ *                    ones.
  * exponential ... activation_backward
  *                    where `stream`, the result, on a cache line, is written past the caches.
  * add_scaled         y = a x + b y; where b is 0, y is not read.
@@ -117,9 +120,10 @@ typedef struct loss_work {
  * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
  * sum_squares        of factor x, likewise.
  * log_softmax        as softmax, and its backward pass.
- * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is NULL.
- * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h for
- *                    this and for layer_norm.
+ * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is
+ *                    NULL.
+ * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h
+ *                    for this and for layer_norm.
  * elementwise_loss   the loss of elements start .. start + n - 1, and what else the work asks for.
  * rowwise_loss       the same for rows, whose width is not 0.
  * dropout            elements first .. first + n - 1 of the stream; kept where its 32 bits are
@@ -207,7 +211,9 @@ typedef struct kernel_table {
     int lanes;                /* of a vector */
     int tile_rows, tile_cols; /* the panels of pack_a and pack_b */
     int few_depth;            /* the least k that gemm_few takes */
-    int few_cost; /* of transposing its rows, as columns more; 0: it is not for this one */
+    /* What gemm_few pays to transpose rows of a, counted in columns of c that it could have
+     * computed meanwhile. 0: this instruction set never uses gemm_few. */
+    int few_cost;
 #define KERNEL_POINTER(result, name, arguments) result(*name) arguments;
     KERNELS(KERNEL_POINTER)
 #undef KERNEL_POINTER

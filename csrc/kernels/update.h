@@ -4,8 +4,8 @@
  * tensors first, second and third; deepc_api.h says which rule is which. What a step has is told by
  * its form (table.h). The forms that most training takes have loops of their own, in which the form
  * is a constant; all others share one loop that asks at each vector: memory and the divider set the
- * pace of both, and the wheel is to stay small. Every operation is elementwise, so it does not matter
- * how the elements are cut into vectors. */
+ * pace of both, and the wheel is to stay small. Every operation is elementwise, so it does not
+ * matter how the elements are cut into vectors. */
 #ifndef DEEPC_UPDATE_H
 #define DEEPC_UPDATE_H
 
@@ -33,8 +33,8 @@ typedef struct update_state {
 
 /* ---- The formulas ---------------------------------------------------------------------------- */
 
-/* u = momentum u + inside g;  p -= rate u, or with Nesterov's look ahead rate (momentum u + inside g).
- * Gradient descent, the running average, SGD; of Keras the learning rate is `inside`. */
+/* u = momentum u + inside g;  p -= rate u, or with Nesterov's look ahead rate (momentum u + inside
+ * g). Gradient descent, the running average, SGD; of Keras the learning rate is `inside`. */
 ALWAYS_INLINE vec update_descent(const int form, const update_numbers *c, vec g, vec p,
                                  update_state *k) {
     if (form & HAS_INSIDE) g = v_mul(c->inside, g);
@@ -97,8 +97,8 @@ ALWAYS_INLINE vec update_largest(const update_numbers *c, vec g, vec p, update_s
     return v_sub(p, v_div(v_mul(c->rate, k->u), v_add(k->s, c->epsilon)));
 }
 
-/* Lion: p -= rate sign(momentum u + (1 - momentum) g);  u = decay u + (1 - decay) g. The sign of 0 is
- * 0, that of NaN is NaN. */
+/* Lion: p -= rate sign(momentum u + (1 - momentum) g);  u = decay u + (1 - decay) g. The sign of 0
+ * is 0, that of NaN is NaN. */
 ALWAYS_INLINE vec update_signs(const update_numbers *c, vec g, vec p, update_state *k) {
     const vec to = v_fma(c->momentum, k->u, v_mul(c->momentum_rest, g));
     k->u = averaged(c, k->u, g);
@@ -164,12 +164,21 @@ ALWAYS_INLINE void update_at(const int form, const update_numbers *c, vec gradie
     if (form & HAS_THIRD) store(at.third, k.w, part);
 }
 
-/* A rows x cols parameter whose gradient is x[i] g[j], cut into runs of `height` rows: element j of a run has the
- * gradient factors[row[j]] g[j], where factors is a vector of x. Long rows are runs by themselves.
+/* A rows x cols parameter whose gradient at (i, j) is x[i] g[j], gone through in runs of `height`
+ * rows. Long rows are runs by themselves.
  *
- * Short rows that end in a part of a vector are not: the next row's load would have to wait until the store of that
- * part is done. But VL rows of n elements are n whole vectors. For such a run g is written VL times in a row, and `row`
- * holds the bits of integers. */
+ * Where short rows end in a part of a vector, the next row's load would have to wait until the
+ * store of that part is done. But VL rows of n elements are n whole vectors. With 16 lanes and rows
+ * of 10:
+ *
+ *     lane        0  1  2 ...  9 10 11 ... 15
+ *     vector 0    row 0           row 1             lane l of vector v is element 16 v + l of the
+ *     vector 1    row 1    row 2       row 3        run, so it belongs to row (16 v + l) / 10 and
+ *     ...                                           column (16 v + l) % 10
+ *     vector 9    row 14          row 15
+ *
+ * For such a run g stands VL times in a row, and `row` has the number of the row of each lane, as
+ * an integer's bits, by which v_permute picks the row's x. */
 typedef struct outer_product {
     size_t rows, cols, height;
     const real *x, *g;
@@ -248,7 +257,8 @@ static __attribute__((noinline)) void update_slowly(const update_step *step, siz
     }
 }
 
-/* An outer product, some rows at a time, or pieces of one: their gradient is written to the stack. */
+/* An outer product, some rows at a time, or pieces of one: their gradient is written to the
+ * stack. */
 static __attribute__((noinline)) void update_outer_slowly(const update_step *step, size_t rows,
                                                           size_t cols, const real *x, const real *g,
                                                           real *p, real *first, real *second) {
@@ -273,8 +283,8 @@ static __attribute__((noinline)) void update_outer_slowly(const update_step *ste
     }
 }
 
-/* The forms with loops of their own: gradient descent, momentum (also Keras' SGD with momentum), SGD
- * without, with momentum, with Nesterov's; RMSProp and Adagrad; Adam and AdamW. */
+/* The forms with loops of their own: gradient descent, momentum (also Keras' SGD with momentum),
+ * SGD without, with momentum, with Nesterov's; RMSProp and Adagrad; Adam and AdamW. */
 #define UPDATE_LOOPS(L)                                                                            \
     L(FORMULA_DESCENT)                                                                             \
     L(FORMULA_DESCENT | HAS_FIRST | HAS_INSIDE)                                                    \

@@ -22,7 +22,8 @@
  *                                 twice the largest exponent; NaN where n is
  *   v_exponent(a), v_mantissa(a)  e and f with a = f * 2^e, 1 <= f < 2, for positive normal a
  *   v_first(a)                    the first lane
- *   v_across(a, half)             lane i becomes lane i ^ half; half: a constant power of 2 below VL
+ *   v_across(a, half)             lane i becomes lane i ^ half; half: a constant power of 2 below
+ *                                 VL
  *   v_permute(a, lanes)           lane i becomes the lane of a whose number lanes[i] holds, as bits
  *   v_columns(rows, column)       SQUARE vectors (a divisor of VL): lane r of column[q] is
  *                                 element q of row r of a vec_rows
@@ -41,8 +42,8 @@
 /* For functions that take constants which must reach the loops they bound. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* VL rows to be read side by side: row r at four[r / 4] + step[r % 4]. So few numbers fit the general registers, and may
- * name a row twice where there are fewer. */
+/* VL rows to be read side by side: row r at four[r / 4] + step[r % 4]. So few numbers fit the
+ * general registers, and may name a row twice where there are fewer. */
 typedef struct vec_rows {
     const real *four[4];
     ptrdiff_t step[4];
@@ -67,8 +68,9 @@ ALWAYS_INLINE void rows_forward(vec_rows *rows, ptrdiff_t by) {
 #error "define DEEPC_ISA_<NAME>"
 #endif
 
-/* `rows` <= VL rows of x. Where there are fewer, the last four fill up the lanes, or the last one the last four: row r is
- * in lane row_lane(rows, r). */
+/* `rows` <= VL rows of x, one a lane: row r is in lane row_lane(rows, r). With fewer than VL rows
+ * the unused lanes repeat the last four rows (with fewer than four, the last row), so that no load
+ * leaves the matrix. */
 ALWAYS_INLINE vec_rows rows_of(size_t rows, const real *x, ptrdiff_t x_row) {
     const ptrdiff_t last = (ptrdiff_t)rows - 1, last_four = rows < 4 ? 0 : (ptrdiff_t)rows - 4;
     vec_rows of;

@@ -9,7 +9,7 @@
 #include "lists.h"
 #include "tape_api.h"
 
-/* ---- Arguments and results -------------------------------------------------------------------- */
+/* ---- Arguments and results ------------------------------------------------------------------- */
 
 static PyObject *of_status(int status) { return PyLong_FromLong(status); }
 
@@ -115,7 +115,7 @@ static dtype dtype_beside(PyObject *object) {
         PyEval_RestoreThread(interpreter);                                                         \
     } while (0)
 
-/* ---- Elementwise functions -------------------------------------------------------------------- */
+/* ---- Elementwise functions ------------------------------------------------------------------- */
 
 /* What map or activation computes, over rows of the last dimension. */
 typedef struct elementwise_call {
@@ -183,7 +183,7 @@ static PyObject *activation(PyObject *module, PyObject *const *arguments, Py_ssi
     return elementwise(&call, arguments[2], arguments[3]);
 }
 
-/* ---- Matrix multiply -------------------------------------------------------------------------- */
+/* ---- Matrix multiply ------------------------------------------------------------------------- */
 
 /* matmul(a, b, out, transpose_a, transpose_b) */
 static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
@@ -221,7 +221,7 @@ static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t
     return result_or_status(result, status);
 }
 
-/* ---- Losses ----------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------- */
 
 typedef struct loss_arguments {
     dc_loss_rule rule;
@@ -354,7 +354,7 @@ static PyObject *loss_rows(PyObject *module, PyObject *const *arguments, Py_ssiz
     return result_or_status(result, status);
 }
 
-/* ---- Networks --------------------------------------------------------------------------------- */
+/* ---- Networks -------------------------------------------------------------------------------- */
 
 /* Whether it is one sample or a batch of a dtype. */
 static int is_input(const array *x, dtype dtype) {
@@ -433,7 +433,7 @@ static int is_input(const array *x, dtype dtype) {
 NETWORK(f32, float, FLOAT32)
 NETWORK(f64, double, FLOAT64)
 
-/* ---- Optimizers -------------------------------------------------------------------------------- */
+/* ---- Optimizers ------------------------------------------------------------------------------ */
 
 /* Item i of a tuple or a list, borrowed; NULL of other objects. */
 static PyObject *item_of(PyObject *items, Py_ssize_t i) {
@@ -497,7 +497,7 @@ int dc_arrays_interrupted(void) {
     return interrupted;
 }
 
-/* ---- The module ------------------------------------------------------------------------------- */
+/* ---- The module ------------------------------------------------------------------------------ */
 
 /* The detour keeps compilers quiet: Python casts it back. */
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}

@@ -7,32 +7,44 @@
  *   map(function, x, out)                      function: one of dc_function
  *   activation(activation, parameter, x, out)  activation: a number of dc_activation
  *   matmul(a, b, out, transpose_a, transpose_b)    a and b: rows of elements side by side, or
- *                                              columns, may lie apart; a vector is one row of op(a),
- *                                              one column of op(b), and the result lacks it
- *   loss(rule, predicted, actual, weights)     a float. rule: kind, reduction, parameter, smoothing;
- *                                              actual: targets, or a label for each row; weights:
- *                                              one a row, or None
+ *                                              columns, may lie apart; a vector is one row of op(a)
+ *                                              or one column of op(b), and then the result has not
+ *                                              that dimension
+ *   loss(rule, predicted, actual, weights)     a float. rule: kind, reduction, parameter,
+ *                                              smoothing; actual: targets, or a label for each row;
+ *                                              weights: one a row, or None
  *   loss_gradient(rule, predicted, actual, weights)
  *   loss_and_gradient(rule, predicted, actual, weights)    both, as a tuple
  *   loss_rows(rule, predicted, actual, weights)            the losses of the rows, without a sum
  *   forward_f32(network, x)                    network: its address; x: one sample or a batch, of
  *                                              int64 where the network takes indices
  *   forward_f64
- *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted and there is one, else None
+ *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted and there is one, else
+ *                                              None
  *   backward_f64
- *   step_f32(optimizer, tensors, params, grads)    optimizer, tensors: the addresses of a dc_optimizer
- *   step_f64                                   and of as many dc_tensor as the tuples or lists params
- *                                              and grads have arrays; a status. DC_OTHER_ARRAYS: an
- *                                              array is not the memory of its tensor (any more).
- *                                              grads None: the arrays are known, only whether a
- *                                              parameter has been made read-only is not
+ *   step_f32(optimizer, tensors, params, grads)    optimizer, tensors: the addresses of a
+ *                                                  dc_optimizer
+ *   step_f64                                   and of as many dc_tensor as the tuples or lists
+ *                                              params and grads have arrays; a status.
+ *                                              DC_OTHER_ARRAYS: an array is not the memory of its
+ *                                              tensor (any more). grads None: the arrays are known,
+ *                                              only whether a parameter has been made read-only is
+ *                                              not
  *
- * `out` is None or an array that takes the result. A function returns its result, a new array
- * mostly, or a status: what the function of deepc_api.h returned, or DC_OTHER_ARRAYS if it cannot
- * take the arrays as they are and has done nothing; loss returns NaN then. The caller converts them, or
- * says what is wrong. As they are means: numpy.ndarray itself, of float32 or float64 (labels:
- * int64) in the machine's byte order, C-contiguous, of shapes that fit each other, and what is
- * written is writable and overlaps nothing that is read (in map and activation it may be x itself).
+ * What is taken:
+ *
+ *   argument       accepted
+ *   every array    numpy.ndarray itself, no subclass, of the machine's byte order
+ *   numbers        float32 or float64, all of one call alike
+ *   labels, whole numbers    int64
+ *   memory         C-contiguous (of matmul see above)
+ *   shapes         that fit each other
+ *   out            None for a new array, or a writable one of the result's shape and dtype that
+ *                  overlaps nothing that is read (in map and activation it may be x itself)
+ *
+ * A function returns its result, or a status: what the function of deepc_api.h returned, or
+ * DC_OTHER_ARRAYS if an argument is not of these. It has done nothing then, and the caller converts
+ * the arrays or says what is wrong. loss, whose result is a number, returns NaN in both cases.
  *
  * The interpreter's lock is free while they compute. */
 
@@ -49,6 +61,7 @@ typedef enum dc_function {
  * interpreter's lock. DC_BAD_STATE with an exception set if NumPy cannot be used. */
 int dc_arrays_initialize(uintptr_t module);
 
-/* Whether Python's main thread has got SIGINT and not handled it yet; for dc_samples.interrupted, so
- * called without the interpreter's lock. In other threads, where Python handles no signals: 0. */
+/* Whether Python's main thread has got SIGINT and not handled it yet; for dc_samples.interrupted,
+ * so called without the interpreter's lock. In other threads, where Python handles no signals:
+ * 0. */
 int dc_arrays_interrupted(void);

@@ -1,9 +1,9 @@
 /* The public functions over single arrays: each checks its arguments, cuts large work into tasks,
  * and calls a kernel.
  *
- * Tasks are cut at fixed places (multiples of SUM_BLOCK elements), so the number of threads cannot be
- * seen in a result. The products are in gemm.c, the losses in loss.c, the optimizers in optimizer.c,
- * the networks in network.c and training.c. */
+ * Tasks are cut at fixed places (multiples of SUM_BLOCK elements), so the number of threads cannot
+ * be seen in a result. The products are in gemm.c, the losses in loss.c, the optimizers in
+ * optimizer.c, the networks in network.c and training.c. */
 #include <math.h>
 
 #include "../activations.h"
@@ -13,8 +13,7 @@
 #include "../tuning.h"
 #include "tables.h"
 
-/* ---- Work over threads --------------------------------------------------------------------------
- */
+/* ---- Work over threads ----------------------------------------------------------------------- */
 
 /* One call's arguments; each function uses some of them. An item is an element, or a row of `cols`
  * elements. */
@@ -22,7 +21,8 @@ typedef struct job {
     void (*run)(const struct job *job, size_t start, size_t n); /* n items from `start` on */
     size_t items, items_each; /* all of them; in one task */
     const kernel_table *kernel;
-    int stream; /* y goes past the caches; of a job that is given: where it is large */
+    /* As elementwise() gets it: y may be written past the caches. As the kernels do: it is. */
+    int stream;
     int kind;   /* dc_activation */
     size_t cols;
     const real *x, *x2;
@@ -55,8 +55,7 @@ static int too_large(size_t rows, size_t cols) {
     return cols > 0 && rows > PTRDIFF_MAX / sizeof(real) / cols;
 }
 
-/* ---- Elementwise functions ----------------------------------------------------------------------
- */
+/* ---- Elementwise functions ------------------------------------------------------------------- */
 
 static int elementwise(job *j) {
     if (j->items == 0) return DC_OK;

@@ -59,8 +59,8 @@ static size_t vectors(const kernel_table *kernel, size_t n) {
     return (n + lanes - 1) >> __builtin_ctzll(lanes);
 }
 
-/* Whether gemm_few, in portions, is a faster way to rows x n outputs than so many multiply-adds of vectors for one k: it
- * computes a vector of rows at a time, the tile one of columns. */
+/* Whether gemm_few, in portions, is a faster way to rows x n outputs than so many multiply-adds of
+ * vectors for one k: it computes a vector of rows at a time, the tile one of columns. */
 static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k, size_t tiles) {
     const size_t rest = n % FEW_COLS;
     const size_t portions = n / FEW_COLS + (rest > 0) + (rest > 4 && rest < 9);
@@ -68,16 +68,17 @@ static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k,
     return vectors(kernel, rows) * few < tiles * k;
 }
 
-/* Products with few columns, whose lanes are the rows of a; where b is transposed and would have to be packed also those
- * with not too many rows, whose lanes are the rows of b, as the transpose of c. Returns 0 where neither is so. */
+/* Products with few columns, whose lanes are the rows of a; where b is transposed and would have to
+ * be packed also those with not too many rows, whose lanes are the rows of b, as the transpose of
+ * c. Returns 0 where neither is so. */
 static int multiply_few(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
     if (kernel->few_cost == 0 || p->k < (size_t)kernel->few_depth || (p->m < 4 && !p->transpose_b))
         return 0;
     const size_t across = vectors(kernel, p->n);
     const size_t tiles = (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * across;
-    /* gemm_few takes a column step of 1 for rows of c as they are, so a transpose whose steps are both
-     * 1 (n = 1, ldc = 1) would get the bias of the wrong row: it goes the other way below. */
+    /* gemm_few takes a column step of 1 for rows of c as they are, so a transpose whose steps are
+     * both 1 (n = 1, ldc = 1) would get the bias of the wrong row: it goes the other way below. */
     if (p->transpose_b && p->ldc > 1 && few_pays(kernel, p->n, p->m, p->k, tiles)) {
         for (size_t i = 0, rows; i < p->m; i += rows) {
             rows = few_portion(p->m - i);
@@ -100,8 +101,9 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
     return 0;
 }
 
-/* Products whose operands are read where they are: in rounds of k, because a tile walks down all rows
- * of b, and these are still in the caches for the next tile only where they are not too many. */
+/* Products whose operands are read where they are: in rounds of k, because a tile walks down all
+ * rows of b, and these are still in the caches for the next tile only where they are not too
+ * many. */
 static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda;
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
@@ -121,10 +123,12 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
 /* Whether rows so many elements apart compete for the same places of the caches. */
 static int far_apart(size_t ld) { return ld * sizeof(real) >= PACK_ROW_BYTES; }
 
-/* Products of which b, and where it pays a, is copied into panels in the order in which the tile reads them. */
+/* Products of which b, and where it pays a, is copied into panels in the order in which the tile
+ * reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
     const int pack_a = far_apart(p->lda);
-    /* Whole blocks of k, as many in each round; the last of c's rounds trips to memory would be the dearest. */
+    /* Whole blocks of k, in equal rounds: each round trip of c to memory then serves as much
+     * arithmetic. */
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
     const size_t depth = smaller(p->k, even_part(blocks, GEMM_DEPTH / K_BLOCK) * K_BLOCK);
     const size_t tile_rows = (size_t)kernel->tile_rows, tile_cols = (size_t)kernel->tile_cols;

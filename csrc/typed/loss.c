@@ -101,7 +101,8 @@ double TYPED(dc_loss_value)(const dc_loss_rule *rule, size_t rows, size_t cols,
     return loss;
 }
 
-/* An elementwise loss is a sum over each row; where rows have one element, over no more than that. */
+/* An elementwise loss is a sum over each row; where rows have one element, over no more than
+ * that. */
 static void elementwise_rows(loss_work *work, real *losses) {
     if (work->cols == 1) {
         work->values = losses;

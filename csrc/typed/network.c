@@ -43,8 +43,8 @@ static int check_layer(const layer *l) {
     return DC_OK;
 }
 
-/* Whether a layer's activation, or its slope, can be part of a product: the slope is then computed from
- * the output, and of a product nothing else is kept. */
+/* Whether a layer's activation, or its slope, can be part of a product: the slope is then computed
+ * from the output, and of a product nothing else is kept. */
 static int fuses(const layer *l) {
     return l->kind == DC_LAYER_ACTIVATION && !dc_activation_facts[l->activation].needs_input;
 }
@@ -294,8 +294,8 @@ static int look(watch *w, int cut) {
     return w->interrupted() ? DC_INTERRUPTED : DC_OK;
 }
 
-/* How many rows of a stage to compute between two looks: whole blocks of a sum over the rows, so that
- * the gradients, which add up over the parts, have the bits of one sum. */
+/* How many rows of a stage to compute between two looks: whole blocks of a sum over the rows, so
+ * that the gradients, which add up over the parts, have the bits of one sum. */
 static size_t part_of(const stage *s, size_t rows, const watch *w) {
     if (s->kind->traits(s->layer) & WHOLE_BATCH) return rows;
     const size_t most = w->part_work / (s->kind->work(s) + 1) / K_BLOCK * K_BLOCK;

@@ -71,8 +71,8 @@ int TYPED(dc_area_reserve)(TYPED(dc_network) * net, area *a, size_t rows,
 /* Runs all layers and keeps what backward needs; the result is the output of the last stage, which
  * goes to `last` where it need not be kept. A pass that fails has changed nothing. */
 int TYPED(dc_network_run)(TYPED(dc_network) * net, const void *x, real *last);
-/* Back from d_y to the gradients of the parameters, or where pass.update is set into the parameters,
- * and to d_x or NULL. */
+/* Back from d_y to the gradients of the parameters, or where pass.update is set into the
+ * parameters, and to d_x or NULL. */
 int TYPED(dc_network_run_back)(TYPED(dc_network) * net, const void *x, const real *d_y, real *d_x);
 /* The bytes of an element of the input. */
 static inline size_t input_size(const TYPED(dc_network) * net) {

@@ -1,5 +1,5 @@
-/* Optimizer steps: checks, the numbers of a step, what comes before and after the rule, and the split
- * over threads. */
+/* Optimizer steps: checks, the numbers of a step, what comes before and after the rule, and the
+ * split over threads. */
 #include "optimizer.h"
 
 #include <float.h>
@@ -20,7 +20,7 @@ static const double largest = FLT_MAX;
 static const double largest = DBL_MAX;
 #endif
 
-/* ---- The numbers of a step -------------------------------------------------------------------- */
+/* ---- The numbers of a step ------------------------------------------------------------------- */
 
 static const int formulas[] = {
 #define FORMULA(NAME, name, formula, first, second, third, momentum, decay) FORMULA_##formula,
@@ -125,7 +125,8 @@ static void set_surroundings(const dc_optimizer *o, update_step *step) {
     }
 }
 
-/* What a form always has if its formula has a loop of its own, be the number 0: see UPDATE_LOOPS. */
+/* What a form always has if its formula has a loop of its own, be the number 0: see
+ * UPDATE_LOOPS. */
 static const int always[] = {[DC_SGD] = HAS_WEIGHT_DECAY,
                              [DC_RMSPROP] = HAS_WEIGHT_DECAY,
                              [DC_ADAM] = HAS_WEIGHT_DECAY | HAS_SHRINK,
@@ -217,7 +218,7 @@ int TYPED(dc_update_is_direct)(const dc_optimizer *o, size_t count, const tensor
     return is_direct(o) && !(dc_optimizer_states(o) & KEEPS_THIRD);
 }
 
-/* ---- A pass over the tensors ------------------------------------------------------------------ */
+/* ---- A pass over the tensors ----------------------------------------------------------------- */
 
 /* One pass over some tensors, cut into tasks that are numbered through all of them. */
 typedef struct update_job {
@@ -321,7 +322,7 @@ static void run_scaled(const update_job *all, double share, size_t start, size_t
     run(&job);
 }
 
-/* ---- The public calls ------------------------------------------------------------------------- */
+/* ---- The public calls ------------------------------------------------------------------------ */
 
 /* What a step changes of the settings. */
 typedef struct progress {

@@ -44,7 +44,7 @@ double TYPED(dc_sum_over)(double (*part)(const void *context, size_t start, size
     return total;
 }
 
-/* ---- Of one array ------------------------------------------------------------------------------ */
+/* ---- Of one array ---------------------------------------------------------------------------- */
 
 typedef struct array {
     const kernel_table *kernel;

@@ -4,9 +4,9 @@
 
 #include "../kernels/table.h"
 
-/* The sum of what `part` gives for `items` items of `size` elements each: part(context, start, n) is
- * the sum of n items from `start` on, and that of several blocks of `block` items must be that of
- * their sums in order. So threads may compute single blocks, which are then added in order. */
+/* The sum of what `part` gives for `items` items of `size` elements each: part(context, start, n)
+ * is the sum of n items from `start` on, and that of several blocks of `block` items must be that
+ * of their sums in order. So threads may compute single blocks, which are then added in order. */
 double TYPED(dc_sum_over)(double (*part)(const void *context, size_t start, size_t n),
                           const void *context, size_t items, size_t block, size_t size);
 

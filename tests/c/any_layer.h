@@ -1,4 +1,5 @@
-/* A layer of any kind, with what it needs: for tests that go over DC_LAYER_LIST and so forget none. */
+/* A layer of any kind, with what it needs: for tests that go over DC_LAYER_LIST and so forget
+ * none. */
 #ifndef DEEPC_TEST_ANY_LAYER_H
 #define DEEPC_TEST_ANY_LAYER_H
 
@@ -17,8 +18,8 @@ static const layer_kind *const kinds[DC_LAYER_COUNT] = {
 #undef KIND_ENTRY
 };
 
-/* A layer of 6 inputs that trains; an embedding has a table of 6 rows of 3 and as many inputs as it is
- * given. Each kind uses of the numbers what it knows. */
+/* A layer of 6 inputs that trains; an embedding has a table of 6 rows of 3 and as many inputs as it
+ * is given. Each kind uses of the numbers what it knows. */
 enum { ANY_INPUTS = 6, ANY_OUTPUTS = 3, ANY_SIZE = ANY_INPUTS * ANY_INPUTS };
 
 typedef struct any_layer {

@@ -5,9 +5,9 @@
  *   digest --check FILE   compare all of the latter with FILE, and name what differs
  *   digest --update FILE  write FILE, if they agree among themselves
  *
- * FILE is tests/c/digest.expected. It changes where a computation is meant to give other bits, and a
- * change of bits is a change of the interface. Elsewhere a difference is a fault, of this library, or
- * of a compiler that does not keep to the order of operations. */
+ * FILE is tests/c/digest.expected. It changes where a computation is meant to give other bits, and
+ * a change of bits is a change of the interface. Elsewhere a difference is a fault, of this
+ * library, or of a compiler that does not keep to the order of operations. */
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 200809L
 #endif

@@ -12,7 +12,8 @@ static inline uint64_t digest_word(uint64_t digest, uint64_t word, int bytes) {
     return digest;
 }
 
-/* One kernel, public function or kind of layer, over all its inputs, on the instruction set in force. */
+/* One kernel, public function or kind of layer, over all its inputs, on the instruction set in
+ * force. */
 typedef struct workload {
     const char *name;
     uint64_t (*run)(void);

@@ -47,8 +47,8 @@ static void matmul_case(uint64_t *digest, unsigned turn, size_t m, size_t n, siz
 static void run_matmul(uint64_t *digest) {
     static const size_t ms[] = {1, 2, 3, 7, 14, 29}, ns[] = {1, 2, 10, 17, 33, 70},
                         ks[] = {0, 1, 5, 33, 256, 300};
-    /* Several blocks of each side, enough work for two threads; the first one is packed whatever the
-     * orientation, because the rows of b are more than a page apart. */
+    /* Several blocks of each side, enough work for two threads; the first one is packed whatever
+     * the orientation, because the rows of b are more than a page apart. */
     static const size_t large[][3] = {{230, 210, 270}, {40, 1100, 30}, {3, 1100, 300},
                                       {1, 1500, 800},  {1500, 1, 800}, {1500, 9, 80}};
     unsigned turn = 0;

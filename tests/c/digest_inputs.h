@@ -1,7 +1,7 @@
 /* Inputs of the workloads, written once against `real`.
  *
- * They are made of whole numbers and put together bit by bit, so that they are the same whatever the
- * compiler, the C library or the machine does with numbers. */
+ * They are made of whole numbers and put together bit by bit, so that they are the same whatever
+ * the compiler, the C library or the machine does with numbers. */
 #ifndef DEEPC_TEST_DIGEST_INPUTS_H
 #define DEEPC_TEST_DIGEST_INPUTS_H
 

@@ -557,7 +557,8 @@ static uint64_t run_loss(int kind) {
     return digest;
 }
 
-/* The two that came first share these lines with nobody, and have those of their old names besides. */
+/* The two that came first share these lines with nobody, and have those of their old names
+ * besides. */
 static uint64_t run_elementwise_loss(void) { return run_loss(DC_SQUARED_ERROR); }
 static uint64_t run_rowwise_loss(void) { return run_loss(DC_SOFTMAX_CROSS_ENTROPY); }
 

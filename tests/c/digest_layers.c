@@ -1,5 +1,5 @@
-/* The digest of every kind of layer: one line for each line of DC_LAYER_LIST, so that the old ones are
- * seen unchanged when one is added. digest_layers_f64.c is the same for double. */
+/* The digest of every kind of layer: one line for each line of DC_LAYER_LIST, so that the old ones
+ * are seen unchanged when one is added. digest_layers_f64.c is the same for double. */
 #include "digest_inputs.h"
 
 #include "any_layer.h"

@@ -1,6 +1,6 @@
-/* The digest of every update rule: its kernels and its steps in all forms (rule_cases.h), the latter with
- * one thread and with two. A line for each, so that it shows which of them has other bits.
- * digest_rules_f64.c is the same for double. */
+/* The digest of every update rule: its kernels and its steps in all forms (rule_cases.h), the
+ * latter with one thread and with two. A line for each, so that it shows which of them has other
+ * bits. digest_rules_f64.c is the same for double. */
 #include "digest_inputs.h"
 #include "kernels/table.h"
 #include "rule_cases.h"

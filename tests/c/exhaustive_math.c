@@ -36,8 +36,8 @@ typedef struct function {
 enum { FUNCTIONS = 2 + 2 * DC_ACTIVATION_COUNT };
 
 /* Where the general bounds are not good enough: activations that are one exact operation, and those
- * that carry along what rounding takes, which they cannot without fused multiply-add (far out, where
- * gelu is almost 0, that is most). */
+ * that carry along what rounding takes, which they cannot without fused multiply-add (far out,
+ * where gelu is almost 0, that is most). */
 static const struct {
     const char *name;
     double bound, loose_bound;

@@ -1,5 +1,5 @@
-/* What each loss should be: its formula in long double, in the order of the list, and numbers that it
- * is made for. A loss of the list without a reference fails the test. */
+/* What each loss should be: its formula in long double, in the order of the list, and numbers that
+ * it is made for. A loss of the list without a reference fails the test. */
 #ifndef DEEPC_TEST_LOSS_REFERENCES_H
 #define DEEPC_TEST_LOSS_REFERENCES_H
 

@@ -1,5 +1,5 @@
-/* The update rules for tests: settings that reach every form of each, and the formulas of deepc_api.h
- * for one element in long double. */
+/* The update rules for tests: settings that reach every form of each, and the formulas of
+ * deepc_api.h for one element in long double. */
 #ifndef DEEPC_TEST_RULE_CASES_H
 #define DEEPC_TEST_RULE_CASES_H
 
@@ -8,8 +8,8 @@
 
 #include "deepc.h"
 
-/* The usual settings of a rule, then each form and each thing around it by itself, then some at once.
- * What a rule does not have makes no difference to it. */
+/* The usual settings of a rule, then each form and each thing around it by itself, then some at
+ * once. What a rule does not have makes no difference to it. */
 enum { RULE_FORMS = 18 };
 static inline dc_optimizer rule_form(int rule, int form) {
     dc_optimizer o = {.rule = rule,

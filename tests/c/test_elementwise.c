@@ -78,7 +78,8 @@ static function get_function(size_t i) {
     return f;
 }
 
-/* x, or what an activation keeps of it: many around 0, where most of them bend, and some far out. */
+/* x, or what an activation keeps of it: many around 0, where most of them bend, and some far
+ * out. */
 static void fill_input(const function *f, size_t n, real *x) {
     fill(n, f->low, f->high, x);
     if (f->call != call_forward && f->call != call_backward) return;
@@ -89,16 +90,16 @@ static void fill_input(const function *f, size_t n, real *x) {
     }
 }
 
-/* How far y is from the truth. A slope may be near 0 because two terms cancel, of which one has been
- * rounded before; its error is measured against what was multiplied by it. */
+/* How far y is from the truth. A slope may be near 0 because two terms cancel, of which one has
+ * been rounded before; its error is measured against what was multiplied by it. */
 static double error_at(const function *f, real y, real x, real x2) {
     const wide want = f->reference(f, x, x2), size = fabs((wide)x2);
     if (f->call == call_backward && fabs(want) < size) return ulps((real)(size + y - want), size);
     return ulps(y, want);
 }
 
-/* Activations that keep their input carry along what rounding takes, which they cannot without fused
- * multiply-add: far out, where they are almost 0, they are then less exact. */
+/* Activations that keep their input carry along what rounding takes, which they cannot without
+ * fused multiply-add: far out, where they are almost 0, they are then less exact. */
 static double most_ulps(const function *f) {
     const int carries = f->call == call_forward && dc_activation_needs_input(f->activation);
     if (carries && !isa_is_exact()) return 1000;

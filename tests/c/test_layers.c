@@ -1,6 +1,6 @@
-/* Every kind of layer, by the list: its gradients against finite differences, one row at a time against
- * a batch, in parts against in one piece, and what a pass leaves in the layer that is taken back. Then
- * what single kinds promise. test_layers_f64.c is the same for double. */
+/* Every kind of layer, by the list: its gradients against finite differences, one row at a time
+ * against a batch, in parts against in one piece, and what a pass leaves in the layer that is taken
+ * back. Then what single kinds promise. test_layers_f64.c is the same for double. */
 #include "arrays.h"
 
 #include "any_layer.h"
@@ -220,7 +220,8 @@ static void test_layer_norm(void) {
     TYPED(dc_network_free)(net);
 }
 
-/* Kept elements are divided by 1 - rate; all are dropped at rate 1; outside training nothing happens. */
+/* Kept elements are divided by 1 - rate; all are dropped at rate 1; outside training nothing
+ * happens. */
 static void test_inverted_dropout(void) {
     enum { N = 3000 };
     static real x[N], y[N], kept[N];

@@ -1,6 +1,6 @@
-/* Sums, softmax and the two losses with loops of their own: close to the C library in long double, and on every instruction
- * set with fused multiply-add exactly the bits of the order that the headers promise, which the
- * references here follow step by step. */
+/* Sums, softmax and the two losses with loops of their own: close to the C library in long double,
+ * and on every instruction set with fused multiply-add exactly the bits of the order that the
+ * headers promise, which the references here follow step by step. */
 #include "arrays.h"
 
 static const dc_loss_rule squared = {.kind = DC_SQUARED_ERROR};

@@ -1,6 +1,6 @@
-/* The list of losses: value and gradient of each against its formula in long double and the differences
- * of that, on every instruction set; weights, labels, smoothing, reductions, single rows, threads,
- * special values, unaligned arrays, bad arguments. */
+/* The list of losses: value and gradient of each against its formula in long double and the
+ * differences of that, on every instruction set; weights, labels, smoothing, reductions, single
+ * rows, threads, special values, unaligned arrays, bad arguments. */
 #include "arrays.h"
 #include "loss_references.h"
 #include "typed/tables.h"
@@ -299,7 +299,8 @@ static void test_forms(int kind) {
 
 /* ---- Special values -------------------------------------------------------------------------- */
 
-/* NaN anywhere in the predictions is NaN in the loss and in that row's gradient, and nowhere else. */
+/* NaN anywhere in the predictions is NaN in the loss and in that row's gradient, and nowhere
+ * else. */
 static void test_nan(int kind) {
     static const size_t widths[] = {1, 3, 16, 40};
     for (size_t isa = 0; use_isa(isa); isa++)
@@ -422,8 +423,8 @@ static void test_unaligned(int kind) {
     batch_free(&b);
 }
 
-/* A label that another thread changes after the check is taken for the last class, or in short rows for
- * none: nothing outside the row is read or written. The check is left out here. */
+/* A label that another thread changes after the check is taken for the last class, or in short rows
+ * for none: nothing outside the row is read or written. The check is left out here. */
 static void test_labels_beyond_the_row(int kind) {
     static const int64_t wrong[] = {-1, 1 << 20, INT64_MAX, INT64_MIN};
     static const size_t widths[] = {1, 3, 20, 70, 5000};

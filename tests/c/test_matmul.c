@@ -34,7 +34,8 @@ static float element(int ta, int tb, size_t i, size_t j, size_t k, const float *
     return total;
 }
 
-/* How many elements of c differ from `sums`, activated, or, beside the n columns, from the guard. */
+/* How many elements of c differ from `sums`, activated, or, beside the n columns, from the
+ * guard. */
 static int count_wrong(size_t m, size_t n, size_t k, size_t ldc, size_t size_c, int activation,
                        const float *sums, float *want, const float *c) {
     const int exact = dc_isa_promises_bits(dc_isa());
@@ -52,8 +53,8 @@ static int count_wrong(size_t m, size_t n, size_t k, size_t ldc, size_t size_c, 
     return wrong;
 }
 
-/* One product on every instruction set; the reference, which takes longest, is computed once. gap: elements
- * between two rows of c. */
+/* One product on every instruction set; the reference, which takes longest, is computed once. gap:
+ * elements between two rows of c. */
 static void check_product(int ta, int tb, size_t m, size_t n, size_t k, int accumulate,
                           int with_bias, int activation, size_t gap) {
     const size_t lda = (ta ? m : k) + 1, ldb = (tb ? k : n) + 2, ldc = n + gap;
@@ -100,7 +101,8 @@ static void test_products(void) {
         for (size_t y = 0; y < COUNT(ns); y++)
             for (size_t z = 0; z < COUNT(ks); z++)
                 for (int t = 0; t < 4; t++) {
-                    /* All options over the shapes, not all with each: a few thousand products in all. */
+                    /* All options over the shapes, not all with each: a few thousand products in
+                     * all. */
                     const size_t turn = x + y + z + (size_t)t;
                     check_product(t & 1, t >> 1, ms[x], ns[y], ks[z], turn % 2 == 0, turn % 3 != 0,
                                   (int)(turn % 4), turn % 5 ? 3 : 0);

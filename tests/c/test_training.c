@@ -1,5 +1,5 @@
-/* Training in one call against single steps, bit for bit; what it refuses before the first step; and how
- * it is interrupted in the midst of one. */
+/* Training in one call against single steps, bit for bit; what it refuses before the first step;
+ * and how it is interrupted in the midst of one. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -297,8 +297,8 @@ static void test_indices(size_t batch) {
 static int asked, stop_at;
 static int stop(void) { return ++asked == stop_at; }
 
-/* A step of half a second: it is asked several times, ends where it is told to, and has then changed
- * nothing; asked in vain, it has the bits of a step in one piece. */
+/* A step of half a second: it is asked several times, ends where it is told to, and has then
+ * changed nothing; asked in vain, it has the bits of a step in one piece. */
 static void test_interrupted(void) {
     enum { COLS = 400, WIDTH = 500, MANY = 9000 };
     static float many_x[MANY * COLS], w[COLS * WIDTH], start[COLS * WIDTH], whole[COLS * WIDTH],

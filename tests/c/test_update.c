@@ -1,6 +1,6 @@
-/* The optimizers: every rule in every form over several steps against its formula in long double, the
- * same bits on every instruction set, for any number of threads and any cut into tensors; and the
- * update by an outer product against the plain one. */
+/* The optimizers: every rule in every form over several steps against its formula in long double,
+ * the same bits on every instruction set, for any number of threads and any cut into tensors; and
+ * the update by an outer product against the plain one. */
 
 #include "arrays.h"
 #include "rule_cases.h"
@@ -67,7 +67,7 @@ static tensor tensor_of(const dc_optimizer *o, const state *s, size_t start, siz
                     .average = kept[AVERAGE]};
 }
 
-/* ---- Against the formulas ---------------------------------------------------------------------- */
+/* ---- Against the formulas -------------------------------------------------------------------- */
 
 enum { CALLS = 5, PIECES = 3 };
 
@@ -96,7 +96,8 @@ static void clip_reference(const dc_optimizer *o, const size_t pieces[PIECES], s
         g[i] = fmaxl(-o->clip_limit, fminl(o->clip_limit, g[i]));
 }
 
-/* All calls, for n elements in three tensors; what comes out of it goes to e, accumulated, average. */
+/* All calls, for n elements in three tensors; what comes out of it goes to e, accumulated,
+ * average. */
 typedef struct reference {
     rule_element e[LARGEST];
     long double g[LARGEST], accumulated[LARGEST], average[LARGEST];
@@ -146,8 +147,8 @@ static double worst_error(const dc_optimizer *o, const state *s, const reference
     return worst;
 }
 
-/* All calls over n elements as one tensor (where no norm tells the difference), and as three with one
- * empty. */
+/* All calls over n elements as one tensor (where no norm tells the difference), and as three with
+ * one empty. */
 static void check_rule(const dc_optimizer *rule, size_t n) {
     static reference expected;
     const size_t pieces_of[PIECES] = {n / 3, 0, n - n / 3};
@@ -195,7 +196,7 @@ static void test_rules(void) {
         }
 }
 
-/* ---- Numbers of a step ------------------------------------------------------------------------- */
+/* ---- Numbers of a step ----------------------------------------------------------------------- */
 
 /* Adam's corrections far into training, where the powers have vanished, and at the start. */
 static void test_step_numbers(void) {
@@ -322,7 +323,7 @@ static void test_add_scaled(void) {
     CHECK(TYPED(dc_add_scaled)(1, 0, NULL, 1, NULL) == DC_OK);
 }
 
-/* ---- Threads, and the outer product -------------------------------------------------------------- */
+/* ---- Threads, and the outer product ---------------------------------------------------------- */
 
 static void test_threads(void) {
     const size_t n = 270000; /* more than SPLIT_UPDATE_ELEMENTS */
@@ -395,7 +396,7 @@ static void test_outer(void) {
         }
 }
 
-/* ---- Arguments --------------------------------------------------------------------------------- */
+/* ---- Arguments ------------------------------------------------------------------------------- */
 
 static real a[4] = {1, 2, 3, 4}, gradient[4] = {1, 1, 1, 1}, kept[STATES][4];
 static tensor good(void) {

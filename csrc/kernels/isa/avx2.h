@@ -5,12 +5,13 @@
 /* Register tile of the matrix multiply: 6 x 2 accumulators, 2 vectors of b and one broadcast of a
  * in 15 of 16 registers. */
 enum { TILE_ROWS = 6, TILE_VECS = 2 };
-/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and memory. */
+/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and
+ * memory. */
 enum { PAIR_VECS = 4 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
-/* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
- * where registers are many. */
+/* What transposing rows costs in products with few columns, as columns more: the shuffles run
+ * beside the multiply-adds where registers are many. */
 enum { FEW_COST = 2 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 0 };
@@ -160,7 +161,8 @@ ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
 }
 #endif
 
-/* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
+/* In two steps, as 2^n itself may be out of range; the first is exact, so only the second
+ * rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));
     return v_mul(v_mul(a, v_exp2i(half)), v_exp2i(v_sub(n, half)));

@@ -6,12 +6,13 @@
 /* Register tile of the matrix multiply: 14 x 2 accumulators, 2 vectors of b and one broadcast of a
  * in 31 of 32 registers. */
 enum { TILE_ROWS = 14, TILE_VECS = 2 };
-/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and memory. */
+/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and
+ * memory. */
 enum { PAIR_VECS = 8 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
-/* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
- * where registers are many. */
+/* What transposing rows costs in products with few columns, as columns more: the shuffles run
+ * beside the multiply-adds where registers are many. */
 enum { FEW_COST = 1 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 1 };
@@ -125,8 +126,8 @@ ALWAYS_INLINE vec v_permute(vec a, const real *lanes) {
 }
 #endif
 
-/* Half a row a load: putting the halves of two rows into one register costs no shuffle, and the registers of a whole
- * square would leave none for what the columns are for. */
+/* Half a row a load: putting the halves of two rows into one register costs no shuffle, and the
+ * registers of a whole square would leave none for what the columns are for. */
 enum { SQUARE = VL / 2 };
 #if DEEPC_REAL_BITS == 32
 #define HALF_ROW(p) _mm256_loadu_ps(p)

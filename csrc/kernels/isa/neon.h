@@ -5,12 +5,13 @@
 /* Register tile of the matrix multiply: 7 x 3 accumulators, 3 vectors of b and one of a in 25 of 32
  * registers; at 8 x 3 gcc 12 spills. */
 enum { TILE_ROWS = 7, TILE_VECS = 3 };
-/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and memory. */
+/* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and
+ * memory. */
 enum { PAIR_VECS = 4 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
-/* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
- * where registers are many. */
+/* What transposing rows costs in products with few columns, as columns more: the shuffles run
+ * beside the multiply-adds where registers are many. */
 enum { FEW_COST = 3 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 0 };
@@ -35,8 +36,8 @@ ALWAYS_INLINE vec v_load(const real *p) { return NEON(ld1)(p); }
 ALWAYS_INLINE void v_store(real *p, vec a) { NEON(st1)(p, a); }
 ALWAYS_INLINE void v_stream(real *p, vec a) { v_store(p, a); }
 ALWAYS_INLINE void v_stream_end(void) {}
-/* Branches that a loop always takes the same way cost it next to nothing. A detour through memory, or
- * a call, which may overwrite the accumulators, would cost it more than the arithmetic. */
+/* Branches that a loop always takes the same way cost it next to nothing. A detour through memory,
+ * or a call, which may overwrite the accumulators, would cost it more than the arithmetic. */
 #if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE vec v_load_part(const real *p, size_t n) {
     const float32x2_t none = vdup_n_f32(0);
@@ -164,7 +165,8 @@ ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
 }
 #endif
 
-/* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
+/* In two steps, as 2^n itself may be out of range; the first is exact, so only the second
+ * rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));
     return v_mul(v_mul(a, v_exp2i(half)), v_exp2i(v_sub(n, half)));

@@ -13,8 +13,8 @@ enum { TILE_ROWS = 4, TILE_VECS = 4 };
 enum { PAIR_VECS = 4 };
 /* One lane needs no shapes of its own for small sizes: it is there to be right, and small. */
 enum { MANY_VARIANTS = 0 };
-/* What transposing rows costs in products with few columns, as columns more: the shuffles run beside the multiply-adds
- * where registers are many. */
+/* What transposing rows costs in products with few columns, as columns more: the shuffles run
+ * beside the multiply-adds where registers are many. */
 enum { FEW_COST = 3 };
 /* Whether v_load_part is as fast as v_load. */
 enum { PART_LOADS_ARE_FREE = 1 };
@@ -107,7 +107,8 @@ ALWAYS_INLINE void v_columns(const vec_rows *rows, vec column[SQUARE]) {
     column[0] = *(vec_row(rows, 0));
 }
 
-/* In two steps, as 2^n itself may be out of range; the first is exact, so only the second rounds. */
+/* In two steps, as 2^n itself may be out of range; the first is exact, so only the second
+ * rounds. */
 ALWAYS_INLINE vec v_scale(vec a, vec n) {
     const vec half = v_round(v_mul(n, v_set((real)0.5)));
     return v_mul(v_mul(a, v_exp2i(half)), v_exp2i(v_sub(n, half)));

@@ -1,5 +1,5 @@
-/* The activation layer: y = activation(x), element by element. Behind a linear layer the network makes
- * it part of the product, and this file is not asked. */
+/* The activation layer: y = activation(x), element by element. Behind a linear layer the network
+ * makes it part of the product, and this file is not asked. */
 #include "../../activations.h"
 #include "../tables.h"
 #include "layer.h"

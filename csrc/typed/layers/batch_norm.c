@@ -11,8 +11,8 @@
 
 enum { GAMMA, BETA, MEAN, VARIANCE };
 
-/* What is kept, a row of numbers for each column: the mean and 1 / deviation of the last pass, and the
- * running statistics as they were before it. */
+/* What is kept, a row of numbers for each column: the mean and 1 / deviation of the last pass, and
+ * the running statistics as they were before it. */
 enum { KEPT_MEAN, KEPT_INVERSE, KEPT_OLD_MEAN, KEPT_OLD_VARIANCE, KEPT_ROWS };
 
 static int traits(const dc_layer *l) {

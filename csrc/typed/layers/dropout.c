@@ -1,5 +1,6 @@
-/* Dropout: zeros at random while training. As the book has it, what is kept stays as it is, and outside
- * training all is multiplied by what is kept on average; inverted, what is kept is divided by that. */
+/* Dropout: zeros at random while training. As the book has it, what is kept stays as it is, and
+ * outside training all is multiplied by what is kept on average; inverted, what is kept is divided
+ * by that. */
 #include "../tables.h"
 #include "layer.h"
 
@@ -29,8 +30,8 @@ static int start_pass(stage *s, const pass *p) {
     return DC_OK;
 }
 
-/* y = x where the stream keeps it, times a factor that is 1 for the book's dropout; in pieces that stay in
- * the first-level cache for the second pass over them. */
+/* y = x where the stream keeps it, times a factor that is 1 for the book's dropout; in pieces that
+ * stay in the first-level cache for the second pass over them. */
 static void drop(const stage *s, const pass *p, real factor, const real *x, real *y) {
     enum { PIECE = 2048 };
     const kernel_table *kernel = TYPED(dc_kernels)();

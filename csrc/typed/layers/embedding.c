@@ -1,5 +1,5 @@
-/* The embedding: the input names rows of a table, the output is those rows side by side. It stands first
- * in a network, because its input is whole numbers. */
+/* The embedding: the input names rows of a table, the output is those rows side by side. It stands
+ * first in a network, because its input is whole numbers. */
 #include <string.h>
 
 #include "layer.h"
@@ -47,8 +47,8 @@ static int forward(stage *s, const pass *p, const real *x, real *y) {
     return DC_OK;
 }
 
-/* Each row of the gradient is the sum, from +0, of what comes back to where it was looked up, in the
- * order of the batch. */
+/* Each row of the gradient is the sum, from +0, of what comes back to where it was looked up, in
+ * the order of the batch. */
 static int backward(stage *s, const pass *p, const real *x, const real *y, const real *d_y,
                     real *d_x) {
     (void)y, (void)d_x;

@@ -1,8 +1,9 @@
-/* What a kind of layer is to the network: one table of functions, each kind in a file of this folder.
+/* What a kind of layer is to the network: one table of functions, each kind in a file of this
+ * folder.
  *
- * A kind knows nothing of other layers, of the network's memory or of training. It is told of a pass
- * over some rows of a batch and computes them; network.c decides in which memory, in which order and
- * in how many parts. */
+ * A kind knows nothing of other layers, of the network's memory or of training. It is told of a
+ * pass over some rows of a batch and computes them; network.c decides in which memory, in which
+ * order and in how many parts. */
 #ifndef DEEPC_LAYER_H
 #define DEEPC_LAYER_H
 
@@ -16,8 +17,8 @@ enum {
     KEEPS_OUTPUT = 2, /* backward reads the output */
     /* forward may write its output over its input. */
     IN_PLACE = 4,
-    /* It may even do so where the layer before it keeps that as its output: it changes elements to 0
-     * only, and where it does, its own backward gives 0. So the layer before multiplies that 0 by
+    /* It may even do so where the layer before it keeps that as its output: it changes elements to
+     * 0 only, and where it does, its own backward gives 0. So the layer before multiplies that 0 by
      * the slope at another output, which must be finite there. */
     ONLY_ZEROS = 8,
     /* A row's output depends on the other rows while it trains: a batch must not be cut. */
@@ -28,8 +29,8 @@ enum {
     TAKES_INDICES = 64
 };
 
-/* One pass over rows first .. first + rows - 1 of a batch of `batch` rows; pointers to data that go with it
- * point to row `first`. */
+/* One pass over rows first .. first + rows - 1 of a batch of `batch` rows; pointers to data that go
+ * with it point to row `first`. */
 typedef struct pass {
     size_t first, rows, batch;
     int keep; /* backward may follow: s->kept is there to be filled */
@@ -69,16 +70,16 @@ typedef struct layer_kind {
     int (*traits)(const dc_layer *l);
     /* DC_OK if the layer can be used; parameters are checked by the network. */
     int (*check)(const dc_layer *l);
-    /* How many columns come out for so many columns in, 0: that does not go; and how many go in where
-     * so many, or 0 for an unknown number, are to come out; 0: any. */
+    /* How many columns come out for so many columns in, 0: that does not go; and how many go in
+     * where so many, or 0 for an unknown number, are to come out; 0: any. */
     size_t (*outputs)(const dc_layer *l, size_t inputs);
     size_t (*inputs)(const dc_layer *l, size_t outputs);
-    /* How many elements its i-th parameter has; and as bits the parameters that it cannot do without.
-     * NULL: the kind has none at all. */
+    /* How many elements its i-th parameter has; and as bits the parameters that it cannot do
+     * without. NULL: the kind has none at all. */
     size_t (*parameter)(const dc_layer *l, int i);
     unsigned needed;
-    /* How many elements it keeps of so many rows between forward and backward, beside what its traits
-     * say; NULL: none. */
+    /* How many elements it keeps of so many rows between forward and backward, beside what its
+     * traits say; NULL: none. */
     size_t (*workspace)(const stage *s, size_t rows);
     int updates; /* backward knows pass.update */
     /* Multiply-adds of a row, roughly. */
@@ -91,8 +92,8 @@ typedef struct layer_kind {
      * kind keeps its output. Returns a status. d_x may be d_y, but for kinds without IN_PLACE. */
     int (*backward)(stage *s, const pass *p, const real *x, const real *y, const real *d_y,
                     real *d_x);
-    /* Of kinds with two modes: whether backward can follow the last forward; and takes back what the
-     * last forward changed in the layer. */
+    /* Of kinds with two modes: whether backward can follow the last forward; and takes back what
+     * the last forward changed in the layer. */
     int (*can_go_back)(const stage *s);
     void (*undo)(stage *s);
 } layer_kind;

@@ -44,8 +44,8 @@ static int forward(stage *s, const pass *p, const real *x, real *y) {
     return DC_OK;
 }
 
-/* In blocks of rows that are those of a sum over the rows, because what adds up to the gradient of gamma
- * needs memory. */
+/* In blocks of rows that are those of a sum over the rows, because what adds up to the gradient of
+ * gamma needs memory. */
 static int backward(stage *s, const pass *p, const real *x, const real *y, const real *d_y,
                     real *d_x) {
     (void)y;

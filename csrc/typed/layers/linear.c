@@ -121,7 +121,8 @@ static int input_gradient(const stage *s, size_t rows, const real *x, const real
     return status;
 }
 
-/* The step of one tensor whose gradient is the outer product of x and d_y, which is never written. */
+/* The step of one tensor whose gradient is the outer product of x and d_y, which is never
+ * written. */
 static void update(const stage *s, const update_step *step, int which, size_t rows, const real *x,
                    const real *d_y) {
     const TYPED(dc_tensor) *t = s->tensors[which];

@@ -27,15 +27,18 @@ if TYPE_CHECKING:
 
 # ---- How a change is noticed ---------------------------------------------------------------------
 
-# Numbers the changes made so far to any layers of this process; whoever looks takes the number
-# first, so that a change meanwhile is seen at the next look.
+# Counts the changes of any layers of this process. A cache keeps the value that it read before it
+# was made, and is stale when the value differs.
 structure_version = 0
 _versions = itertools.count(1)
 
 
 def note_change() -> None:
-    # After the change, and a number that no other thread draws: who looks in between will look
-    # again.
+    """Make all caches stale, after a change.
+
+    A thread that compiled in the midst of the change finds a value that no other thread drew, and
+    compiles again.
+    """
     global structure_version
     structure_version = next(_versions)
 
