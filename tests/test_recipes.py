@@ -95,7 +95,10 @@ def test_each_place_of_a_recipe_is_in_the_tree_once(title, tmp_path):
         assert path.parent.is_dir() or (ROOT / edit.path).parent.is_dir()
         path.parent.mkdir(parents=True, exist_ok=True)
         edit.apply(tmp_path)
-        assert edit.text.strip() in path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        assert edit.text.strip() in text
+        if path.suffix == ".py":
+            compile(text, edit.path, "exec")
 
 
 @needs_pages

@@ -9,7 +9,12 @@ from deepc._values import LARGEST, aligned_zeros, as_array, as_dtype, as_float, 
 from deepc.layers.base import BuiltinLayer, Layer, ParameterArray
 from deepc.tensor import Tensor
 
-__all__ = ["Flatten", "LogSoftmax", "PReLU", "Softmax"]
+__all__ = [
+    "Flatten",
+    "LogSoftmax",
+    "PReLU",
+    "Softmax",
+]
 
 
 class Softmax(BuiltinLayer):
