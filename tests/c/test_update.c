@@ -468,6 +468,15 @@ static void test_names(void) {
 #define REFUSES(rule, setting, value)                                                              \
     (bad = rule_form(rule, 0), bad.setting = (value), check_of(bad) == DC_BAD_VALUE)
 
+/* The numbers that a rule reads beside the learning rate. */
+enum { MOMENTUM = 1, DECAY = 2, EPSILON = 4, ALL_NUMBERS = 7 };
+static const int uses[DC_RULE_COUNT] = {
+    [DC_MOMENTUM] = MOMENTUM,        [DC_SGD] = MOMENTUM,       [DC_RMSPROP] = ALL_NUMBERS,
+    [DC_ADAM] = ALL_NUMBERS,         [DC_ADAMW] = ALL_NUMBERS,  [DC_ADAGRAD] = EPSILON,
+    [DC_ADADELTA] = DECAY | EPSILON, [DC_ADAMAX] = ALL_NUMBERS, [DC_NADAM] = ALL_NUMBERS,
+    [DC_LION] = MOMENTUM | DECAY,
+};
+
 static void test_ranges(void) {
     static const double nothing[] = {(double)NAN, HUGE_VAL, -HUGE_VAL};
     static const double outside[] = {-0.1, 1.1, (double)NAN};
@@ -477,13 +486,9 @@ static void test_ranges(void) {
             CHECK(REFUSES(rule, learning_rate, nothing[i]));
             CHECK(REFUSES(rule, weight_decay, nothing[i]));
             CHECK(REFUSES(rule, steps, UINT64_MAX));
-            const int uses_momentum =
-                rule != DC_GRADIENT_DESCENT && rule != DC_ADAGRAD && rule != DC_ADADELTA;
-            const int uses_decay = rule >= DC_RMSPROP && rule != DC_ADAGRAD;
-            const int uses_epsilon = rule >= DC_RMSPROP && rule != DC_LION;
-            CHECK(REFUSES(rule, momentum, outside[i]) == uses_momentum);
-            CHECK(REFUSES(rule, decay, outside[i]) == uses_decay);
-            CHECK(REFUSES(rule, epsilon, i == 0 ? -1 : nothing[i]) == uses_epsilon);
+            CHECK(REFUSES(rule, momentum, outside[i]) == !!(uses[rule] & MOMENTUM));
+            CHECK(REFUSES(rule, decay, outside[i]) == !!(uses[rule] & DECAY));
+            CHECK(REFUSES(rule, epsilon, i == 0 ? -1 : nothing[i]) == !!(uses[rule] & EPSILON));
             const int divides = rule == DC_ADAM || rule == DC_ADAMW || rule == DC_NADAM;
             CHECK(REFUSES(rule, momentum, 1) == (divides || rule == DC_ADAMAX));
             CHECK(REFUSES(rule, decay, 1) == divides);
