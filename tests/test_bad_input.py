@@ -394,3 +394,15 @@ def test_labels_may_be_pythons_integers_in_an_array():
         deepc.fit(net, np.ones((3, 2)), y, loss=SoftmaxCrossEntropy(), optimizer=deepc.SGD())
         right = right or digest(*net.params())
         assert digest(*net.params()) == right
+
+
+@pytest.mark.parametrize("count", [10**30, 10**5000], ids=["30", "5000"])
+def test_more_neurons_than_any_machine_holds(count):
+    layer = deepc.Linear(2, 3)
+    for call in (lambda: deepc.Linear(count, 1), lambda: layer.__init__(1, count),
+                 lambda: deepc.LayerNorm(count), lambda: deepc.Embedding(count, 2)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"(dim|classes): expected at most"):
+            call()
+    with pytest.raises(MemoryError, match="shape"):
+        deepc.Linear(2**40, 2**40)
+    assert layer.w.shape == (3, 2)

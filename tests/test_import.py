@@ -160,6 +160,17 @@ def test_environment_chooses_the_instruction_set():
     assert printed_by(SAY, DEEPC_ISA="") == names[0]
 
 
+def test_a_sub_interpreter_is_refused_with_the_reason():
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    pytest.importorskip(name)
+    result = run(f"""
+import {name} as interpreters
+told = interpreters.run_string(interpreters.create(), "import deepc")
+print(told and told.formatted)
+""")
+    assert "cannot be imported in a sub-interpreter" in result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("name", ["sse9", "AVX2", "portable ", "avx2,fma"])
 def test_unknown_instruction_set_is_refused_by_name(name):
     result = run("import deepc", DEEPC_ISA=name)

@@ -303,3 +303,13 @@ def test_bad_arguments_are_refused_by_name(call, match, tmp_path, monkeypatch):
     with pytest.raises(TypeError, match=match):
         call()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_far_larger_than_the_model_is_not_parsed(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "large.json"
+    path.write_text("[" + "1.0, " * 6_000_000 + "1.0]")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"large\.json: .*for the model's 3 numbers"):
+        deepc.load_weights(deepc.Linear(2, 1), path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB

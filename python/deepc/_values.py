@@ -19,6 +19,7 @@ __all__ = [
     "FLOAT64",
     "INT64",
     "LARGEST",
+    "MOST_WIDE",
     "SMALLEST",
     "Array",
     "aligned_zeros",
@@ -93,8 +94,8 @@ def set_default_dtype(dtype: Any) -> None:
     _default_dtype = as_dtype(dtype)
 
 
-def as_int(value: Any, name: str, least: int | None = None) -> int:
-    """Return a whole number; refuse floats, booleans and what is less than `least`."""
+def as_int(value: Any, name: str, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number; refuse floats, booleans and what is not within the limits."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected an int, got {describe(value)}")
     try:
@@ -103,6 +104,8 @@ def as_int(value: Any, name: str, least: int | None = None) -> int:
         raise TypeError(f"{name}: expected an int, got {describe(value)}") from None
     if least is not None and number < least:
         raise ValueError(f"{name}: expected at least {least}, got {describe(number)}")
+    if most is not None and number > most:
+        raise ValueError(f"{name}: expected at most {most}, got {describe(number)}")
     return number
 
 
@@ -124,6 +127,9 @@ def as_number(value: Any, name: str) -> float:
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
+
+# More neurons than any machine has memory for.
+MOST_WIDE = 2**40
 
 # The largest number that is less than 1, and what float32 can hold, as a divisor and as a factor.
 BELOW_ONE = math.nextafter(1.0, 0.0)
@@ -299,6 +305,10 @@ def as_integers(array: Array) -> Array:
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Return zeros that start on a cache line."""
     size = math.prod(shape) * dtype.itemsize
+    if size > sys.maxsize - 64:
+        raise MemoryError(
+            f"an array of shape {shape} and dtype {dtype} is more than any memory holds"
+        )
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.__array_interface__["data"][0] % 64
     return raw[start : start + size].view(dtype).reshape(shape)

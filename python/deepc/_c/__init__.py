@@ -6,3 +6,29 @@ dtype, shape and memory, make the result and refuse what does not fit (see
 What was refused is converted in Python and goes down again, or gets an error that names the
 argument. All else goes through cffi.
 """
+
+import sys
+from importlib import import_module
+
+
+def _refuse_other_interpreters() -> None:
+    """Raise ImportError where the library would not work, before any of it is loaded."""
+    if sys.implementation.name != "cpython":  # pragma: no cover
+        raise ImportError(
+            f"deepc: needs CPython, whose id() is the address of an object; this is "
+            f"{sys.implementation.name}"
+        )
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, and before
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError(
+                "deepc: cannot be imported in a sub-interpreter, where its functions in C would "
+                "take the main one's objects; import it in the main interpreter"
+            )
+        return
+
+
+_refuse_other_interpreters()

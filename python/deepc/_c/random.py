@@ -24,7 +24,7 @@ def key(rng: Any) -> int:
     if isinstance(rng, random.Random):
         return rng.getrandbits(64)
     if hasattr(rng, "integers"):
-        return int(rng.integers(0, 2**64, dtype=np.uint64))
+        return int(rng.integers(0, 2**64, dtype=np.uint64)) % 2**64
     if isinstance(rng, (bool, np.bool_)) or not hasattr(rng, "__index__"):
         raise TypeError(
             "rng: expected None, an int, a random.Random or a numpy.random.Generator, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from deepc._c import random
-from deepc._values import aligned_zeros, as_dtype, as_int
+from deepc._values import MOST_WIDE, aligned_zeros, as_dtype, as_int
 from deepc.initializers import random_tensor
 from deepc.layers.base import BuiltinLayer, ParameterArray
 
@@ -62,7 +62,10 @@ class Embedding(BuiltinLayer):
         dtype: Any = None,
         rng: Any = None,
     ) -> None:
-        classes, dim = as_int(classes, "classes", least=1), as_int(dim, "dim", least=1)
+        classes, dim = (
+            as_int(classes, "classes", least=1, most=MOST_WIDE),
+            as_int(dim, "dim", least=1, most=MOST_WIDE),
+        )
         dtype, rng = as_dtype(dtype), random.generator(rng)
         table = aligned_zeros((classes, dim), dtype)
         table[...] = random_tensor(classes, dim, init=init, rng=rng, dtype=dtype)

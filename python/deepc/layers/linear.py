@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from deepc._c import random
-from deepc._values import FLOAT32, Array, aligned_zeros, as_bool, as_dtype, as_int
+from deepc._values import FLOAT32, MOST_WIDE, Array, aligned_zeros, as_bool, as_dtype, as_int
 from deepc.initializers import random_tensor
 from deepc.layers.base import BuiltinLayer, ParameterArray
 
@@ -75,8 +75,8 @@ class Linear(BuiltinLayer):
         dtype: Any = None,
         rng: Any = None,
     ) -> None:
-        inputs = as_int(input_dim, "input_dim", least=1)
-        outputs = as_int(output_dim, "output_dim", least=1)
+        inputs = as_int(input_dim, "input_dim", least=1, most=MOST_WIDE)
+        outputs = as_int(output_dim, "output_dim", least=1, most=MOST_WIDE)
         bias, dtype, rng = as_bool(bias, "bias"), as_dtype(dtype), random.generator(rng)
         # The library keeps weights as inputs x outputs, so that a product with a row of inputs runs
         # along memory; w is the transposed view that the book's indices ask for.

@@ -6,7 +6,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from deepc._values import LARGEST, Array, aligned_zeros, as_bool, as_dtype, as_float, as_int
+from deepc._values import (
+    LARGEST,
+    MOST_WIDE,
+    Array,
+    aligned_zeros,
+    as_bool,
+    as_dtype,
+    as_float,
+    as_int,
+)
 from deepc.layers.base import BuiltinLayer, ParameterArray, TwoModes
 
 __all__ = ["BatchNorm", "LayerNorm"]
@@ -86,7 +95,7 @@ class BatchNorm(TwoModes):
         unbiased: bool = False,
         dtype: Any = None,
     ) -> None:
-        dim, dtype = as_int(dim, "dim", least=1), as_dtype(dtype)
+        dim, dtype = as_int(dim, "dim", least=1, most=MOST_WIDE), as_dtype(dtype)
         momentum = as_float(momentum, "momentum", 0.0, 1.0)
         epsilon = as_float(epsilon, "epsilon", 0.0, LARGEST)
         unbiased = as_bool(unbiased, "unbiased")
@@ -185,7 +194,7 @@ class LayerNorm(BuiltinLayer):
         scale: bool = True,
         dtype: Any = None,
     ) -> None:
-        dim, dtype = as_int(dim, "dim", least=1), as_dtype(dtype)
+        dim, dtype = as_int(dim, "dim", least=1, most=MOST_WIDE), as_dtype(dtype)
         epsilon = as_float(epsilon, "epsilon", 0.0, LARGEST)
         arrays = {
             "gamma": _filled(as_bool(scale, "scale"), dim, dtype, 1.0),

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from deepc._c.network import flatten
-from deepc._values import LARGEST, aligned_zeros, as_array, as_dtype, as_float, as_int, like
+from deepc._values import (
+    LARGEST,
+    MOST_WIDE,
+    aligned_zeros,
+    as_array,
+    as_dtype,
+    as_float,
+    as_int,
+    like,
+)
 from deepc.layers.base import BuiltinLayer, Layer, ParameterArray
 from deepc.tensor import Tensor
 
@@ -74,7 +83,7 @@ class PReLU(BuiltinLayer):
     slopes_grad = ParameterArray("Their gradient, summed over the batch.")
 
     def __init__(self, dim: int | None = None, slope: float = 0.25, *, dtype: Any = None) -> None:
-        size = 0 if dim is None else as_int(dim, "dim", least=1)
+        size = 0 if dim is None else as_int(dim, "dim", least=1, most=MOST_WIDE)
         dtype = as_dtype(dtype)
         slopes = aligned_zeros((size or 1,), dtype)
         slopes[...] = as_float(slope, "slope", -LARGEST, LARGEST)

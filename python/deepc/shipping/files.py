@@ -183,7 +183,7 @@ def load_weights(model: Layer, filename: str | os.PathLike[str]) -> None:
     if ending(path) in KEEPS_NAMES:
         _load_named(model, path)
         return
-    tensors = _read(path)
+    tensors = _read(path, sum(np.size(param) for param in params))
     if len(tensors) != len(params):
         raise ValueError(
             f"{path}: expected {len(params)} tensors as in the model, got {len(tensors)}"
@@ -246,15 +246,25 @@ def _params(model: Any) -> list[Tensor]:
     return all_tensors(model)
 
 
-def _read(path: str) -> list[Any]:
+# More than a number takes in JSON, on a line of its own in brackets of its own; and for the rest.
+_MOST_A_NUMBER, _MOST_BESIDE = 128, 2**16
+
+
+def _read(path: str, count: int) -> list[Any]:
+    """Return what stands in a file for so many numbers; a larger file is not even parsed."""
     import json
+
+    most = _MOST_A_NUMBER * count + _MOST_BESIDE
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a finite number")
 
     with open(path, encoding="utf-8") as file:
         try:
-            tensors = json.load(file, parse_constant=refuse)
+            text = file.read(most + 1)
+            if len(text) > most:
+                raise ValueError(f"more than {most} characters for the model's {count} numbers")
+            tensors = json.loads(text, parse_constant=refuse)
         except RecursionError:
             raise ValueError(f"{path}: expected a list of tensors, got lists too deep") from None
         except ValueError as error:  # also what is not UTF-8
