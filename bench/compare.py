@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Nothing here may import NumPy before the threads are pinned: it reads its environment once.
 from peers import available
 
-GROUPS = ("matmul", "elementwise", "updates", "network", "chapter", "import")
+GROUPS = ("matmul", "elementwise", "updates", "network", "chapter", "tape", "import")
 
 
 def arguments() -> argparse.Namespace:
@@ -51,11 +51,12 @@ def arguments() -> argparse.Namespace:
 
 def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
     """Run what is asked for."""
-    from peers import chapter, elementwise, importing, matmul, training, updates
+    from peers import chapter, elementwise, importing, matmul, tape, training, updates
 
     groups = {
         "import": [importing.run],
         "chapter": [chapter.run_plain, chapter.run_mnist, chapter.run_memory],
+        "tape": [tape.run],
         "network": [training.run],
         "updates": [updates.run],
         "elementwise": [elementwise.run],

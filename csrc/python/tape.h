@@ -99,6 +99,7 @@ enum flag {
     IS_LENT = 128,    /* grad is whatever a user's backward function makes of it */
     IS_TRACKED = 256, /* the garbage collector sees it */
     HAS_HISTORY_OF_CALLABLES = 512,
+    KEEPS_ARRAY = 2048, /* the gradient's array stays: None is zeros, as optimizers know it */
     IS_SHARED = 1024 /* the gradient's array belongs to a layer too: it never stands for zeros */
 };
 

@@ -92,6 +92,7 @@ static PyObject *get_grad(PyObject *self, void *closure) {
 static int set_tensor_grad(node *n, PyObject *value) {
     double number = 0;
     if (value == Py_None) {
+        if (n->flags & KEEPS_ARRAY) return dc_tape_zero(n);
         Py_CLEAR(n->grad.object);
         return 0;
     }

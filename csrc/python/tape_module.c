@@ -265,7 +265,8 @@ static PyObject *tape_adopt(PyObject *module, PyObject *const *arguments, Py_ssi
         return NULL;
     }
     replace(&n->grad.object, Py_NewRef(arguments[1]));
-    n->flags = (uint16_t)((n->flags & ~(STALE | IS_SHARED)) | (shared ? IS_SHARED : 0));
+    n->flags = (uint16_t)((n->flags & ~(STALE | IS_SHARED)) | KEEPS_ARRAY |
+                          (shared ? IS_SHARED : 0));
     return Py_NewRef(Py_None);
 }
 

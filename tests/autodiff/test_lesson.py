@@ -13,6 +13,7 @@ import plain_autodiff
 import pytest
 from deepc import autodiff as ad
 from deepc.autodiff import MLP, Add, Function, Layer, Module, Mul, Neuron, ReLU, Scalar, Tensor
+from deepc.layers.sequential import compiled_network
 
 
 def losses(scalar, make, rate, steps=12):
@@ -296,6 +297,27 @@ def test_an_mlp_trains_by_fit():
     assert history[-1] < 0.5 * history[0]
 
 
+def test_fit_of_an_mlp_is_that_of_the_same_layers_compiled():
+    random.seed(0)
+    model = MLP(3, [5, 2])
+    net = deepc.Sequential([
+        deepc.Linear(3, 5, dtype="float64"), deepc.Relu(), deepc.Linear(5, 2, dtype="float64"),
+    ])  # fmt: skip
+    for layer, source in zip(net.layers[::2], model, strict=True):
+        layer.w, layer.b = source.w.data.T, source.b.data
+    assert compiled_network(model) is compiled_network(model) is not None
+    optimizers = deepc.Adam(0.01), deepc.Adam(0.01)
+    for epochs in (3, 2):
+        losses = [
+            deepc.fit(one, X, Y, loss=deepc.SSE("mean"), optimizer=optimizer, epochs=epochs,
+                      batch_size=3, shuffle=False)
+            for one, optimizer in zip((model, net), optimizers, strict=True)
+        ]  # fmt: skip
+        assert losses[0] == losses[1]
+        model.parameters()[0].grad = None  # which is zeros, in the same array
+    assert np.array_equal(model.forward(X), net.forward(X))
+
+
 def test_modules_are_copied_and_pickled_with_their_weights():
     model = MLP(3, [4, 2])
     model.layers[0].neurons[0].w[0].data = 9.0
@@ -334,3 +356,16 @@ def test_an_optimizer_steps_what_backward_left_and_zeros_where_nothing_came():
     (b * 2.0).sum().backward()
     optimizer.step(module)  # zeros for a, not what it had before
     assert (a.data.tolist(), b.data.tolist()) == ([-1.0, 0.0], [1.0])
+
+
+def test_a_gradient_set_to_none_is_zeros_where_an_optimizer_finds_them():
+    p = ad.Parameter([1.0, 2.0])
+    module = Module()
+    module.p = p
+    optimizer, array = deepc.SGD(1.0), p.grad
+    for _ in range(2):
+        p.grad = None
+        p.sum().backward()
+        optimizer.step(module)
+    assert p.grad is array
+    assert p.data.tolist() == [-1.0, 0.0]

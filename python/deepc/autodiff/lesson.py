@@ -17,9 +17,11 @@ import numpy as np
 from deepc._c import tape
 from deepc._c.tape import Node
 from deepc._values import FLOAT64, Array, aligned_zeros, as_array, as_int, describe
+from deepc.activations import Relu
 from deepc.autodiff import bridges, ops
 from deepc.autodiff.tensor import Parameter, Scalar, Tensor
 from deepc.layers import Layer as BookLayer
+from deepc.layers import Linear, Sequential
 
 __all__ = ["MLP", "Add", "Function", "Layer", "Module", "Mul", "Neuron", "ReLU"]
 
@@ -71,7 +73,7 @@ class Function(ABC):
         ----------
         *args : Scalar, Tensor, array or number
         """
-        arrays = not all([isinstance(a, (Scalar, int, float)) for a in args])
+        arrays = not all(isinstance(a, (Scalar, int, float)) for a in args)
         make: Any = Tensor if arrays else Scalar
         inputs = tuple([a if isinstance(a, Node) else make(a) for a in args])
         value = cast(Any, cls.forward)(*inputs)
@@ -476,6 +478,7 @@ class MLP(Module):
             raise ValueError("nouts: expected at least one layer")
         last = len(sizes) - 2
         self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last) for i in range(last + 1)]
+        self._chain: tuple[tuple[int, ...], Sequential] | None = None
 
     def __call__(self, x: Any) -> Any:
         """Return the outputs: a list of Scalars for a list, a Tensor for a Tensor."""
@@ -494,9 +497,25 @@ class MLP(Module):
         """Return the weights and biases of each layer, as arrays."""
         return [p for layer in self.layers for p in layer.parameters()]
 
+    def _as_sequential(self) -> Sequential:
+        """Return the same as deepc's own layers, over the same arrays: `fit` compiles it."""
+        arrays = [*self.params(), *self.grads()]
+        key = tuple(map(id, arrays))
+        if self._chain is None or self._chain[0] != key:
+            layers: list[BookLayer] = []
+            for layer in self.layers:
+                w, b = layer.w, layer.b
+                layers.append(Linear.over(w.data.T, w.grad.T, b.data, b.grad))
+                layers += [Relu()] if layer.nonlin else []
+            self._chain = key, Sequential(layers)
+        return self._chain[1]
+
     def scalars(self) -> list[Any]:
         """Return views on every number, neuron by neuron."""
         return [one for layer in self.layers for one in layer.scalars()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_chain": None}
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)

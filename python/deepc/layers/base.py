@@ -205,6 +205,19 @@ class BuiltinLayer(Hookable):
         self._memory = cast(_Memory, other) if fits else _Memory(before.parts)
         return before
 
+    def _adopt(
+        self,
+        given: dict[str, tuple[Array, Array | None]],
+        dtype: np.dtype[Any],
+        inputs: int,
+        outputs: int,
+    ) -> None:
+        """Make the layer from parameters, by C's names, and the gradients that go with them."""
+        parts = make_parts(
+            self._kind, dtype, given, activation=self._activation, inputs=inputs, outputs=outputs
+        )
+        self._memory = _Memory(parts)
+
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in self.__dict__.items() if name != "_memory"}
         parts = self._memory.parts

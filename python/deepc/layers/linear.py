@@ -87,6 +87,20 @@ class Linear(BuiltinLayer):
             b[...] = self._drawn((outputs,), init, rng, dtype)
         self._make({"w": w, "b": b}, dtype, inputs=inputs, outputs=outputs)
 
+    @classmethod
+    def over(cls, w: Array, w_grad: Array, b: Array, b_grad: Array) -> Linear:
+        """Return a layer over arrays that belong to somebody else, which it uses where they are.
+
+        Parameters
+        ----------
+        w, w_grad : ndarray of shape (output_dim, input_dim)
+            Each the transpose of a C-contiguous array.
+        b, b_grad : ndarray of shape (output_dim,)
+        """
+        self = cls.__new__(cls)
+        self._adopt({"weights": (w, w_grad), "bias": (b, b_grad)}, w.dtype, w.shape[1], w.shape[0])
+        return self
+
     def _drawn(self, shape: tuple[int, ...], init: str, rng: Any, dtype: np.dtype[Any]) -> Array:
         """Return what weights or biases start with."""
         return random_tensor(*shape, init=init, rng=rng, dtype=dtype)

@@ -385,7 +385,9 @@ def compiled_network(model: Layer) -> Network | None:
     if is_builtin(model):
         memory = model._memory
         return model._network(memory.parts.dtype, memory) if memory.parts.dtype else None
-    return None
+    # A model of another kind that is a chain of layers, over the same arrays.
+    chain = getattr(model, "_as_sequential", None)
+    return compiled_network(chain()) if callable(chain) else None
 
 
 def output_width(model: Layer) -> int | None:
