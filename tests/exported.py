@@ -104,7 +104,7 @@ class Program:
             export_c(net, self.folder / f"{name}.c", verify=False)
             plan = program(net)
             x = rows_of_all_kinds(plan, rows)
-            self.parts.append((name, plan, x, np.asarray(evaluated(net).forward(x))))
+            self.parts.append((name, plan, x, np.asarray(evaluated(net).forward(plan.as_input(x)))))
             calls.append(
                 RUN.format(
                     name=name, rows=rows, inputs=plan.inputs, outputs=plan.outputs,

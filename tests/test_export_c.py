@@ -20,11 +20,31 @@ from pathlib import Path
 import deepc
 import numpy as np
 import pytest
-from deepc import Dropout, Layer, Linear, Relu, Sequential, Sigmoid, Tanh, kernels
+from deepc import (
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Flatten,
+    GaussianDropout,
+    GaussianNoise,
+    Layer,
+    LayerNorm,
+    Linear,
+    LogSoftmax,
+    PReLU,
+    Relu,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from deepc._c.activations import ACTIVATIONS, activation_of_array
 from deepc.shipping import c_text, verify
 from deepc.shipping import export_c as module
+from deepc.shipping import kinds as kinds_module
 from deepc.shipping.export_c import export_c
-from deepc.shipping.program import EXPORTS
+from deepc.shipping.program import EXPORTS, Step
+from deepc.shipping.program import Program as Plan
 from exported import Program, Target
 
 FULL = os.environ.get("DEEPC_EXPORT") == "full"
@@ -37,8 +57,28 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def activations():
+    """Return a layer of each activation that files know."""
+    kinds = [(name, kinds_module.KINDS[name], facts) for name, facts in ACTIVATIONS.items()
+             if name in kinds_module.KINDS]  # fmt: skip
+    return [
+        kind.make(
+            kinds_module.Numbers({facts.parameter: facts.default.hex()} if facts.parameter else {},
+                                 name), None)
+        for name, kind, facts in kinds
+    ]  # fmt: skip
+
+
+def moved(layer):
+    """Return a norm whose parameters and statistics are not those of the start."""
+    rng = np.random.default_rng(5)
+    for array in (*layer.params(), *layer.state()):
+        array[...] = rng.uniform(0.1, 2, array.shape)
+    return layer
+
+
 def networks():
-    """Return ten networks: each kind of layer, sizes around the tiles and blocks, both dtypes."""
+    """Return networks with every kind of layer, sizes around tiles and blocks, both dtypes."""
 
     def pair(name, make):
         return {f"{name}{d[-2:]}": make(d) for d in ("float32", "float64")}
@@ -62,6 +102,17 @@ def networks():
         **pair("deep", lambda d: Sequential(
             [Relu(), *line(d, 300, 37, 33, 600, 2, between=Relu), Dropout(0.5, rng=1)])),
         **pair("one", lambda d: Linear(1, 1, dtype=d, rng=1)),
+        **pair("every", lambda d: Sequential(
+            [Flatten((2, 10)), Linear(20, 40, dtype=d, rng=1), *activations(),
+             moved(BatchNorm(40, dtype=d)), GaussianNoise(1.0, rng=1),
+             PReLU(40, dtype=d), Dropout(0.3, rng=1),
+             moved(LayerNorm(40, dtype=d)), Dropout(0.3, inverted=True, rng=1),
+             Linear(40, 70, bias=False, dtype=d, rng=2), PReLU(dtype=d),
+             GaussianDropout(0.2, rng=1), LogSoftmax()])),
+        **pair("words", lambda d: Sequential(
+            [Embedding(6, 1400, dtype=d, rng=1), LayerNorm(4200, scale=False, dtype=d),
+             BatchNorm(4200, center=False, dtype=d),
+             LayerNorm(4200, center=False, dtype=d), Dropout(0.5, rng=1), Softmax()])),
     }  # fmt: skip
 
 
@@ -184,11 +235,12 @@ void over_all(const {real} *a, const {real} *b, const {real} *c, {real} *y, size
 """
 
 
-def mapped(library, n, *arrays):
+def mapped(library, n, *arrays, name="over_all"):
     y = np.empty(n, arrays[0].dtype)
-    library.over_all.restype = None
+    function = library[name]
+    function.restype = None
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, *arrays, *arrays)[:3]]
-    library.over_all(*pointers, ctypes.c_void_p(y.ctypes.data), ctypes.c_size_t(n))
+    function(*pointers, ctypes.c_void_p(y.ctypes.data), ctypes.c_size_t(n))
     return y
 
 
@@ -280,17 +332,22 @@ def test_fused_multiply_add(way, dtype, tmp_path, rng):
 
 @posix
 @pytest.mark.parametrize("way", ["-march=native", "-std=c99", "-DNET_INTEGER_FMA"])
-@pytest.mark.parametrize("cls", [Sigmoid, Tanh, Relu])
-def test_elementary_functions(cls, way, tmp_path, dtype, rng):
+def test_elementary_functions(way, tmp_path, dtype, rng):
     """All floats with DEEPC_EXPORT=full, else some of them."""
-    name = cls.__name__.lower()
-    source = exported(tmp_path, Sequential([Linear(1, 1, dtype=dtype, rng=1), cls()]))
+    number = np.array(0.7, dtype)
+    steps = [Step(name, 1, {"p": number} if facts.parameter else {})
+             for name, facts in ACTIVATIONS.items()]  # fmt: skip
+    text = c_text.Text(Plan(1, 1, dtype, steps), "net", "net")
+    (tmp_path / "net.c").write_text(text.source(0))
+    (tmp_path / "net.h").write_text(text.header())
     real = "float" if dtype == np.float32 else "double"
-    call = MAP.format(real=real, call=f"net_{name}(a[i])").replace(
-        "size_t i;", "size_t i; (void)b; (void)c;"
-    )
-    library = loaded(tmp_path, source + call, way)
-    step = 1 if FULL and dtype == np.float32 else 20_011
+    calls = ""
+    for name, facts in ACTIVATIONS.items():
+        more = f", {c_text.as_c(number, text.suffix)}" if facts.parameter else ""
+        one = MAP.format(real=real, call=f"net_{name}(a[i]{more})").replace("over_all", name)
+        calls += one.replace("size_t i;", "size_t i; (void)b; (void)c;")
+    library = loaded(tmp_path, '#include "net.c"\n' + calls, way, "-fno-builtin", *CLEAN)
+    step = 1 if FULL and dtype == np.float32 else 100_003
     if FULL and way == "-DNET_INTEGER_FMA":
         step = 17
     part = 2**28 if step > 1000 else 2**23  # which fits the memory
@@ -301,18 +358,19 @@ def test_elementary_functions(cls, way, tmp_path, dtype, rng):
         else:
             x = (words.astype(np.uint64) << np.uint64(32)).view(np.float64)
             x.view(np.uint64)[...] += rng.integers(0, 2**32, len(x), dtype=np.uint64)
-        got, expected = mapped(library, len(x), x), getattr(kernels, name)(x)
-        assert not len(verify.differences(got[:, None], expected[:, None]))
+        for name, facts in ACTIVATIONS.items():
+            got, expected = mapped(library, len(x), x, name=name), np.empty_like(x)
+            activation_of_array(facts.number, float(number) if facts.parameter else 1, x, expected)
+            assert not len(verify.differences(got[:, None], expected[:, None])), name
 
 
 def test_coefficients_are_those_of_the_library():
-    """Each hexadecimal number of vecmath.h is in the runtime, but for those of the logarithm."""
-    header = Path(__file__).parents[1] / "csrc" / "kernels" / "vecmath.h"
-    if not header.exists():
+    """Each hexadecimal number of the kernels is in the runtime."""
+    folder = Path(__file__).parents[1] / "csrc" / "kernels"
+    if not folder.exists():
         pytest.skip("needs the C sources")
-    text = header.read_text()
-    text = text[: text.index("/* log(1 + f) near 0")].replace("\\\n", "")
-    text = re.sub(r"#define (LOG1P_MOST|SMALLEST_NORMAL|LARGEST)\s.*", "", text)
+    text = (folder / "vecmath.h").read_text() + (folder / "activations.h").read_text()
+    text = re.sub(r"#define (SMALLEST_NORMAL|LARGEST)\s.*", "", text)
     pattern = r"0x[0-9a-f]\.?[0-9a-f]*p[+-]?[0-9]+f?"
     runtime = set(re.findall(pattern, c_text.RUNTIME.read_text()))
     missing = [number for number in re.findall(pattern, text) if number not in runtime]
@@ -437,10 +495,28 @@ def test_a_network_in_training_is_exported_as_it_evaluates(tmp_path):
     assert train.replace("train.h", "eval.h") == evaluation
 
 
-def test_every_kind_of_layer_is_exported_or_not_known():
-    from deepc.shipping.kinds import KINDS
+def listed(header, name):
+    """Return the names of a list of the C sources."""
+    path = Path(__file__).parents[1] / "csrc" / header
+    if not path.exists():
+        pytest.skip("needs the C sources")
+    text = path.read_text()
+    text = text[text.index(f"#define {name}") :].split("typedef")[0]
+    return re.findall(r"^    [A-Z]\(\w+, (\w+),", text, re.MULTILINE)
 
-    assert set(EXPORTS) <= set(KINDS)
+
+def test_every_kind_of_layer_is_exported():
+    """What the lists of C have has an entry, and what files know too."""
+    assert set(kinds_module.KINDS) <= set(EXPORTS)
+    layers = {getattr(kind.cls, "_kind", None) for kind in kinds_module.KINDS.values()}
+    kinds = listed("deepc_layers.h", "DC_LAYER_LIST")
+    assert len(kinds) > 10
+    assert set(kinds) - layers == {"inverted_dropout"}  # which is a Dropout in a file
+    names = listed("deepc_activations.h", "DC_ACTIVATION_LIST")
+    assert len(names) > 18
+    for real in ("float", "double"):
+        assert set(names) <= set(c_text._blocks(real))
+    assert set(names) <= set(EXPORTS)
 
 
 # ---- Refused -------------------------------------------------------------------------------------
@@ -674,6 +750,36 @@ def test_training_goes_on_with_the_bits_of_fit(kind, rule, dtype, tmp_path, rng)
         assert library.net_self_test() == 0
         step_in_c(library, x[100:], target[100:])
         assert weights_of(library, dtype, len(expected) // dtype.itemsize) == expected
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        deepc.Adam(0.01, clip_norm=1.0),
+        deepc.SGD(0.01, accumulation=2),
+        deepc.SGD(lambda step: 0.1 / (step + 1)),
+        deepc.AdamW(0.01, no_decay=[1]),
+        deepc.Adam(0.01, amsgrad=True),
+        deepc.GradientDescent(0.1, maximize=True),
+        deepc.Momentum(0.1, ema=0.9),
+    ],
+    ids=["clip", "accumulation", "schedule", "no_decay", "amsgrad", "maximize", "ema"],
+)
+def test_optimizers_that_do_more_than_the_file(optimizer, tmp_path):
+    with pytest.raises(ValueError, match="train: expected an optimizer without schedule"):
+        export_c(Linear(2, 1), tmp_path / "net.c", train=optimizer, loss=deepc.SSE())
+    assert not os.listdir(tmp_path)
+
+
+@posix
+def test_training_without_a_bias_and_with_frozen_layers(tmp_path):
+    net = Sequential([Linear(3, 5, rng=1), Tanh(), Linear(5, 4, bias=False, rng=2), Tanh(),
+                      Linear(4, 2, rng=3)])  # fmt: skip
+    export_c(net, tmp_path / "net.c", train=deepc.Adam(0.01), loss=deepc.SSE())
+    net.layers[0].freeze("w")
+    with pytest.raises(ValueError, match=r"Linear\(3, 5\) is frozen, but layers from 0 on"):
+        export_c(net, tmp_path / "net.c", train=deepc.Adam(0.01), loss=deepc.SSE())
+    export_c(net, tmp_path / "net.c", train=deepc.Adam(0.01), loss=deepc.SSE(), train_from=1)
 
 
 @posix

@@ -18,7 +18,9 @@ __all__ = ["RUNTIME", "Text", "as_c", "needed"]
 RUNTIME = Path(__file__).with_name("runtime.c")
 _COLUMNS = 100
 # Steps that cannot work in place.
-_MOVES = ("linear", "linear_int8")
+_MOVES = ("linear", "linear_int8", "embedding")
+# Steps over whole vectors; the others map one number after the other.
+_WHOLE = (*_MOVES, "softmax", "log_softmax", "batch_norm", "layer_norm", "slopes")
 
 
 def _blocks(real: str) -> dict[str, tuple[list[str], str]]:
@@ -70,6 +72,13 @@ def _constants(kind: str, name: str, items: Iterable[str], more: str = "") -> It
     yield "};"
 
 
+def test_input(classes: int | None) -> str:
+    """Return what the self test makes of its state: a number between -2 and 2, or a whole one."""
+    if classes is None:
+        return "((real)(state >> 8) - (real)8388608) * (real)0x1p-22"
+    return f"(real)((state >> 8) % {classes}u)"
+
+
 class Text:
     """Writes the two files of a network."""
 
@@ -102,24 +111,37 @@ class Text:
                     yield from _constants("int8_t", f"net_{name}{number}", integers)
                 elif array.ndim:
                     values = (as_c(value, self.suffix) for value in array.ravel().tolist())
-                    more = " + NET_PAD" if array.ndim == 2 else ""
+                    more = " + NET_PAD" if step.kind == "linear" and name == "w" else ""
                     yield from _constants("real", f"net_{name}{number}", values, more)
 
     def statement(self, number: int, step: Step, x: str, y: str, inputs: int) -> str:
         """Return what takes a step from one array to another, or in place."""
+        n = step.width
+
+        def named(name: str) -> str:
+            return self.constant(number, name) if name in step.arrays else "0"
+
         if step.kind == "linear":
-            w, b = (self.constant(number, name) for name in "wb")
-            return f"net_linear({inputs}, {step.width}, {x}, {w}, {b}, {y});"
+            return f"net_linear({inputs}, {n}, {x}, {named('w')}, {named('b')}, {y});"
         if step.kind == "linear_int8":
-            q, s, b = (self.constant(number, name) for name in "qsb")
-            return f"net_linear_int8({inputs}, {step.width}, {x}, {q}, {s}, {b}, {y});"
-        if step.kind == "softmax":
-            return f"net_softmax({step.width}, {x}, {y});"
-        call = f"net_{step.kind}({x}[i])"
-        if step.kind == "scale":
-            factor = as_c(step.arrays["factor"], self.suffix)
-            call = f"net_scale({factor}, {x}[i])"
-        return f"for (i = 0; i < {step.width}; i++) {y}[i] = {call};"
+            weights = ", ".join(map(named, "qsb"))
+            return f"net_linear_int8({inputs}, {n}, {x}, {weights}, {y});"
+        if step.kind == "embedding":
+            classes = step.arrays["w"].shape[0]
+            return f"net_embedding({inputs}, {classes}, {n // inputs}, {x}, {named('w')}, {y});"
+        if step.kind in ("softmax", "log_softmax"):
+            return f"net_{step.kind}({n}, {x}, {y});"
+        if step.kind == "batch_norm":
+            return f"net_batch_norm({n}, {x}, {', '.join(map(named, 'mwb'))}, {y});"
+        if step.kind == "layer_norm":
+            epsilon = as_c(step.arrays["e"], self.suffix)
+            return f"net_layer_norm({n}, {x}, {named('w')}, {named('b')}, {epsilon}, {y});"
+        if step.kind == "slopes":
+            each = int(step.arrays["w"].size > 1)
+            return f"net_slopes({n}, {x}, {named('w')}, {each}, {y});"
+        more = f", {as_c(step.arrays['p'], self.suffix)}" if step.arrays else ""
+        end = f"\n    NET_APART({y});" if "apart" in self.blocks[step.kind][0] else ""
+        return f"for (i = 0; i < {n}; i++) {y}[i] = net_{step.kind}({x}[i]{more});{end}"
 
     def forward(self) -> Iterator[str]:
         """Yield the lines of the function, which keeps what lies between on the stack."""
@@ -141,7 +163,7 @@ class Text:
         yield "void net_forward(const real x[NET_INPUTS], real y[NET_OUTPUTS]) {"
         if between:
             yield f"    real {', '.join(f'{name}[{n}]' for name, n in between.items())};"
-        if any(step.kind not in (*_MOVES, "softmax") for step in steps):
+        if any(step.kind not in _WHOLE for step in steps):
             yield "    size_t i;"
         yield from lines
         yield "}"
@@ -175,7 +197,9 @@ class Text:
                        HEADER_FILE=f"{self.stem}.h"),
             *self.middle(),
             self.predict(),
-            self.block("self_test", EXPECTED=f"{expected:#010x}u"),
+            self.block(
+                "self_test", EXPECTED=f"{expected:#010x}u", TEST_INPUT=test_input(plan.classes)
+            ),
         ]  # fmt: skip
         return self.finish("\n".join(part.strip() + "\n" for part in parts if part))
 

@@ -12,6 +12,7 @@ from deepc.layers import Layer
 from deepc.losses import SSE, SoftmaxCrossEntropy
 from deepc.optimizers import SGD, Adam, AdamW, GradientDescent, Momentum
 from deepc.shipping.c_text import Text, as_c, needed
+from deepc.shipping.kinds import walk
 from deepc.shipping.program import Program, Step
 
 __all__ = ["TrainText"]
@@ -31,8 +32,24 @@ class _Rule(NamedTuple):
     doubles: dict[str, float]
 
 
+# What the rules of an exported file do; of all else an optimizer must have what it has if nothing
+# is asked for.
+_DONE = frozenset(
+    ("learning_rate", "momentum", "decay", "epsilon", "weight_decay", "nesterov", "steps")
+) | {"waiting", "momentum_product", "moving"}
+
+
 def _rule(optimizer: Any) -> _Rule:
     kind = type(optimizer)
+    if kind in (GradientDescent, Momentum, SGD, Adam, AdamW):
+        usual = kind(0.1)
+        own, other = (o.__getstate__()["_numbers"] for o in (optimizer, usual))
+        changed = [name for name in own if name not in _DONE and own[name] != other[name]]
+        if optimizer._schedule is not None or optimizer._no_decay or changed:
+            raise ValueError(
+                "train: expected an optimizer without schedule, no_decay, clipping, averages, "
+                f"accumulation and other forms, which the file does not have, got {optimizer!r}"
+            )
     if kind is GradientDescent:
         return _Rule("gradient_descent", 0, {}, {})
     if kind is Momentum:
@@ -89,23 +106,30 @@ class TrainText(Text):
                     + ("; take the Dropout out, or train from a layer behind it"
                        if step.kind == "scale" else "")
                 )  # fmt: skip
+        layers: list[Any] = [layer for _, layer in walk(net)]
+        for number in self.linears:
+            layer = layers[plan.steps[number].layer]
+            if any(gradient is None for gradient in layer.grads()):
+                raise ValueError(
+                    f"net: {layer!r} is frozen, but layers from {first} on are trained; "
+                    "expected train_from to be behind it"
+                )
         self.memory = self._memory(net)
 
     def _memory(self, net: Layer) -> list[list[Array]]:
         """Return what the optimizer remembers of the trained parameters: a list for each."""
         kept: list[list[Array]] = self.optimizer._memory
-        parameters = 2 * len(self.linears)
+        parameters = len(list(self.members()))
         if not kept or not self.rule.states:
             return []
         if len(kept) not in (parameters, len(list(net.params()))):
             raise ValueError("train: the optimizer has stepped another network")
         tail = kept[-parameters:]
-        for i, number in enumerate(self.linears):
-            expected = self.plan.steps[number].arrays["w"].shape[::-1]
-            if tail[2 * i][0].shape != expected:
+        for (_, array), states in zip(self.members(), tail, strict=True):
+            if states[0].shape != array.shape[::-1]:
                 raise ValueError(
-                    f"train: the optimizer remembers weights of shape {tail[2 * i][0].shape}, "
-                    f"the network has {expected}"
+                    f"train: the optimizer remembers weights of shape {states[0].shape}, "
+                    f"the network has {array.shape[::-1]}"
                 )
         return tail
 
@@ -132,8 +156,8 @@ class TrainText(Text):
     def members(self) -> Iterator[tuple[str, Array]]:
         """Yield name and value of each trained parameter."""
         for number in self.linears:
-            for name in "wb":
-                yield f"{name}{number}", self.plan.steps[number].arrays[name]
+            for name, array in self.plan.steps[number].arrays.items():
+                yield f"{name}{number}", array
 
     def values(self, array: Array) -> str:
         """Return an array as it stands in a struct."""
@@ -224,7 +248,8 @@ class TrainText(Text):
             if number > self.linears[0]:
                 w = self.constant(number, "w")
                 lines.append(f"net_linear_back({inputs}, {step.width}, {w}, {gradient}, {other});")
-            for name, rows, x in (("w", inputs, before), ("b", 1, "&one")):
+            for name in step.arrays:
+                rows, x = (inputs, before) if name == "w" else (1, "&one")
                 states = [
                     f"net_memory.{which}_{name}{number}" if i < self.rule.states
                     else self.constant(number, name)

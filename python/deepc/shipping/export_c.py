@@ -51,7 +51,8 @@ def _test_inputs(plan: Program) -> Array:
     state, rows = 1, []
     for _ in range(_TEST_ROWS * plan.inputs):
         state = (state * 1664525 + 1013904223) % 2**32
-        rows.append(((state >> 8) - 2**23) * 2.0**-22)
+        whole = state >> 8
+        rows.append(whole % plan.classes if plan.classes else (whole - 2**23) * 2.0**-22)
     return np.array(rows, plan.dtype).reshape(_TEST_ROWS, plan.inputs)
 
 
@@ -155,7 +156,7 @@ def export_c(
     else:
         text = TrainText(plan, name, target.stem, net, train, loss, train_from)
     reference = evaluated(net)
-    expected = _test_sum(np.asarray(reference.forward(_test_inputs(plan))))
+    expected = _test_sum(np.asarray(reference.forward(plan.as_input(_test_inputs(plan)))))
     source = text.source(expected)
     header = text.header()
     with replacing(target) as file:

@@ -312,7 +312,11 @@ static double net_fma(double a, double b, double c) {
 }
 #endif
 
-//@ exp_rest float: fma
+//@ format float
+#define NET_BIAS 127
+#define NET_FRACTION 23
+
+//@ exp_rest float: fma format
 #define NET_LN2 0x1.62e43p-1f
 #define NET_LN2_HIGH 0x1.62e4p-1f
 #define NET_LN2_LOW 0x1.7f7d1cp-20f
@@ -322,8 +326,6 @@ static double net_fma(double a, double b, double c) {
 /* Adding this to a small number leaves the nearest integer n in the last bits. */
 #define NET_ROUND 0x1.8p23f
 #define NET_ROUND_BITS 0x4b400000u
-#define NET_BIAS 127
-#define NET_FRACTION 23
 /* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
 static inline float net_exp_rest(float r) {
     float q = net_fma(0x1.6a504ap-10f, r, 0x1.123974p-7f);
@@ -332,7 +334,11 @@ static inline float net_exp_rest(float r) {
     return net_fma(q, r, 0x1.fffffcp-2f);
 }
 
-//@ exp_rest double: fma
+//@ format double
+#define NET_BIAS 1023
+#define NET_FRACTION 52
+
+//@ exp_rest double: fma format
 #define NET_LN2 0x1.62e42fefa39efp-1
 #define NET_LN2_HIGH 0x1.62e42feep-1
 #define NET_LN2_LOW 0x1.a39ef35793c76p-33
@@ -342,8 +348,6 @@ static inline float net_exp_rest(float r) {
 /* Adding this to a small number leaves the nearest integer n in the last bits. */
 #define NET_ROUND 0x1.8p52
 #define NET_ROUND_BITS ((uint64_t)0x43380000u << 32)
-#define NET_BIAS 1023
-#define NET_FRACTION 52
 /* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
 static inline double net_exp_rest(double r) {
     const double r2 = r * r;
@@ -430,7 +434,16 @@ static inline double net_tanh(double x) {
 //@ relu
 static inline real net_relu(real x) { return x <= 0 ? 0 : x; }
 
-//@ softmax: exp
+//@ lanes
+/* The sum of 16 lanes: i and i + 8, i + 4, i + 2, i + 1. */
+static real net_lanes_sum(real lane[16]) {
+    size_t width, i;
+    for (width = 8; width > 0; width /= 2)
+        for (i = 0; i < width; i++) lane[i] += lane[i + width];
+    return lane[0];
+}
+
+//@ softmax: exp lanes
 /* y = exp(x - max) / its sum, which is made in 16 lanes, in blocks of 4096; x may be y. */
 static void net_softmax(size_t n, const real *x, real *y) {
     real largest = x[0], total = 0;
@@ -439,29 +452,462 @@ static void net_softmax(size_t n, const real *x, real *y) {
         if (x[i] > largest) largest = x[i];
     for (start = 0; start < n; start += NET_SUM_BLOCK) {
         real lane[16] = {0};
-        size_t width;
         for (i = start; i < n && i < start + NET_SUM_BLOCK; i++) {
             const real below = x[i] - largest;
             y[i] = net_exp_in_range(NET_EXP_LEAST > below ? NET_EXP_LEAST : below);
             lane[i & 15] += y[i];
         }
-        for (width = 8; width > 0; width /= 2)
-            for (i = 0; i < width; i++) lane[i] += lane[i + width];
-        total += lane[0];
+        total += net_lanes_sum(lane);
     }
     for (i = 0; i < n; i++) y[i] = y[i] / total;
 }
 
-//@ scale: fma
-/* A product that nothing can be added to on its way. */
-static inline real net_scale(real factor, real x) {
+//@ apart
+/* Ends a step whose results are products: from here on they are numbers in memory, which no compiler
+ * fuses with a sum of the next step. */
+#if defined(__GNUC__)
+#define NET_APART(y) __asm__ volatile("" : : "r"(y) : "memory")
+#else
+#define NET_APART(y) ((void)(y))
+#endif
+
+//@ scale: apart
+static inline real net_scale(real x, real factor) { return factor * x; }
+
+//@ identity
+static inline real net_identity(real x) { return x; }
+
+//@ at_least
+/* The larger one; NaN stays. */
+static inline real net_at_least(real x, real low) { return low > x ? low : x; }
+
+//@ at_most
+static inline real net_at_most(real x, real high) { return high < x ? high : x; }
+
+//@ signs: bits number
+#define NET_SIGN ((bits_t)1 << (8 * sizeof(bits_t) - 1))
+static inline real net_size(real x) { return net_number(net_bits(x) & ~NET_SIGN); }
+static inline real net_with_sign(real x, real y) {
+    return net_number((net_bits(x) & ~NET_SIGN) | (net_bits(y) & NET_SIGN));
+}
+
+//@ leaky_relu: apart
+static inline real net_leaky_relu(real x, real slope) { return 0 < x ? x : slope * x; }
+
+//@ relu6: relu at_most
+static inline real net_relu6(real x) { return net_at_most(net_relu(x), 6); }
+
+//@ hard_sigmoid: relu6
+static inline real net_hard_sigmoid(real x) { return net_relu6(x + 3) / 6; }
+
+//@ hard_silu float: apart hard_sigmoid at_least
+static inline float net_hard_silu(float x) {
+    return net_at_least(x, -FLT_MAX) * net_hard_sigmoid(x);
+}
+
+//@ hard_silu double: apart hard_sigmoid at_least
+static inline double net_hard_silu(double x) {
+    return net_at_least(x, -DBL_MAX) * net_hard_sigmoid(x);
+}
+
+//@ softsign float: signs at_most
+static inline float net_softsign(float x) {
+    const float a = net_at_most(net_size(x), FLT_MAX);
+    return net_with_sign(a / (1 + a), x);
+}
+
+//@ softsign double: signs at_most
+static inline double net_softsign(double x) {
+    const double a = net_at_most(net_size(x), DBL_MAX);
+    return net_with_sign(a / (1 + a), x);
+}
+
+//@ exponential: apart exp at_least at_most
+static inline real net_exponential(real x) {
+    return net_exp_in_range(net_at_most(net_at_least(x, NET_EXP_LEAST), NET_EXP_MOST));
+}
+
+//@ parts: exp_rest bits number
+/* e^(x + x_low) in two factors, 2^n (1 + p + p_low), so that a product with it underflows once at
+ * most; p_low is what rounding took from p, and n anything for NaN. */
+typedef struct net_parts {
+    real p, p_low;
+    int32_t n;
+} net_parts;
+static inline net_parts net_in_parts(real x, real x_low) {
+    const real shifted = net_fma(x, NET_LOG2_E, NET_ROUND), n = shifted - NET_ROUND;
+    const real t = net_fma(-n, NET_LN2_HIGH, x);
+    const real less = net_fma(n, NET_LN2_LOW, 0 - x_low);
+    const real r = t - less, low = (t - r) - less;
+    const real rest = net_fma(net_exp_rest(r), r * r, net_fma(low, r, low));
+    net_parts e;
+    e.p = r + rest;
+    e.p_low = (r - e.p) + rest;
+    e.n = (int32_t)((net_bits(shifted) - NET_ROUND_BITS + 4 * (NET_BIAS + 1)) & 0xffff) -
+          4 * (NET_BIAS + 1);
+    return e;
+}
+/* 2^n of a normal result. */
+static inline real net_power_of_2(int32_t n) {
+    return net_number((bits_t)(n + NET_BIAS) << NET_FRACTION);
+}
+
+//@ expm1 float: parts signs at_least at_most
+#define NET_EXPM1_LEAST (-18.0f)
+
+//@ expm1 double: parts signs at_least at_most
+#define NET_EXPM1_LEAST (-38.0)
+
+//@ expm1_below: expm1
+/* e^x - 1 for x <= 0, -0 for -0, and 0 above. */
+static inline real net_expm1_below(real x) {
+    const real within = net_at_most(net_at_least(x, NET_EXPM1_LEAST), 0);
+    const net_parts e = net_in_parts(within, 0);
+    const real power = net_power_of_2(e.n);
+    return net_with_sign(net_fma(power, e.p, power - 1), within);
+}
+
+//@ elu: apart expm1_below
+static inline real net_elu(real x, real alpha) { return 0 < x ? x : alpha * net_expm1_below(x); }
+
+//@ celu: apart expm1_below
+static inline real net_celu(real x, real alpha) {
+    return 0 < x ? x : alpha * net_expm1_below(x / alpha);
+}
+
+//@ selu float: apart expm1_below
+static inline float net_selu(float x) {
+    return 0 < x ? 0x1.0cfabep+0f * x : 0x1.c212ccp+0f * net_expm1_below(x);
+}
+
+//@ selu double: apart expm1_below
+static inline double net_selu(double x) {
+    return 0 < x ? 0x1.0cfabd6a91132p+0 * x : 0x1.c212cc640f031p+0 * net_expm1_below(x);
+}
+
+//@ log1p float: fma
+#define NET_LOG1P_MOST 0x1.555554p-2f
+/* log(1 + f) for |f| <= 1/3. */
+static inline float net_log1p_near(float f) {
+    const float f2 = f * f;
+    const float p0 = net_fma(0x1.555506p-2f, f, -0.5f);
+    const float p1 = net_fma(0x1.99d044p-3f, f, -0x1.fffefcp-3f);
+    const float p2 = net_fma(0x1.1ed662p-3f, f, -0x1.559c44p-3f);
+    const float p3 = net_fma(0x1.1e678cp-3f, f, -0x1.f332f8p-4f);
+    const float high = net_fma(net_fma(-0x1.07c894p-3f, f2, p3), f2, p2);
+    return net_fma(net_fma(net_fma(high, f2, p1), f2, p0), f2, f);
+}
+
+//@ log1p double: fma
+#define NET_LOG1P_MOST 0x1.a827999fcef34p-2
+/* log(1 + f) for sqrt(1/2) <= 1 + f <= sqrt(2). */
+static inline double net_log1p_near(double f) {
+    const double s = f / (f + 2), z = s * s, z2 = z * z;
+    const double p0 = net_fma(0x1.999999997ff5bp-2, z, 0x1.5555555555592p-1);
+    const double p1 = net_fma(0x1.c71c5219548ebp-3, z, 0x1.24924941dc02fp-2);
+    const double p2 = net_fma(0x1.39a206169050cp-3, z, 0x1.74663bd3893e9p-3);
+    const double high = net_fma(net_fma(0x1.2f028fc28bbc1p-3, z2, p2), z2, p1);
+    const double p = net_fma(high, z2, p0);
+    return net_fma(-s, net_fma(-p, z, f), f);
+}
+
+//@ log float: log1p exp_rest bits number
+/* log x for a normal x of at least 1, +infinity or NaN. */
+static inline float net_log(float x) {
+    const uint32_t bits = net_bits(x);
+    const float mantissa = net_number((bits & 0x7fffffu) | 0x3f800000u);
+    const int upper = 0x1.555556p+0f < mantissa;
+    const float f = (upper ? mantissa * 0.5f : mantissa) - 1;
+    const float e = (float)((int32_t)(bits >> 23 & 255) - 127 + upper);
+    return !(x <= FLT_MAX) ? x : net_fma(e, NET_LN2, net_log1p_near(f));
+}
+
+//@ log double: log1p exp_rest bits number
+/* log x for a normal x of at least 1, +infinity or NaN. */
+static inline double net_log(double x) {
+    const uint64_t bits = net_bits(x), fraction = ((uint64_t)1 << 52) - 1;
+    const double mantissa = net_number((bits & fraction) | (uint64_t)1023 << 52);
+    const int upper = 0x1.6a09e667f3bcdp+0 < mantissa;
+    const double f = (upper ? mantissa * 0.5 : mantissa) - 1;
+    const double e = (double)((int32_t)(bits >> 52 & 2047) - 1023 + upper);
+    return !(x <= DBL_MAX) ? x : net_fma(e, NET_LN2, net_log1p_near(f));
+}
+
+//@ softplus: exp log1p signs at_least
+static inline real net_softplus(real x) {
+    const real e = net_exp_in_range(net_at_least(net_with_sign(x, -1), NET_EXP_LEAST));
+    const int upper = NET_LOG1P_MOST < e;
+    const real near = net_log1p_near(upper ? (e - 1) * (real)0.5 : e);
+    return (0 > x ? 0 : x) + net_fma(upper, NET_LN2, near);
+}
+
+//@ log_sigmoid: softplus
+static inline real net_log_sigmoid(real x) {
     const real zero = 0;
-    return net_fma(factor, x, -zero);
+    return -zero - net_softplus(-zero - x);
+}
+
+//@ gates float
+/* Below the first silu and mish round to 0, beyond the second gelu_tanh to 0 or x. */
+#define NET_GATE_LEAST (-120.0f)
+#define NET_GELU_MOST 12.0f
+/* 2 sqrt(2 / pi), and that times 0.044715, each in two parts. */
+#define NET_GELU_FIRST 0x1.988454p+0f
+#define NET_GELU_FIRST_LOW (-0x1.857936p-25f)
+#define NET_GELU_THIRD 0x1.2444f2p-4f
+#define NET_GELU_THIRD_LOW 0x1.49b16ap-29f
+
+//@ gates double
+/* Below the first silu and mish round to 0, beyond the second gelu_tanh to 0 or x. */
+#define NET_GATE_LEAST (-760.0)
+#define NET_GELU_MOST 23.0
+/* 2 sqrt(2 / pi), and that times 0.044715, each in two parts. */
+#define NET_GELU_FIRST 0x1.9884533d43651p+0
+#define NET_GELU_FIRST_LOW (-0x1.cbc0d30ebfd15p-54)
+#define NET_GELU_THIRD 0x1.2444f2a4d8b4bp-4
+#define NET_GELU_THIRD_LOW (-0x1.6c843a29d1c7p-61)
+
+//@ gate: gates parts signs at_least at_most
+/* The smaller side of a gate: e = e^-|v|, in parts and as a number (2^-120 where it is less, which is
+ * nothing beside 1), and whether v is negative. v_low is what rounding took from v. */
+typedef struct net_gate {
+    net_parts parts;
+    real e;
+    int below;
+} net_gate;
+static inline net_gate net_gate_of(real v, real v_low) {
+    net_gate g;
+    real power;
+    g.below = v < 0;
+    g.parts = net_in_parts(net_at_least(net_with_sign(v, -1), NET_GATE_LEAST),
+                           g.below ? v_low : 0 - v_low);
+    power = net_power_of_2(g.parts.n < -120 ? -120 : g.parts.n);
+    g.e = net_fma(power, g.parts.p, power);
+    return g;
+}
+/* q = top / bottom, and what is missing from it. */
+typedef struct net_quotient {
+    real q, low;
+} net_quotient;
+/* x (1 - q), or (x + x_low) e (1 - q) where v is negative, with what rounding takes carried along; the
+ * power of 2 comes last, so that a result that underflows is rounded once. */
+static inline real net_gated(const net_gate *g, real x, real x_low, net_quotient q) {
+    const real p = g->parts.p, xe = net_fma(x, p, x);
+    const real lost = net_fma(x, g->parts.p_low, net_fma(x, p, x - xe));
+    const real xe_low = net_fma(x_low, p, x_low) + lost;
+    const real t = g->below ? xe : x;
+    const real within = net_at_most(t, -NET_GATE_LEAST);
+    const real low = net_fma(-within, q.low, g->below ? xe_low : 0);
+    const real y = t + net_fma(-within, q.q, low);
+    const int32_t n = g->parts.n, half = n / 2;
+    const real scaled = y * net_power_of_2(half) * net_power_of_2(n - half);
+    return net_with_sign(g->below ? scaled : y, x);
+}
+
+//@ quotient: gate
+static inline net_quotient net_divide(real top, real bottom, real bottom_low) {
+    const real inverse = 1 / bottom;
+    net_quotient q;
+    q.q = top * inverse;
+    q.low = net_fma(-q.q, bottom_low, net_fma(-q.q, bottom, top)) * inverse;
+    return q;
+}
+
+//@ sigmoid_rest: quotient
+/* 1 / (1 + e^-v) = 1 - q, or q where v is negative. */
+static inline net_quotient net_sigmoid_rest(const net_gate *g) {
+    const real bottom = 1 + g->e;
+    return net_divide(g->e, bottom, g->e - (bottom - 1));
+}
+
+//@ silu: sigmoid_rest
+static inline real net_silu(real x) {
+    const net_gate g = net_gate_of(x, 0);
+    return net_gated(&g, net_at_least(x, NET_GATE_LEAST), 0, net_sigmoid_rest(&g));
+}
+
+//@ gelu_tanh: sigmoid_rest
+static inline real net_gelu_tanh(real x) {
+    const real a = net_at_most(net_at_least(x, -NET_GELU_MOST), NET_GELU_MOST);
+    const real c = NET_GELU_FIRST, d = NET_GELU_THIRD, z = a * a;
+    const real square_low = net_fma(a, a, 0 - z);
+    /* A product that is added to later: as a sum with 0 it is fused with nothing else. */
+    const real u = net_fma(d, z, 0);
+    const real u_low =
+        net_fma(d, z, 0 - u) + net_fma(NET_GELU_THIRD_LOW, z, d * square_low);
+    const real w = c + u, part = w - c;
+    const real w_low = ((c - (w - part)) + (u - part)) + (u_low + NET_GELU_FIRST_LOW);
+    const real v = a * w;
+    const net_gate g = net_gate_of(v, net_fma(a, w_low, net_fma(a, w, 0 - v)));
+    return net_gated(&g, net_at_least(x, -NET_GELU_MOST), 0, net_sigmoid_rest(&g));
+}
+
+//@ mish: quotient
+static inline real net_mish(real x) {
+    const net_gate g = net_gate_of(x, 0);
+    const real e = g.e, e2 = e + e, base = g.below ? 2 : 1, k = g.below ? e : e2;
+    const real sum = base + e2, bottom = net_fma(k, e, sum);
+    const real bottom_low = net_fma(k, e, sum - bottom) + (e2 - (sum - base));
+    const net_quotient q = net_divide(net_fma(k, e, g.below ? e : 0), bottom, bottom_low);
+    return net_gated(&g, net_at_least(x, NET_GATE_LEAST), 0, q);
+}
+
+//@ tail float
+#define NET_TAIL_MOST 14.6f
+#define NET_TAIL_MIDDLE 2.5f
+#define NET_TAIL_FIRST 0x1.2a7de4p-1f
+#define NET_TAIL_FIRST_LOW 0x1.96982p-26f
+static const NET_FLASH real net_tail_rest[] = {
+    -0x1.d6c4d8p-5f, -0x1.34f5d2p-4f, 0x1.04fb0ep-4f, -0x1.3a6038p-7f,  -0x1.0fe4e6p-7f,
+    0x1.6f0ae2p-10f, 0x1.b58996p-10f, 0x1.9194ap-15f, -0x1.2f65dap-12f, -0x1.6394c4p-14f};
+
+//@ tail double
+#define NET_TAIL_MOST 38.7
+#define NET_TAIL_MIDDLE 4
+#define NET_TAIL_FIRST 0x1.22078ca96fa5ap-1
+#define NET_TAIL_FIRST_LOW 0x1.6073566475d66p-55
+static const NET_FLASH real net_tail_rest[] = {
+    -0x1.40a2710515806p-4,  -0x1.bd7d64efe1067p-7,  0x1.b7b978b5b806ap-5,   -0x1.88eabed0168ecp-5,
+    0x1.921d6a0d73a1p-6,    -0x1.a21c5a323e6a8p-8,  -0x1.0eeaa405b6d27p-11, 0x1.dff1406b483e8p-11,
+    -0x1.bf518ae91606cp-14, -0x1.eaa4dba534f6dp-14, 0x1.aa37162d68557p-16,  0x1.2fd4cbc705abcp-16,
+    -0x1.11ee6566e4e87p-18, -0x1.cca6f241b2bp-19,   0x1.e4eb0b44d3867p-22,  0x1.7f7764ef30af7p-21,
+    0x1.48330aaad5594p-26,  -0x1.2f45fdc16552bp-23, -0x1.1372261acef5ep-25, 0x1.6d8aefb20bd66p-26,
+    0x1.73296e8ae01c5p-27,  -0x1.160fa83962ec7p-30, -0x1.cdbac2712cae1p-30, -0x1.5a4b8312b58bbp-32};
+
+//@ gelu: tail gate
+/* x - x P(-|x|), or x P(-|x|) where x is negative, with the normal distribution's tail
+ * P(-a) = e^(-a^2 / 2) G / (1 + 5/4 a). */
+static inline real net_gelu(real x) {
+    const real a = net_at_most(net_size(x), NET_TAIL_MOST), c = net_with_sign(a, x);
+    const real part = a / (a + NET_TAIL_MIDDLE), s = net_fma(2, part, -1), s2 = s * s;
+    const int terms = (int)(sizeof net_tail_rest / sizeof *net_tail_rest);
+    real even = net_tail_rest[terms - 2], odd = net_tail_rest[terms - 1];
+    real rest, first, first_low, bottom, bottom_low, inverse, z, z_low, top, top_low, m, m_low;
+    net_gate g;
+    net_quotient none;
+    int i;
+    for (i = terms - 4; i >= 0; i -= 2) {
+        even = net_fma(even, s2, net_tail_rest[i]);
+        odd = net_fma(odd, s2, net_tail_rest[i + 1]);
+    }
+    rest = net_fma(odd, s, even);
+    first = net_fma(rest, s, NET_TAIL_FIRST);
+    first_low = net_fma(rest, s, NET_TAIL_FIRST - first) + NET_TAIL_FIRST_LOW;
+    bottom = net_fma((real)1.25, a, 1);
+    bottom_low = net_fma((real)1.25, a, 1 - bottom);
+    inverse = 1 / bottom;
+    z = a * a;
+    z_low = net_fma(a, a, 0 - z);
+    g = net_gate_of((real)0.5 * z, (real)0.5 * z_low);
+    g.below = x < 0;
+    top = c * first;
+    top_low = net_fma(c, first_low, net_fma(c, first, 0 - top));
+    /* A product that is added to later: as a sum with 0 it is fused with nothing else. */
+    m = net_fma(top, inverse, 0);
+    m_low = (net_fma(-m, bottom_low, net_fma(-m, bottom, top)) + top_low) * inverse;
+    none.q = none.low = 0;
+    return g.below ? net_gated(&g, m, m_low, none) : x - net_fma(m, g.e, m_low * g.e);
+}
+
+//@ slopes: apart
+static void net_slopes(size_t n, const real *x, const NET_FLASH real *slopes, size_t step,
+                       real *y) {
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slopes[i * step] * x[i];
+    NET_APART(y);
+}
+
+//@ batch_norm: fma
+/* The running statistics: (x - mean) slope + shift; x may be y. */
+static void net_batch_norm(size_t n, const real *x, const NET_FLASH real *mean,
+                           const NET_FLASH real *slope, const NET_FLASH real *shift, real *y) {
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = net_fma(x[i] - mean[i], slope[i], shift[i]);
+}
+
+//@ root: bits number format
+/* The square root, rounded correctly, bit by bit: without the C library, and once a row. */
+static real net_root(real x) {
+    const bits_t one = (bits_t)1 << NET_FRACTION;
+    bits_t m = net_bits(x), q = 0, sum = 0, bit;
+    int32_t e = (int32_t)(m >> NET_FRACTION);
+    if (!(x > 0) || !(x - x == 0)) return x < 0 ? (x - x) / (x - x) : x;
+    m &= one - 1;
+    if (e)
+        m |= one;
+    else
+        for (e = 1; !(m & one); m <<= 1) e--;
+    e -= NET_BIAS;
+    if (e & 1) m <<= 1, e--;
+    m <<= 1;
+    for (bit = one << 1; bit; bit >>= 1, m <<= 1)
+        if (sum + bit <= m) {
+            m -= sum + bit;
+            sum += bit << 1;
+            q += bit;
+        }
+    if (m) q += q & 1;
+    return net_number((q >> 1) + ((bits_t)(e / 2 + NET_BIAS - 1) << NET_FRACTION));
+}
+
+//@ layer_norm: lanes root apart
+/* Each minus the mean, divided by the deviation; x may be y. gamma and beta may be missing. */
+static void net_layer_norm(size_t n, const real *x, const NET_FLASH real *gamma,
+                           const NET_FLASH real *beta, real epsilon, real *y) {
+    double sum = 0;
+    real square = 0, mean, inverse;
+    size_t i, start;
+    for (start = 0; start < n; start += NET_SUM_BLOCK) {
+        real lane[16] = {0};
+        for (i = start; i < n && i < start + NET_SUM_BLOCK; i++) lane[i & 15] += x[i];
+        sum += net_lanes_sum(lane);
+    }
+    mean = (real)(sum / (double)n);
+    for (i = 0; i < n; i++) y[i] = x[i] - mean;
+    for (start = 0; start < n; start += NET_SUM_BLOCK) {
+        real lane[16] = {0};
+        for (i = start; i < n && i < start + NET_SUM_BLOCK; i++)
+            lane[i & 15] = net_fma(y[i], y[i], lane[i & 15]);
+        square += net_lanes_sum(lane);
+    }
+    inverse = 1 / net_root(square / (real)n + epsilon);
+    for (i = 0; i < n; i++) y[i] = gamma ? y[i] * inverse * gamma[i] : y[i] * inverse;
+    NET_APART(y);
+    for (i = 0; beta && i < n; i++) y[i] += beta[i];
+}
+
+//@ log_softmax: exp log lanes at_least
+/* y = x - max - log(sum of exp(x - max)); x may be y. */
+static void net_log_softmax(size_t n, const real *x, real *y) {
+    real largest = x[0], total = 0;
+    size_t i, start;
+    for (i = 1; i < n; i++)
+        if (x[i] > largest) largest = x[i];
+    for (start = 0; start < n; start += NET_SUM_BLOCK) {
+        real lane[16] = {0};
+        for (i = start; i < n && i < start + NET_SUM_BLOCK; i++)
+            lane[i & 15] += net_exp_in_range(net_at_least(x[i] - largest, NET_EXP_LEAST));
+        total += net_lanes_sum(lane);
+    }
+    total = net_log(total);
+    for (i = 0; i < n; i++) y[i] = (x[i] - largest) - total;
+}
+
+//@ embedding
+/* The rows of a table that whole numbers name, side by side; NaN for what names none. */
+static void net_embedding(size_t n, size_t classes, size_t dim, const real *x,
+                          const NET_FLASH real *table, real *y) {
+    size_t i, j;
+    for (i = 0; i < n; i++, y += dim) {
+        const int named = x[i] >= 0 && x[i] < (real)classes;
+        const NET_FLASH real *row = table + (named ? (size_t)x[i] : 0) * dim;
+        for (j = 0; j < dim; j++) y[j] = named ? row[j] : (x[i] - x[i]) / (x[i] - x[i]);
+    }
 }
 
 //@ linear: fma
-/* y = x w + b, w of inputs x outputs: an output is a chain of fused multiply-adds for each 256
- * inputs, from +0; these are added in order, and then the bias. */
+/* y = x w + b, w of inputs x outputs, b there or not: an output is a chain of fused multiply-adds for
+ * each 256 inputs, from +0; these are added in order, and then the bias. */
 #if NET_VECTORS
 /* A row of accumulators, which the compiler makes vectors of where the sizes are constants: whole
  * vectors, whose last lanes may belong to no output. What they read beyond a row is the next one, and
@@ -480,7 +926,7 @@ static inline NET_INLINE void net_linear_part(const size_t inputs, const size_t 
         for (o = 0; o < count; o++) y[o] = start ? y[o] + sum[o] : sum[o];
         start = end;
     } while (start < inputs);
-    for (o = 0; o < count; o++) y[o] += b[o];
+    for (o = 0; b && o < count; o++) y[o] += b[o];
 }
 static inline NET_INLINE void net_linear(const size_t inputs, const size_t outputs, const real *x,
                                          const NET_FLASH real *w, const NET_FLASH real *b,
@@ -488,14 +934,14 @@ static inline NET_INLINE void net_linear(const size_t inputs, const size_t outpu
     const size_t left = outputs % NET_TILE;
     size_t o = 0;
     for (; o + NET_TILE <= outputs; o += NET_TILE)
-        net_linear_part(inputs, outputs, NET_TILE, NET_TILE, x, w + o, b + o, y + o);
+        net_linear_part(inputs, outputs, NET_TILE, NET_TILE, x, w + o, b ? b + o : b,
+                        y + o);
     if (left)
         net_linear_part(inputs, outputs, left,
                         !NET_PAD    ? left
                         : left <= 4 ? 4
                                     : (left + NET_LANES - 1) / NET_LANES * NET_LANES,
-                        x, w + o,
-                        b + o, y + o);
+                        x, w + o, b ? b + o : b, y + o);
 }
 #else
 /* Four chains in registers. */
@@ -532,7 +978,7 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
             y[o + 3] = sum3;
         }
     }
-    for (o = 0; o < outputs; o++) y[o] += b[o];
+    for (o = 0; b && o < outputs; o++) y[o] += b[o];
 }
 #endif
 
@@ -551,7 +997,7 @@ static void net_linear_int8(size_t inputs, size_t outputs, const real *x, const 
                 sum = net_fma(x[k], unit * (real)*column, sum);
             y[o] = start ? y[o] + sum : sum;
         }
-        y[o] += b[o];
+        if (b) y[o] += b[o];
     }
 }
 
@@ -580,7 +1026,7 @@ int net_self_test(void) {
     for (row = 0; row < 16; row++) {
         for (i = 0; i < NET_INPUTS; i++) {
             state = state * 1664525u + 1013904223u;
-            x[i] = ((real)(state >> 8) - (real)8388608) * (real)0x1p-22;
+            x[i] = TEST_INPUT;
         }
         net_forward(x, y);
         for (i = 0; i < NET_OUTPUTS; i++) {
