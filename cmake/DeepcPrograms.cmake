@@ -87,4 +87,11 @@ if(DEEPC_BUILD_TESTS AND DEEPC_BUILD_EXAMPLES)
         set_tests_properties(example_digits PROPERTIES SKIP_REGULAR_EXPRESSION "^skipped: ")
     endif()
     set_tests_properties(example_xor example_digits PROPERTIES TIMEOUT 60)
+    # Python trains and exports, C runs and trains on; without the package for Python there is nothing to run.
+    if(NOT CMAKE_CROSSCOMPILING)
+        find_program(DEEPC_PYTHON NAMES python3 python)
+        add_test(NAME example_ship COMMAND "${CMAKE_COMMAND}" "-DPYTHON=${DEEPC_PYTHON}" "-DCC=${CMAKE_C_COMPILER}"
+            "-DFROM=${here}/examples/ship" "-DTO=${CMAKE_CURRENT_BINARY_DIR}/examples/ship" -P "${here}/cmake/ship.cmake")
+        set_tests_properties(example_ship PROPERTIES TIMEOUT 120 SKIP_REGULAR_EXPRESSION "skipped: ")
+    endif()
 endif()

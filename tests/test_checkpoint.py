@@ -178,6 +178,50 @@ def test_callbacks_go_on_counting(path, restore_best):
     assert list(once_more) == list(history)
 
 
+class Watching(deepc.Callback):
+    """Follows the steps, and counts them, over resumed trainings too."""
+
+    kept = ("seen",)
+
+    def __init__(self):
+        self.seen = 0
+
+    def on_step_end(self, step, logs):
+        self.seen += 1 + step % 3
+
+
+@pytest.mark.parametrize("callbacks", [[], [Watching]], ids=["metrics", "steps"])
+def test_resumed_in_the_midst_with_metrics_and_hooks_of_steps(callbacks, path, monkeypatch):
+    from deepc.shipping.checkpoint import CheckpointFile
+
+    x, y = data()
+    settings = {"loss": deepc.SoftmaxCrossEntropy(), "epochs": 2, "batch_size": 7, "rng": 5,
+                "metrics": ["accuracy"], "shuffle": True, "checkpoint": path,
+                "every": 0.0}  # fmt: skip
+    states = []
+
+    def note(self, *arguments):
+        write(self, *arguments)
+        states.append((arguments[-1].position, path.read_bytes()))
+
+    def train(**more):
+        made = [kind() for kind in callbacks]
+        history = deepc.fit(network(), x, y, optimizer=deepc.Adam(), callbacks=made,
+                            **settings, **more)  # fmt: skip
+        return history.series, [one.seen for one in made]
+
+    write = CheckpointFile.write
+    monkeypatch.setattr(CheckpointFile, "write", note)
+    whole = train()
+    expected = path.read_bytes()
+    midway = [content for position, content in states if position]
+    assert len(midway) == 2 * 9
+    for content in midway[::4]:
+        path.write_bytes(content)
+        assert train(resume=True) == whole
+        assert path.read_bytes() == expected
+
+
 def test_metrics_and_validation(path):
     more = {"metrics": ["accuracy"], "validation_split": 0.2, "every": 0.0}
     whole = run(path, **more)

@@ -33,7 +33,8 @@ from deepc.shipping.tensors import KEEPS_NAMES, ending, read_parts, write_parts
 
 __all__ = ["CheckpointFile", "Progress"]
 
-_OPTIMIZER, _CALLBACKS = "optimizer.", "callbacks."
+_OPTIMIZER, _CALLBACKS, _METRICS = "optimizer.", "callbacks.", "metrics."
+_OWN = (_OPTIMIZER, _CALLBACKS, _METRICS)
 
 
 class Progress:
@@ -51,6 +52,8 @@ class Progress:
         What the orders of all epochs come from; None if rows are not shuffled.
     rows, batch_size : int
         What it goes over, which must be the same when it goes on.
+    metrics : list
+        What adds up over an epoch, and so belongs to a position in its midst.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Progress:
     ) -> None:  # fmt: skip
         self.rows, self.batch_size, self.key = rows, batch_size, key
         self.epoch, self.position, self.loss = epoch, position, loss
+        self.metrics: list[Any] = []
 
 
 class CheckpointFile:
@@ -98,15 +102,17 @@ class CheckpointFile:
     ) -> None:  # fmt: skip
         """Replace the file by one with the state of now."""
         kept = [dict(_kept(callback)) for callback in callbacks]
+        added = [state_of(item) or {} for item in progress.metrics if progress.position]
         arrays = dict(model_tensors(model))
         names = _parameter_names(model)
         for name, states in zip(names, optimizer._memory, strict=False):
             for state, array in zip(optimizer._kept, states, strict=True):
                 arrays[f"{_OPTIMIZER}{state}.{name}"] = array
-        for i, values in enumerate(kept):
-            for name, value in values.items():
-                for j, array in enumerate(value if _is_arrays(value) else ()):
-                    arrays[f"{_CALLBACKS}{i}.{name}.{j}"] = array
+        for place, states in ((_CALLBACKS, kept), (_METRICS, added)):
+            for i, values in enumerate(states):
+                for name, value in values.items():
+                    for j, array in enumerate(value if _is_arrays(value) else ()):
+                        arrays[f"{place}{i}.{name}.{j}"] = array
         numbers = optimizer.__getstate__()["_numbers"]
         training = {
             "rows": progress.rows,
@@ -128,11 +134,8 @@ class CheckpointFile:
                 },
                 "stopped": history.stopped,
             },
-            "callbacks": [
-                {"kind": type(callback).__name__,
-                 **{name: len(v) if _is_arrays(v) else _stored(v) for name, v in values.items()}}
-                for callback, values in zip(callbacks, kept, strict=True)
-            ],
+            "callbacks": _listed(callbacks, kept),
+            "metrics": _listed(progress.metrics, added),
         }  # fmt: skip
         write_parts(self.path, arrays, {"model": describe_model(model), "training": training})
         self.last = time.monotonic()
@@ -150,7 +153,7 @@ class CheckpointFile:
         """
         path = self.path
         tensors, parts = read_parts(path, ("model", "training"))
-        own = {n: a for n, a in tensors.items() if not n.startswith((_OPTIMIZER, _CALLBACKS))}
+        own = {n: a for n, a in tensors.items() if not n.startswith(_OWN)}
         saved = make_model(parts["model"], own, path)
         _check_model(saved, model, path)
         numbers = Numbers(parts["training"], f"{path}: training")
@@ -169,7 +172,10 @@ class CheckpointFile:
             raise numbers.fail("position", "the end of a batch", position)
         new_numbers, kept, memory = _read_optimizer(numbers, model, optimizer, tensors)
         new_history = _read_history(Numbers(numbers.take("history"), f"{path}: history"))
-        states = _read_callbacks(numbers, callbacks, tensors)
+        names = [tuple(getattr(callback, "kept", ())) for callback in callbacks]
+        states = _read_states(numbers, "callbacks", callbacks, names, tensors)
+        added: Sequence[Any] = progress.metrics if position else ()
+        sums = _read_states(numbers, "metrics", added, [tuple(vars(m)) for m in added], tensors)
         numbers.done()
 
         for (_, old), (_, new) in zip(walk(model), walk(saved), strict=True):
@@ -184,6 +190,8 @@ class CheckpointFile:
         history.stopped = stopped
         for callback, state in zip(callbacks, states, strict=True):
             vars(callback).update(state)
+        for item, state in zip(added, sums, strict=True):
+            vars(item).update(state)
         progress.epoch, progress.position, progress.loss = epoch, position, loss
         progress.key = key
 
@@ -198,11 +206,31 @@ def check(optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
         dict(_kept(callback))
 
 
+def _listed(things: Sequence[Any], states: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what stands in the file of callbacks or metrics, beside their arrays."""
+    return [
+        {
+            "kind": type(thing).__name__,
+            **{name: len(v) if _is_arrays(v) else _stored(v) for name, v in state.items()},
+        }
+        for thing, state in zip(things, states, strict=False)
+    ]
+
+
+def state_of(metric: Any) -> dict[str, Any] | None:
+    """Return what a metric has added up, None if that cannot be kept."""
+    state = dict(vars(metric))
+    return state if all(_is_plain(v) or _is_arrays(v) for v in state.values()) else None
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 def _kept(callback: Any) -> Iterator[tuple[str, Any]]:
     for name in getattr(callback, "kept", ()):
         value = getattr(callback, name)
-        plain = value is None or isinstance(value, (bool, int, float, str))
-        if not (plain or _is_arrays(value)):
+        if not (_is_plain(value) or _is_arrays(value)):
             raise TypeError(
                 f"checkpoint: {type(callback).__name__}.{name}: expected a number, a string, None "
                 f"or a list of arrays, got {describe(value)}"
@@ -324,20 +352,21 @@ def _read_history(numbers: Numbers) -> tuple[Any, ...]:
     return epochs, losses, series, stopped
 
 
-def _read_callbacks(
-    numbers: Numbers, callbacks: Sequence[Any], tensors: dict[str, Array]
-) -> list[dict[str, Any]]:
-    saved = numbers.take("callbacks")
-    if not isinstance(saved, list) or len(saved) != len(callbacks):
-        raise numbers.fail("callbacks", f"those of {len(callbacks)} callbacks", saved)
+def _read_states(
+    numbers: Numbers, what: str, things: Sequence[Any], names: Sequence[tuple[str, ...]],
+    tensors: dict[str, Array],
+) -> list[dict[str, Any]]:  # fmt: skip
+    saved = numbers.take(what)
+    if not isinstance(saved, list) or len(saved) != len(things):
+        raise numbers.fail(what, f"those of {len(things)} {what}", saved)
     states = []
-    for i, (callback, one) in enumerate(zip(callbacks, saved, strict=True)):
-        of = Numbers(one, f"{numbers.where}: callbacks[{i}]")
-        of.text("kind", [type(callback).__name__])
+    for i, (thing, of_thing, one) in enumerate(zip(things, names, saved, strict=True)):
+        of = Numbers(one, f"{numbers.where}: {what}[{i}]")
+        of.text("kind", [type(thing).__name__])
         state: dict[str, Any] = {}
-        for name in getattr(callback, "kept", ()):
+        for name in of_thing:
             if of.has(name) and type(one[name]) is int:
-                keys = [f"{_CALLBACKS}{i}.{name}.{j}" for j in range(of.whole(name))]
+                keys = [f"{what}.{i}.{name}.{j}" for j in range(of.whole(name))]
                 if missing := [key for key in keys if key not in tensors]:
                     raise ValueError(f"{of.where}: tensor {missing[0]!r} is missing")
                 state[name] = [tensors[key] for key in keys]

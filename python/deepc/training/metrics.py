@@ -215,7 +215,7 @@ class BinaryAccuracy(_OfRows):
         return np.asarray(((p > self.threshold) == a).mean(axis=1))
 
 
-class Accuracy(Metric):
+class Accuracy(_OfRows):
     """The accuracy that fits the shapes, by the rule that Keras users know.
 
     One output: `BinaryAccuracy`. Labels, one a row: `SparseCategoricalAccuracy`. Else
@@ -227,26 +227,23 @@ class Accuracy(Metric):
     better = "max"
 
     def __init__(self) -> None:
-        self._chosen: _OfRows | None = None
+        # By name, because a checkpoint keeps what a metric has added up.
+        self._chosen: str | None = None
+        super().__init__()
 
-    def reset(self) -> None:
-        if self._chosen is not None:
-            self._chosen.reset()
-
-    def update(self, actual: Any, predicted: Any, weights: Any = None) -> None:
+    def _values(self, actual: Any, predicted: Any) -> Array:
         if self._chosen is None:
             a, p = _rows(actual, predicted)
-            self._chosen = (
-                BinaryAccuracy()
-                if p.shape[1] == 1
-                else SparseCategoricalAccuracy()
-                if a.ndim < 2 or a.shape[1] == 1
-                else CategoricalAccuracy()
-            )
-        self._chosen.update(actual, predicted, weights)
+            labels = a.ndim < 2 or a.shape[1] == 1
+            self._chosen = "binary" if p.shape[1] == 1 else "labels" if labels else "one_hot"
+        return _ACCURACIES[self._chosen]._values(actual, predicted)
 
-    def result(self) -> float:
-        return self._chosen.result() if self._chosen else 0.0
+
+_ACCURACIES: dict[str, _OfRows] = {
+    "binary": BinaryAccuracy(),
+    "labels": SparseCategoricalAccuracy(),
+    "one_hot": CategoricalAccuracy(),
+}
 
 
 class TopK(_OfRows):

@@ -23,7 +23,7 @@ from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
-from deepc.shipping.checkpoint import CheckpointFile, Progress
+from deepc.shipping.checkpoint import CheckpointFile, Progress, state_of
 from deepc.training.callbacks import Callback, wants_steps
 from deepc.training.data import Rows, batches
 from deepc.training.evaluate import measure
@@ -122,6 +122,7 @@ class Session:
         self._call("on_train_begin")
         if checkpoint and isinstance(source, Source):
             self._progress = source.progress(first_epoch)
+            self._progress.metrics = self.metrics
             if resume:
                 first_epoch = self._resume(checkpoint, source, advance)
         try:
@@ -165,6 +166,9 @@ class Session:
         if not (checkpoint and progress):
             return
         progress.epoch, progress.position, progress.loss = epoch, position, loss
+        # A metric that adds up what no file holds lets nothing be written in the midst of an epoch.
+        if position and any(state_of(item) is None for item in self.metrics):
+            return
         if last or checkpoint.is_due(position == 0):
             checkpoint.write(self.model, self.optimizer, self.callbacks, self.history, progress)
 
@@ -176,19 +180,23 @@ class Session:
         self, source: Source | StreamSource, epoch: int, advance: Advance
     ) -> dict[str, float] | None:
         """Go over an epoch; return its numbers, None where the source has run dry."""
-        for item in self.metrics:
-            item.reset()
         by_steps = [callback for callback in self.callbacks if wants_steps(callback)]
         total, rows = 0.0, 0
         logs: dict[str, float] = {}
-        # In the midst of an epoch nothing but its position and its loss must be kept, so there are
-        # no checkpoints there while metrics add up or callbacks follow the steps.
-        begin, begun_with = 0, 0.0
-        if self._progress:
-            begin, begun_with = self._progress.position, self._progress.loss
-            self._progress.position = 0
-        midway = self._progress and not by_steps and not self.metrics
+        # Where a part, or with hooks of steps the epoch, goes on.
+        begin, begun_with, first_step = 0, 0.0, 0
+        progress = self._progress
+        if progress and progress.position:
+            begin, begun_with, progress.position = progress.position, progress.loss, 0
+        else:
+            for item in self.metrics:
+                item.reset()
+        if by_steps and progress:
+            first_step, total, rows = begin // progress.batch_size, begun_with, begin
+            begin, begun_with = 0, 0.0
         for step, part in enumerate(source.parts(epoch, bool(by_steps))):
+            if step < first_step:
+                continue
             for callback in by_steps:
                 callback.on_step_begin(step)
             before, part_total = begin, begun_with
@@ -201,7 +209,7 @@ class Session:
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
                 part_total = so_far
-                if midway and done < len(part):
+                if not by_steps and done < len(part):
                     self._note(epoch, done, so_far)
             begin, begun_with = 0, 0.0
             total += part_total
@@ -219,6 +227,8 @@ class Session:
                     callback.on_step_end(step, logs)
                 if self.stopped:
                     break
+                if progress and rows < progress.rows:
+                    self._note(epoch, rows, total)
         return self._logs(total, rows) if rows else None
 
     def _logs(self, total: float, rows: int) -> dict[str, float]:

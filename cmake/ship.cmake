@@ -1,0 +1,17 @@
+# Runs examples/ship: PYTHON trains and writes into TO, CC compiles what it wrote with main.c, and that runs. FROM is the
+# example's folder.
+execute_process(COMMAND "${PYTHON}" -c "import deepc" RESULT_VARIABLE missing OUTPUT_QUIET ERROR_QUIET)
+if(missing)
+    message("skipped: ${PYTHON} has no deepc")
+    return()
+endif()
+file(MAKE_DIRECTORY "${TO}")
+function(run)
+    execute_process(COMMAND ${ARGN} WORKING_DIRECTORY "${TO}" RESULT_VARIABLE failed)
+    if(failed)
+        message(FATAL_ERROR "${ARGN}: ${failed}")
+    endif()
+endfunction()
+run("${PYTHON}" "${FROM}/train.py" "${TO}")
+run("${CC}" -O2 "-I${TO}" "${FROM}/main.c" "${TO}/digits_net.c" -o "${TO}/ship")
+run("${TO}/ship")
