@@ -19,6 +19,12 @@ endfunction()
 
 set(here "${CMAKE_CURRENT_SOURCE_DIR}")
 
+# Seconds that a test may take; an emulator takes several times as many as the machine.
+set(deepc_timeout 600)
+if(CMAKE_CROSSCOMPILING_EMULATOR)
+    set(deepc_timeout 3600)
+endif()
+
 if(DEEPC_BUILD_TESTS)
     enable_testing()
     # Tests call inner functions, which the static library holds and the shared one hides.
@@ -27,14 +33,14 @@ if(DEEPC_BUILD_TESTS)
         deepc_add_program(tests "${source}")
         get_filename_component(name "${source}" NAME_WE)
         add_test(NAME ${name} COMMAND ${name})
-        set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+        set_tests_properties(${name} PROPERTIES TIMEOUT ${deepc_timeout})
     endforeach()
     # Every float32 takes minutes: `make accuracy`. Here every 100,003rd.
     file(GLOB exhaustive CONFIGURE_DEPENDS "${here}/tests/c/exhaustive_math.c")
     if(exhaustive)
         deepc_add_program(tests "${exhaustive}")
         add_test(NAME exhaustive_math_sample COMMAND exhaustive_math --stride 100003)
-        set_tests_properties(exhaustive_math_sample PROPERTIES TIMEOUT 600)
+        set_tests_properties(exhaustive_math_sample PROPERTIES TIMEOUT ${deepc_timeout})
     endif()
     # Digests of all that is computed, the same on every instruction set of every machine.
     file(GLOB digest CONFIGURE_DEPENDS "${here}/tests/c/digest*.c")
@@ -42,7 +48,7 @@ if(DEEPC_BUILD_TESTS)
         list(FILTER digest EXCLUDE REGEX "/digest\\.c$")
         deepc_add_program(tests "${here}/tests/c/digest.c" ${digest})
         add_test(NAME same_bits COMMAND digest --check "${here}/tests/c/digest.expected")
-        set_tests_properties(same_bits PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
+        set_tests_properties(same_bits PROPERTIES TIMEOUT ${deepc_timeout} SKIP_RETURN_CODE 77)
     endif()
     # What is installed serves a project that has nothing else. Windows is left out because a program there finds a
     # DLL by PATH only; builds for another machine or with sanitizers, because they install the same files.

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The C core and its tests on other platforms: cross-compiled, then run natively, emulated, or not.
 
-    scripts/test_platform.py NAME ... [-- arguments of ctest]    riscv64 -- -R same_bits
+    scripts/test_platform.py [--at-hand] NAME ... [-- arguments of ctest]    riscv64 -- -R same_bits
     scripts/test_platform.py all
 
 Builds in build/platforms/NAME. What is missing is installed: Debian's packages as root, PyPI's into
-the environment of this Python. Where it cannot be had, the platform is skipped, and the script says
-so and succeeds. A build or a test that fails makes it fail.
+the environment of this Python; with --at-hand nothing is. Where it cannot be had, the platform is
+skipped, and the script says so and succeeds. A build or a test that fails makes it fail.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "platforms"
+AT_HAND = "--at-hand"
+may_install = AT_HAND not in sys.argv
 
 
 class Skip(Exception):
@@ -74,7 +76,7 @@ def quiet(*command: str) -> bool:
 
 def apt_install(*packages: str) -> None:
     wanted = f"apt-get install {' '.join(packages)}"
-    if os.geteuid() or not shutil.which("apt-get"):
+    if not may_install or os.geteuid() or not shutil.which("apt-get"):
         raise Skip(f"on Debian and Ubuntu: {wanted}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages)
@@ -83,9 +85,11 @@ def apt_install(*packages: str) -> None:
 
 
 def pip_install(name: str) -> None:
-    """Install what the extra `platforms` of pyproject.toml says of a package."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    lines = [line for line in extras["platforms"] if re.match(rf"{name}\b", line)]
+    """Install what the group `platforms` of pyproject.toml says of a package."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    lines = [line for line in groups["platforms"] if re.match(rf"{name}\b", line)]
+    if not may_install:
+        raise Skip(f"pip install {' '.join(lines)}")
     if not quiet(sys.executable, "-m", "pip", "install", "--quiet", *lines):
         raise Skip(f"pip install {' '.join(lines)} failed")
 
@@ -216,6 +220,7 @@ def main(arguments: list[str]) -> int:
     if "--" in arguments:
         at = arguments.index("--")
         names, ctest = arguments[:at], arguments[at + 1 :]
+    names = [name for name in names if name != AT_HAND]
     if names == ["all"]:
         names = list(PLATFORMS)
     if not names or not set(names) <= set(PLATFORMS):
