@@ -29,6 +29,9 @@ if(DEEPC_BUILD_TESTS)
     enable_testing()
     # Tests call inner functions, which the static library holds and the shared one hides.
     file(GLOB tests CONFIGURE_DEPENDS "${here}/tests/c/test_*.c")
+    if(NOT DEEPC_TARGET_THREADS)   # of the pool: it starts threads and processes, which there are none of
+        list(FILTER tests EXCLUDE REGEX "/test_threads\\.c$")
+    endif()
     foreach(source IN LISTS tests)
         deepc_add_program(tests "${source}")
         get_filename_component(name "${source}" NAME_WE)
