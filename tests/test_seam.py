@@ -143,7 +143,8 @@ class Long(np.ndarray):
 def test_arrays_that_lie_about_their_length():
     layer = Linear(1, 3)
     x = np.ones((10**7, 1), np.float32)
-    with pytest.raises((TypeError, ValueError)):
+    # The last of these comes from NumPy 1, which goes by what is there when it takes a part.
+    with pytest.raises((TypeError, ValueError, IndexError)):
         deepc.fit(
             layer, x, np.zeros(1, int).view(Long), loss=deepc.SoftmaxCrossEntropy(),
             optimizer=deepc.SGD(),

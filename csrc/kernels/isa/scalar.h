@@ -58,7 +58,13 @@ ALWAYS_INLINE vec v_add(vec a, vec b) { return a + b; }
 ALWAYS_INLINE vec v_sub(vec a, vec b) { return a - b; }
 ALWAYS_INLINE vec v_mul(vec a, vec b) { return a * b; }
 ALWAYS_INLINE vec v_div(vec a, vec b) { return a / b; }
-#if TARGET_HAS_FMA || defined(DEEPC_ISA_FMA)
+#if defined(DEEPC_ISA_FMA) && defined(__wasm__)
+/* Software. That of some compilers gives +0 where a product below 0 is too small for a number. */
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) {
+    return c == 0 && a != 0 && b != 0 ? a * b : BUILTIN(fma)(a, b, c);
+}
+ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return v_fma(-a, b, c); }
+#elif TARGET_HAS_FMA || defined(DEEPC_ISA_FMA)
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return BUILTIN(fma)(a, b, c); }
 ALWAYS_INLINE vec v_fnma(vec a, vec b, vec c) { return BUILTIN(fma)(-a, b, c); }
 #else
