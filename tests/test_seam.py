@@ -24,6 +24,9 @@ def trains(net, x, y, **options):
     )  # fmt: skip
 
 
+# Setting them is deprecated since NumPy 2.5, and still possible.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the (shape|dtype):DeprecationWarning")
+
 # ---- What a user sets on the arrays --------------------------------------------------------------
 
 
@@ -143,7 +146,7 @@ class Long(np.ndarray):
 def test_arrays_that_lie_about_their_length():
     layer = Linear(1, 3)
     x = np.ones((10**7, 1), np.float32)
-    # The last of these comes from NumPy 1, which goes by what is there when it takes a part.
+    # An IndexError where a part is taken of what there is.
     with pytest.raises((TypeError, ValueError, IndexError)):
         deepc.fit(
             layer, x, np.zeros(1, int).view(Long), loss=deepc.SoftmaxCrossEntropy(),
