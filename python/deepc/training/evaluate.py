@@ -169,15 +169,26 @@ def measure(
         logs["loss"] = total_loss(loss, predicted, rows.actual, rows.weights, len(rows)) / len(rows)
     for item in metrics:
         item.reset()
-        item.update(rows.actual, predicted)
+        update_metric(item, rows.actual, predicted, rows.weights)
         logs[item.name] = item.result()
     return logs
 
 
+def update_metric(item: Metric, actual: Any, predicted: Any, weights: Array | None) -> None:
+    """Give a metric some rows; their weights too if it asks for them."""
+    if weights is not None and item.weighted:
+        item.update(actual, predicted, weights)
+    else:
+        item.update(actual, predicted)
+
+
 def total_loss(loss: Any, predicted: Any, actual: Any, weights: Array | None, rows: int) -> float:
-    """Return what the losses of all rows add up to, whatever the loss's reduction is."""
+    """Return the sum of the losses of all rows, whatever the loss's reduction is.
+
+    Where the reduction is a mean of elements, the loss of a row is the mean of its own.
+    """
     if computes_with(loss, BuiltinLoss, ("loss",)):
         return cast(float, loss._total(predicted, actual, weights))
     more = () if weights is None else (weights,)
     value = float(loss.loss(predicted, actual, *more))
-    return value * rows if getattr(loss, "reduction", "sum") == "mean" else value
+    return value if getattr(loss, "reduction", "sum") == "sum" else value * rows

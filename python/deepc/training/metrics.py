@@ -49,6 +49,8 @@ class Metric:
         What it is called in a history.
     better : {"max", "min", None}
         Which way it gets better, None where nobody can say.
+    weighted : bool
+        Whether training and evaluation tell it the weights of the rows.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Metric:
 
     name = "metric"
     better: str | None = None
+    weighted = False
 
     def reset(self) -> None:
         """Forget all rows."""

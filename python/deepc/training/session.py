@@ -26,7 +26,7 @@ from deepc.optimizers import Optimizer
 from deepc.shipping.checkpoint import CheckpointFile, Progress, state_of
 from deepc.training.callbacks import Callback, wants_steps
 from deepc.training.data import Rows, batches
-from deepc.training.evaluate import measure
+from deepc.training.evaluate import measure, update_metric
 from deepc.training.history import History
 from deepc.training.metrics import Metric
 from deepc.training.progress import Advance
@@ -204,7 +204,10 @@ class Session:
             for done, so_far, predicted in self.stepper.run(
                 part, bool(self.metrics), begin, begun_with
             ):
-                if predicted is not None:
+                if predicted is not None and progress:
+                    # Batch by batch: a training that goes on from here must add up the same.
+                    self._measure(part, before, predicted, progress.batch_size)
+                elif predicted is not None:
                     made.append(predicted)
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
@@ -216,10 +219,7 @@ class Session:
             rows += before
             if made:
                 # All at once: sums of metrics must not depend on when the library came back.
-                actual = part.actual(0, before)
-                shown = made[0] if len(made) == 1 else np.concatenate(made)
-                for item in self.metrics:
-                    item.update(actual, shown)
+                self._measure(part, 0, made[0] if len(made) == 1 else np.concatenate(made))
             self._look_at(total, epoch, step)
             if by_steps:
                 logs = self._logs(total, rows)
@@ -230,6 +230,15 @@ class Session:
                 if progress and rows < progress.rows:
                     self._note(epoch, rows, total)
         return self._logs(total, rows) if rows else None
+
+    def _measure(self, part: Part, start: int, predicted: Array, each: int = 0) -> None:
+        """Give the metrics what was predicted for a part's rows from `start` on, `each` at a time."""
+        for first in range(0, len(predicted), each or len(predicted)):
+            made = predicted[first : first + each] if each else predicted
+            begin, end = start + first, start + first + len(made)
+            actual, weights = part.actual(begin, end), part.weights(begin, end)
+            for item in self.metrics:
+                update_metric(item, actual, made, weights)
 
     def _logs(self, total: float, rows: int) -> dict[str, float]:
         return {"loss": total / rows, **{item.name: item.result() for item in self.metrics}}
@@ -260,6 +269,13 @@ class Part:
         """Return what is right for some rows, in the order of their use."""
         chosen = slice(start, stop) if self.order is None else self.order[start:stop]
         return np.asarray(self.rows.actual[chosen])
+
+    def weights(self, start: int, stop: int) -> Array | None:
+        """Return the weights of the same rows; None if they have none."""
+        if self.rows.weights is None:
+            return None
+        chosen = slice(start, stop) if self.order is None else self.order[start:stop]
+        return np.asarray(self.rows.weights[chosen])
 
 
 class Source:

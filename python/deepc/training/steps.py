@@ -40,8 +40,8 @@ class Stepper:
 
         `start` and `so_far` are where to go on, as they were yielded before.
 
-        What came: predictions of rows in the order of their use, made before the step that they
-        led to, of the compiled ones all at once at the end; None unless `predictions`.
+        What came: the predictions of the rows since then in the order of their use, made before the
+        step that they led to; None unless `predictions`.
         """
         network = compiled_network(self.model)
         own_loss = computes_with(self.loss, BuiltinLoss, ("loss", "gradient"))
@@ -73,8 +73,8 @@ class Stepper:
         samples.next[0], samples.loss[0] = start, so_far
         done = start
         while done < len(rows):
-            done = network.train(numbers, tensors, samples, SECONDS_A_CALL)
-            yield done, samples.loss[0], made if done == len(rows) else None
+            before, done = done, network.train(numbers, tensors, samples, SECONDS_A_CALL)
+            yield done, samples.loss[0], None if made is None else made[before:done]
 
     def _one_by_one(
         self, part: Part, predictions: bool, begin: int, total: float

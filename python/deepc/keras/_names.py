@@ -1,0 +1,61 @@
+"""Names as Keras makes and finds them: of layers, and of all that is chosen by a name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+__all__ = ["automatic", "find", "missing", "nearest", "restart", "snake"]
+
+_counts: dict[str, int] = {}
+
+
+def snake(name: str) -> str:
+    """Return a class's name in small letters: "LeakyReLU" becomes "leaky_re_lu"."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def automatic(class_name: str) -> str:
+    """Return the next name of an object of a class: dense, dense_1, dense_2."""
+    name = snake(class_name)
+    count = _counts.get(name, 0)
+    _counts[name] = count + 1
+    return f"{name}_{count}" if count else name
+
+
+def restart() -> None:
+    """Let names start without a number again."""
+    _counts.clear()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what an error says of the known name that is most like an unknown one."""
+    names = {known_name.lower(): known_name for known_name in known}
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
+
+
+def find(kind: str, identifier: Any, table: Mapping[str, Any]) -> Any:
+    """Return what a table holds under a name; refuse any other name, and say the nearest one."""
+    if isinstance(identifier, str) and identifier in table:
+        return table[identifier]
+    near = nearest(identifier, table) if isinstance(identifier, str) else ""
+    raise ValueError(f"Could not interpret {kind} identifier: {identifier}{near}")
+
+
+def missing(
+    module: str, known: Iterable[str], left_out: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
+    """Return a module's ``__getattr__``, which says what there is in place of what is not there."""
+    names = list(known)
+
+    def __getattr__(name: str) -> Any:
+        instead = (left_out or {}).get(name)
+        if instead:
+            raise AttributeError(f"{module}.{name} is not supported; the nearest is {instead}")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{nearest(name, names)}")
+
+    return __getattr__
