@@ -33,7 +33,8 @@ def restart() -> None:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return what an error says of the known name that is most like an unknown one."""
-    names = {known_name.lower(): known_name for known_name in known}
+    # Of two spellings the one in small letters stays.
+    names = {known_name.lower(): known_name for known_name in sorted(known)}
     near = difflib.get_close_matches(name.lower(), names, n=1)
     return f"; did you mean {names[near[0]]!r}?" if near else ""
 

@@ -100,11 +100,6 @@ class Loss:
 
     def make(self, fused: bool = False) -> BuiltIn:
         """Return the library's loss, of the predictions or of what is before the activation."""
-        name, parameter = self._built_in, self._parameter()
-        if fused or self._config.get("from_logits"):
-            if self._of_logits is None:
-                raise ValueError(f"from_logits: {self.name} has no such form")
-            name, parameter = self._of_logits[1], None
         mean = "mean_of_elements" if self._mean else "mean"
         by_weight = self.reduction == "mean_with_sample_weight" or self._ignored is not None
         reduction = "sum" if self.reduction in ("sum", None, "none") else mean
@@ -113,6 +108,12 @@ class Loss:
         elif by_weight:
             raise ValueError(f"reduction: {self.reduction!r} is not supported for {self.name}; the "
                              "nearest is 'sum_over_batch_size'")  # fmt: skip
+        return self._made(fused, reduction)
+
+    def _made(self, fused: bool, reduction: str) -> BuiltIn:
+        name, parameter = self._built_in, self._parameter()
+        if self._of_logits is not None and (fused or self._config.get("from_logits")):
+            name, parameter = self._of_logits[1], None
         return BuiltIn(name, reduction, parameter, self._config.get("label_smoothing", 0.0))
 
     def _parameter(self) -> float | None:
@@ -129,8 +130,7 @@ class Loss:
         if self._ignored is not None:
             weights = (y != self._ignored).astype(p.dtype)
             y = np.where(y == self._ignored, 0, y)
-        made = self.make()
-        made.reduction = "sum"
+        made = self._made(False, "sum")
         rows = np.asarray(made.row_losses(p, y, weights))
         return rows / p.shape[-1] if self._mean else rows
 
