@@ -38,8 +38,16 @@ class Variable:
         Whether training changes it.
     """
 
-    def __init__(self, array: Array, name: str, path: str = "", trainable: bool = True) -> None:
+    def __init__(
+        self,
+        array: Array,
+        name: str,
+        path: str = "",
+        trainable: bool = True,
+        gradient: Array | None = None,
+    ) -> None:
         self._array = array
+        self.gradient = gradient
         self.name = name
         self.path = path or name
         self.trainable = trainable

@@ -269,8 +269,8 @@ class Layer:
             "name": self.name, "trainable": self._trainable, "dtype": self.dtype,
         }  # fmt: skip
         for name in self._arguments:
-            value = getattr(self, name if hasattr(type(self), name) else f"_{name}", None)
-            config[name] = _described(name, self.__dict__.get(f"_{name}", value))
+            own = f"_{name}" if f"_{name}" in self.__dict__ else name
+            config[name] = _described(getattr(self, own))
         return config
 
     @classmethod
@@ -311,7 +311,7 @@ def run_rows(net: Any, array: Array, out: Shape, training: bool) -> Array:
     return np.asarray(made).reshape(len(array), *out)
 
 
-def _described(name: str, value: Any) -> Any:
+def _described(value: Any) -> Any:
     if isinstance(value, activations.Function):
         return activations.serialize(value)
     if isinstance(value, initializers.Initializer):
@@ -322,7 +322,7 @@ def _described(name: str, value: Any) -> Any:
             "module": f"keras.{kind}", "class_name": type(value).__name__,
             "config": value.get_config(), "registered_name": None,
         }  # fmt: skip
-    return value
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 class InputLayer(Layer):
@@ -457,12 +457,12 @@ class Dense(Layer):
             sample[0], self.units, init="zeros", bias=self._use_bias, dtype=dtype, rng=0
         )
         linear.w = kernel.T
-        self._variables = [Variable(linear.w.T, "kernel")]
+        self._variables = [Variable(linear.w.T, "kernel", gradient=linear.w_grad.T)]
         self._variables[0].regularizer = self._kernel_regularizer
         self._variables[0].constraint = self._kernel_constraint
         if bias is not None:
             linear.b = bias
-            self._variables.append(Variable(linear.b, "bias"))
+            self._variables.append(Variable(linear.b, "bias", gradient=linear.b_grad))
             self._variables[1].regularizer = self._bias_regularizer
             self._variables[1].constraint = self._bias_constraint
         function = self._activation.make()
@@ -885,7 +885,7 @@ class Embedding(Layer):
         dtype = self._real()
         made = deepc.Embedding(self.input_dim, self.output_dim, init="zeros", dtype=dtype, rng=0)
         made.w = self._embeddings_initializer((self.input_dim, self.output_dim), dtype)
-        self._made, self._variables = [made], [Variable(made.w, "embeddings")]
+        self._made, self._variables = [made], [Variable(made.w, "embeddings", gradient=made.w_grad)]
         self._variables[0].regularizer = self._regularizer
         self._variables[0].constraint = self._constraint
 
