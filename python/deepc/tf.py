@@ -1,8 +1,8 @@
 """TensorFlow's names for what deepc computes: ``from deepc import tf``.
 
 Variable, GradientTape and the functions that hand-written layers and training loops use, with
-TensorFlow's defaults, over `deepc.autodiff`. Everything is computed at once: `function` returns
-what it is given.
+TensorFlow's defaults, over `deepc.autodiff`; and `deepc.keras` as ``tf.keras``. Everything is
+computed at once: `function` returns what it is given.
 
     >>> from deepc import tf
     >>> x = tf.Variable(3.0)
@@ -15,15 +15,19 @@ what it is given.
 from __future__ import annotations
 
 import difflib
+import importlib
 from typing import Any
 
 from deepc import _tensorflow
 from deepc._tensorflow import *  # noqa: F403
 
-__all__ = list(_tensorflow.__all__)
+__all__ = [*_tensorflow.__all__, "keras"]
 
 
 def __getattr__(name: str) -> Any:
+    # Keras is imported when it is asked for: who needs only a tape does not wait for it.
+    if name == "keras":
+        return importlib.import_module("deepc.keras")
     near = difflib.get_close_matches(name, __all__, 1)
     more = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(__all__)}"
     raise AttributeError(f"module 'deepc.tf' has no attribute {name!r}{more}")

@@ -8,7 +8,7 @@ from deepc.datasets._base import Dataset
 from deepc.datasets._chapter import binary_encode, fizz_buzz, fizz_buzz_encode, xor
 from deepc.datasets._digits import digits
 from deepc.datasets._idx import read_idx
-from deepc.datasets._mnist import mnist
+from deepc.datasets._mnist import mnist, raw_mnist
 
 __all__ = [
     "Dataset",
@@ -17,6 +17,7 @@ __all__ = [
     "fizz_buzz",
     "fizz_buzz_encode",
     "mnist",
+    "raw_mnist",
     "read_idx",
     "xor",
 ]

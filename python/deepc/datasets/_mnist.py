@@ -12,7 +12,7 @@ from deepc.datasets._base import Dataset, image_dataset
 from deepc.datasets._download import KnownFile, download
 from deepc.datasets._idx import read_idx
 
-__all__ = ["mnist"]
+__all__ = ["mnist", "raw_mnist"]
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -84,11 +84,25 @@ def mnist(folder: str | os.PathLike[str] | None = None, dtype: Any = None) -> Da
     ((60000, 784), (10000, 784))
     """
     real = as_dtype(dtype)
+    (train_images, train_labels), (test_images, test_labels) = raw_mnist(folder)
+    return image_dataset(train_images, train_labels, test_images, test_labels, 256, real)
+
+
+def raw_mnist(
+    folder: str | os.PathLike[str] | None = None,
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Return MNIST as its files have it: (images, labels) to train on, and to test with, uint8.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        As for `mnist`, also what is raised.
+    """
     paths = _downloaded_mnist() if folder is None else _mnist_in(folder)
     train_images, train_labels, test_images, test_labels = map(read_idx, paths)
     _check_mnist(paths[0], train_images, paths[1], train_labels)
     _check_mnist(paths[2], test_images, paths[3], test_labels)
-    return image_dataset(train_images, train_labels, test_images, test_labels, 256, real)
+    return (train_images, train_labels), (test_images, test_labels)
 
 
 def _mnist_in(folder: str | os.PathLike[str]) -> list[str]:
