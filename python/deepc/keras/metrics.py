@@ -455,7 +455,7 @@ def get(identifier: Any) -> Any:
         return _of_shapes(identifier)
     if isinstance(identifier, str) and identifier in losses.CLASSES and identifier not in CLASSES:
         return _OfLoss(losses.CLASSES[identifier](), identifier)
-    made = find("metric", identifier, {"accuracy": None, **CLASSES, **losses.CLASSES})()
+    made = find("metric", identifier, {"accuracy": None, **losses.CLASSES, **CLASSES})()
     made.name = identifier
     return made
 

@@ -15,6 +15,7 @@ from deepc.keras._names import automatic, missing
 from deepc.keras._progress import Progbar, say
 from deepc.keras._variables import Variable
 from deepc.keras.layers import InputLayer, KerasTensor, Layer, Shape
+from deepc.layers import _plan
 from deepc.layers.sequential import compiled_network
 from deepc.losses import Loss as DeepcLoss
 from deepc.training.data import Rows, check_rows, class_weights, split
@@ -227,9 +228,14 @@ class Model(Layer):
 
     def _machinery(self) -> tuple[Any, Any, Any, Any]:
         """Return what is trained, the loss for deepc, the rule, and the network that checks ask."""
+        engine, version = self._engine, _plan.structure_version
+        if engine is not None and engine[0] == version:
+            return engine[2]  # type: ignore[no-any-return]
         trains = tuple(layer.trainable for layer in self._flat())
-        if self._engine is not None and self._engine[0] == trains:
-            return self._engine[1]  # type: ignore[no-any-return]
+        if engine is not None and engine[1] == trains:
+            # Layers of somebody else have changed.
+            self._engine = (version, trains, engine[2])
+            return engine[2]  # type: ignore[no-any-return]
         if self._compiled is None:
             raise ValueError("You must call `compile()` before using the model.")
         chosen = self._compiled["chosen"]
@@ -259,7 +265,8 @@ class Model(Layer):
             rule = _training.Constrained(rule, constrained)
         self.optimizer.build(variables)
         machinery = (trained, loss, rule, net)
-        self._engine = (trains, machinery)
+        self._engine = (_plan.structure_version, trains, machinery)
+        self._modes = [made for made in self._made if hasattr(made, "train")]
         return machinery
 
     def _choose_crossentropy(self, y: Array) -> None:
@@ -603,6 +610,12 @@ class Model(Layer):
         return_dict: bool = False,
     ) -> Any:
         """Take one step; return the loss and the metrics of the batch before it."""
+        if sample_weight is None and class_weight is None and self._engine is not None:
+            value = self._quick_step(x, y)
+            if value is not None:
+                return value if not self._tracked and not return_dict else self._of_batch(
+                    value, y, None, self._last, return_dict
+                )
         self._check_compiled()
         rows = self._data(x, y, sample_weight, class_weight)
         trained, loss, rule, _ = self._machinery()
@@ -612,7 +625,36 @@ class Model(Layer):
             value = float(loss.loss(predicted, rows.actual, *more))
             trained.backward(loss.gradient(predicted, rows.actual, *more))
             rule.step(trained)
-        return self._of_batch(value, rows, predicted, return_dict)
+        return self._of_batch(value, rows.actual, rows.weights, predicted, return_dict)
+
+    def _quick_step(self, x: Any, y: Any) -> float | None:
+        """Step where arrays need no conversion; None, and nothing done, where they may."""
+        if type(x) is not np.ndarray or type(y) is not np.ndarray or x.ndim != 2 or not len(x):
+            return None
+        trained, loss, rule, net = self._machinery()
+        if trained is not net or len(x) != len(y) or x.shape[1] != self._in[0]:
+            return None
+        if not isinstance(loss, losses.BuiltIn) or y.dtype != (
+            np.int64 if y.ndim == 1 and loss.takes_labels else x.dtype
+        ):
+            return None
+        modes = self._modes
+        for layer in modes:
+            layer.train = True
+        try:
+            self._last = predicted = net.forward(x)
+            try:
+                value, gradient = loss.loss_and_gradient(predicted, y)
+            except ValueError:
+                return None  # and the long way says what is wrong
+            if not math.isfinite(value):
+                return None
+            net.backward(gradient, False)
+            rule.step(net)
+        finally:
+            for layer in modes:
+                layer.train = False
+        return float(value)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -624,16 +666,18 @@ class Model(Layer):
         more = () if rows.weights is None else (rows.weights,)
         predicted = trained.forward(rows.x)
         value = float(loss.loss(predicted, rows.actual, *more))
-        return self._of_batch(value, rows, predicted, return_dict)
+        return self._of_batch(value, rows.actual, rows.weights, predicted, return_dict)
 
-    def _of_batch(self, value: float, rows: Rows, predicted: Any, return_dict: bool) -> Any:
+    def _of_batch(
+        self, value: float, actual: Array, given: Array | None, predicted: Any, return_dict: bool
+    ) -> Any:
         if not self._tracked and not return_dict:
             return value
         logs = {"loss": value}
         for item in self._tracked:
             item.reset()
-            weights = rows.weights if item.weighted else None
-            item.update(rows.actual, predicted, weights)
+            weights = given if item.weighted else None
+            item.update(actual, predicted, weights)
             logs[item.name] = item.result()
         return self._answer(logs, return_dict)
 
