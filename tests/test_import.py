@@ -38,6 +38,7 @@ HEAVY = [
 # Part of the package, for those who ask for them.
 LATE = {
     "deepc.__main__", "deepc._files", "deepc.book", "deepc.config", "deepc.datasets", "deepc.demo",
+    "deepc.keras", "deepc.tf",
     "deepc.shipping", "deepc.training",
 }  # fmt: skip
 

@@ -39,7 +39,9 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "y", "p", "expected"), VALUES, ids=lambda v: getattr(v, "name", ""))
+@pytest.mark.parametrize(
+    ("loss", "y", "p", "expected"), VALUES, ids=lambda v: getattr(v, "name", "")
+)
 def test_values(loss, y, p, expected):
     assert loss(y, p) == pytest.approx(expected, abs=6e-8)
 
@@ -88,7 +90,9 @@ def test_accuracy_looks_at_shapes():
     by_name.update_state(y, p)
     assert by_name.result() == 1.0
     assert metrics.BinaryAccuracy()(y, p) == 0.75
-    with pytest.raises(ValueError, match="Could not interpret metric identifier: acuracy.*'accuracy'"):
+    with pytest.raises(
+        ValueError, match="Could not interpret metric identifier: acuracy.*'accuracy'"
+    ):
         metrics.get("acuracy")
 
 

@@ -65,9 +65,7 @@ def test_gold(case, metrics):
     model = network()
     made = optimizer if isinstance(optimizer, str) else optimizer()
     model.compile(made, "sparse_categorical_crossentropy", metrics=metrics)
-    history = model.fit(
-        X, Y, batch_size=2, epochs=2, shuffle=False, verbose=0, **arguments
-    ).history
+    history = model.fit(X, Y, batch_size=2, epochs=2, shuffle=False, verbose=0, **arguments).history
     np.testing.assert_allclose(history["loss"], losses, atol=6e-9)
     result = model.evaluate(X, Y, verbose=0, return_dict=True)
     assert result["loss"] == pytest.approx(evaluated, abs=6e-9)

@@ -136,7 +136,7 @@ FLOORS = {
     ],
     "training and files": ["config", "plots", "shipping", "training", "datasets"],
     "the package": ["__init__"],
-    "faces and commands": ["book", "_tensorflow", "tf", "demo", "__main__"],
+    "faces and commands": ["book", "keras", "_tensorflow", "tf", "demo", "__main__"],
 }  # fmt: skip
 PACKAGES = {
     "_c": [
@@ -150,12 +150,18 @@ PACKAGES = {
     "optimizers": ["base", "rules", "__init__"],
     "autodiff": ["ops", "tensor", "transforms", "bridges", "lesson", "draw", "__init__"],
     "training": [
-        "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps", "session",
-        "fit", "__init__",
+        "schedules", "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps",
+        "session", "fit", "check", "summary", "__init__",
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",
         "quantize", "program", "verify", "c_text", "c_train", "export_c", "onnx", "__init__",
+    ],
+    "keras": [
+        "_names", "_variables", "_progress", "activations", "initializers", "regularizers",
+        "constraints", "losses", "metrics", "optimizers.schedules", "optimizers.__init__",
+        "callbacks", "backend", "utils", "datasets.mnist", "datasets.fashion_mnist",
+        "datasets.__init__", "layers", "_training", "_summary", "models", "_saving", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip
@@ -202,7 +208,7 @@ def resolved(name):
     """Return the module of the map that an import of ``deepc.<name>`` runs; None if it is none."""
     if name in ORDER or name == "_deepc":
         return name
-    return f"{name}.__init__" if name in PACKAGES else None
+    return f"{name}.__init__" if f"{name}.__init__" in ORDER else None
 
 
 def imported(path):

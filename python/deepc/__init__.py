@@ -107,7 +107,9 @@ __version__ = version()
 if TYPE_CHECKING:
     from deepc import book as book
     from deepc import datasets as datasets
+    from deepc import keras as keras
     from deepc import plots as plots
+    from deepc import tf as tf
     from deepc.config import show_config
     from deepc.datasets import binary_encode, fizz_buzz_encode
     from deepc.shipping.export_c import export_c
@@ -124,10 +126,13 @@ if TYPE_CHECKING:
     from deepc.shipping.quantize import quantized
     from deepc.training import callbacks as callbacks
     from deepc.training import metrics as metrics
+    from deepc.training import schedules as schedules
     from deepc.training.callbacks import Callback, EarlyStopping
+    from deepc.training.check import check_gradients
     from deepc.training.evaluate import evaluate, predict, training
     from deepc.training.fit import fit
     from deepc.training.history import History
+    from deepc.training.summary import summary
 else:
     # Imported when they are asked for: not everyone needs them, and each file takes time to find.
     _MODULES = {
@@ -135,7 +140,10 @@ else:
         "callbacks": "deepc.training.callbacks",
         "datasets": "deepc.datasets",
         "metrics": "deepc.training.metrics",
+        "keras": "deepc.keras",
         "plots": "deepc.plots",
+        "schedules": "deepc.training.schedules",
+        "tf": "deepc.tf",
         # A package that can be called: `with training(model, False)`.
         "training": "deepc.training",
     }
@@ -144,6 +152,7 @@ else:
         "EarlyStopping": "deepc.training.callbacks",
         "History": "deepc.training.history",
         "binary_encode": "deepc.datasets",
+        "check_gradients": "deepc.training.check",
         "evaluate": "deepc.training.evaluate",
         "export_c": "deepc.shipping.export_c",
         "fit": "deepc.training.fit",
@@ -163,6 +172,7 @@ else:
         "save": "deepc.shipping.files",
         "save_weights": "deepc.shipping.files",
         "show_config": "deepc.config",
+        "summary": "deepc.training.summary",
     }
 
     def __getattr__(name: str) -> Any:
@@ -220,6 +230,7 @@ __all__ = [
     "BatchNorm",
     "Lion",
     "Nadam",
+    "check_gradients",
     "clip_gradients",
     "Callback",
     "Dropout",
@@ -281,6 +292,7 @@ __all__ = [
     "show_config",
     "sigmoid",
     "softmax",
+    "summary",
     "tanh",
     "tensor_apply",
     "tensor_combine",

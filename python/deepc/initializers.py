@@ -169,8 +169,7 @@ def scaled(
             deviation /= _TRUNCATED
         return draw(shape, by.distribution, 0.0, deviation, rng, dtype)
     raise ValueError(
-        "distribution: expected 'uniform', 'normal' or 'truncated_normal', "
-        f"got {by.distribution!r}"
+        f"distribution: expected 'uniform', 'normal' or 'truncated_normal', got {by.distribution!r}"
     )
 
 

@@ -141,8 +141,10 @@ class Progbar:
             f" - {name}: {_value(value, abs(value))}" for name, value in numbers
         )
         count, cells, rest = self._count(current), "━" * filled, "━" * (self.width - filled)
-        plain = f"{count} {cells}{rest} {seconds}{tail}" if self.target else (
-            f"{count} {seconds}{tail}"
+        plain = (
+            f"{count} {cells}{rest} {seconds}{tail}"
+            if self.target
+            else (f"{count} {seconds}{tail}")
         )
         if not self._seen:
             say(plain)

@@ -90,8 +90,8 @@ def functional_config(model: Any) -> dict[str, Any]:
         before = layer
     return {
         "name": model.name, "trainable": True, "layers": chain,
-        "input_layers": [[model._chain[0].name, 0, 0]],
-        "output_layers": [[model._chain[-1].name, 0, 0]],
+        "input_layers": [model._chain[0].name, 0, 0],
+        "output_layers": [model._chain[-1].name, 0, 0],
     }  # fmt: skip
 
 
@@ -125,8 +125,7 @@ def _compile_config(model: Any) -> dict[str, Any]:
         chosen = compiled["chosen"]
         if not isinstance(chosen, losses.Loss):
             raise ValueError(
-                f"save: the loss {type(chosen).__name__} is not Keras'; the nearest is "
-                "save_weights"
+                f"save: the loss {type(chosen).__name__} is not Keras'; the nearest is save_weights"
             )
         loss = losses.serialize(chosen)
     return {
@@ -261,10 +260,10 @@ def _sign(model: Any) -> float:
     return -1.0 if isinstance(model.optimizer, optimizers.SGD) else 1.0
 
 
-def _content(model: Any, with_optimizer: bool) -> bytes:
+def _content(model: Any) -> bytes:
     arrays = _weight_arrays(model)
     groups = [place for place, _ in _places(model)] + ["vars"]
-    if with_optimizer and model.optimizer is not None:
+    if model.optimizer is not None:
         optimizer = model.optimizer
         arrays["optimizer/vars/0"] = np.array(optimizer.iterations, np.int64)
         arrays["optimizer/vars/1"] = np.array(optimizer.rule.lr, np.float32)
@@ -340,9 +339,11 @@ def _target(filepath: Any, ending: str, overwrite: bool) -> str:
             raise ValueError(
                 f"The filename must end in `.weights.h5`. Received: filepath={filepath}"
             )
-        more = "; legacy `.h5` models are not written, weights are, by save_weights" if (
-            path.endswith(".h5")
-        ) else ""
+        more = (
+            "; legacy `.h5` models are not written, weights are, by save_weights"
+            if (path.endswith(".h5"))
+            else ""
+        )
         raise ValueError(
             "Invalid filepath extension for saving. Please add a `.keras` extension for the "
             f"native Keras format. Received: filepath={filepath}{more}"
@@ -365,7 +366,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as file:
         file.writestr("metadata.json", json.dumps(metadata))
         file.writestr("config.json", json.dumps(described(model)))
-        file.writestr("model.weights.h5", _content(model, True))
+        file.writestr("model.weights.h5", _content(model))
     with replacing(path) as out:
         out.write(content.getvalue())
 
@@ -375,7 +376,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     path = _target(filepath, ".weights.h5", overwrite)
     if not model.built:
         raise ValueError(f"save_weights: {model.name} is not built, so it has no weights")
-    content = _content(model, False)
+    content = _content(model)
     with replacing(path) as out:
         out.write(content)
 

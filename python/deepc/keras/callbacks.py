@@ -327,8 +327,7 @@ class ReduceLROnPlateau(_Of):
     ) -> None:
         if factor >= 1.0:
             raise ValueError(
-                "ReduceLROnPlateau does not support a factor >= 1.0. Received "
-                f"factor={factor}"
+                f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}"
             )
         made = _Plateau(monitor, factor, patience, min_delta, mode, cooldown, min_lr)
         made.verbose = verbose
@@ -352,8 +351,7 @@ class LearningRateScheduler(Callback):
             rate = self.schedule(epoch)
         if not isinstance(rate, (float, np.floating)):
             raise ValueError(
-                "The output of the `schedule` function should be a float. "
-                f"Got: {rate}"
+                f"The output of the `schedule` function should be a float. Got: {rate}"
             )
         optimizer.learning_rate = float(rate)
         if self.verbose:

@@ -91,6 +91,4 @@ def get(identifier: Any) -> Any:
     return find("constraint", identifier, CLASSES)()
 
 
-__getattr__ = missing(
-    "deepc.keras.constraints", CLASSES, {"MinMaxNorm": "constraints.MaxNorm"}
-)
+__getattr__ = missing("deepc.keras.constraints", CLASSES, {"MinMaxNorm": "constraints.MaxNorm"})

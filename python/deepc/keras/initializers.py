@@ -32,8 +32,11 @@ class Initializer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Initializer:
-        """Make one from such arguments."""
-        return cls(**config)
+        """Make one from such arguments; what Keras adds and does not use is left out."""
+        unknown = [k for k, v in config.items() if k not in cls._arguments and v is not None]
+        if unknown:
+            raise ValueError(f"{cls.__name__}: {unknown[0]!r} is not supported")
+        return cls(**{k: v for k, v in config.items() if k in cls._arguments})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -102,9 +105,7 @@ class RandomNormal(_Random):
         self.mean, self.stddev = as_float(mean, "mean"), as_float(stddev, "stddev", 0.0)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        return built_in.draw(
-            shape, self._distribution, self.mean, self.stddev, self.seed, dtype
-        )
+        return built_in.draw(shape, self._distribution, self.mean, self.stddev, self.seed, dtype)
 
 
 class TruncatedNormal(RandomNormal):

@@ -270,7 +270,7 @@ class Layer:
         }  # fmt: skip
         for name in self._arguments:
             own = f"_{name}" if f"_{name}" in self.__dict__ else name
-            config[name] = _described(getattr(self, own))
+            config[name] = _described(getattr(self, own, None))
         return config
 
     @classmethod
@@ -580,8 +580,10 @@ class PReLU(Layer):
 
 
 def _check_rate(rate: Any) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not (
-        0 <= rate <= 1
+    if (
+        isinstance(rate, bool)
+        or not isinstance(rate, (int, float, np.number))
+        or not (0 <= rate <= 1)
     ):
         raise ValueError(
             "Invalid value received for argument `rate`. Expected a float value between 0 and 1. "

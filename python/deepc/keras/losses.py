@@ -208,8 +208,6 @@ def as_class_numbers(y: Array, p: Array) -> Array:
     return y.astype(np.int64)
 
 
-
-
 class MeanSquaredError(Loss):
     """The mean of (y_true - y_pred)**2."""
 

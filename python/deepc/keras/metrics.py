@@ -420,9 +420,7 @@ _LEFT_OUT = {
 
 
 def _crossentropy(name: str) -> Any:
-    def make(
-        name: str = snake(name), dtype: Any = None, **arguments: Any
-    ) -> Metric:
+    def make(name: str = snake(name), dtype: Any = None, **arguments: Any) -> Metric:
         return _OfLoss(getattr(losses, cls_name)(**arguments), name)
 
     cls_name = name
@@ -482,8 +480,6 @@ for _name in ("mean_squared_error", "mean_absolute_error", "mean_absolute_percen
               "mean_squared_logarithmic_error", "binary_crossentropy", "categorical_crossentropy",
               "sparse_categorical_crossentropy", "kl_divergence", "poisson"):  # fmt: skip
     globals()[_name] = getattr(losses, _name)
-
-
 
 
 __getattr__ = missing("deepc.keras.metrics", __all__, _LEFT_OUT)

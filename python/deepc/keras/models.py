@@ -322,15 +322,15 @@ class Model(Layer):
         if isinstance(x, tuple) and y is None and len(x) in (2, 3):
             x, y, sample_weight = (*x, sample_weight)[:3]
         if sample_weight is not None and class_weight is not None:
-            raise ValueError(
-                "You cannot `class_weight` and `sample_weight` at the same time."
-            )
+            raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
         rows = self._rows_of(x, f"{name}x")
         if y is None:
             raise ValueError(f"{name}y: expected {len(rows)} targets, got None")
         given = _training.as_samples(y, f"{name}y")
-        weights = None if sample_weight is None else _training.as_samples(
-            sample_weight, f"{name}sample_weight"
+        weights = (
+            None
+            if sample_weight is None
+            else _training.as_samples(sample_weight, f"{name}sample_weight")
         )
         _training.check_cardinality(x=rows, y=given, sample_weight=weights)
         self._choose_crossentropy(given)
@@ -613,8 +613,10 @@ class Model(Layer):
         if sample_weight is None and class_weight is None and self._engine is not None:
             value = self._quick_step(x, y)
             if value is not None:
-                return value if not self._tracked and not return_dict else self._of_batch(
-                    value, y, None, self._last, return_dict
+                return (
+                    value
+                    if not self._tracked and not return_dict
+                    else self._of_batch(value, y, None, self._last, return_dict)
                 )
         self._check_compiled()
         rows = self._data(x, y, sample_weight, class_weight)
@@ -919,6 +921,4 @@ def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = Non
 
 
 __all__ += ["clone_model"]
-__getattr__ = missing(
-    "deepc.keras.models", __all__, {"model_from_json": "models.load_model"}
-)
+__getattr__ = missing("deepc.keras.models", __all__, {"model_from_json": "models.load_model"})

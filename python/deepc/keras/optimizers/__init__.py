@@ -244,8 +244,8 @@ class Optimizer:
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Step variables by their gradients."""
-        variables = list(self._built or []) if trainable_variables is None else list(
-            trainable_variables
+        variables = (
+            list(self._built or []) if trainable_variables is None else list(trainable_variables)
         )
         gradients = [None if g is None else as_array(g, "grads", v.value.dtype)
                      for g, v in zip(grads, variables, strict=True)]  # fmt: skip
