@@ -91,7 +91,7 @@ def test_accuracy_looks_at_shapes():
     assert by_name.result() == 1.0
     assert metrics.BinaryAccuracy()(y, p) == 0.75
     with pytest.raises(
-        ValueError, match="Could not interpret metric identifier: acuracy.*'accuracy'"
+        ValueError, match=r"Could not interpret metric identifier: acuracy.*'accuracy'"
     ):
         metrics.get("acuracy")
 
@@ -109,7 +109,7 @@ def test_activations():
         "hard_sigmoid": [0.333333, 0.583333], "leaky_relu": [-0.2, 0.5],
     }.items():  # fmt: skip
         np.testing.assert_allclose(activations.get(name)(x), expected, atol=1e-6)
-    with pytest.raises(ValueError, match="Could not interpret activation function.*'relu'"):
+    with pytest.raises(ValueError, match=r"Could not interpret activation function.*'relu'"):
         activations.get("ReLU")
     with pytest.raises(TypeError, match="no derivative"):
         activations.get(lambda x: x)
@@ -125,7 +125,7 @@ def test_regularizers_and_constraints():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="Could not interpret loss identifier: Mse.*'mse'"):
+    with pytest.raises(ValueError, match=r"Could not interpret loss identifier: Mse.*'mse'"):
         losses.get("Mse")
     with pytest.raises(TypeError, match=r"subclass of deepc\.Loss"):
         losses.get(lambda y, p: p - y)

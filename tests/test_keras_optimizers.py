@@ -120,7 +120,7 @@ def test_refusals():
         optimizers.SGD(momentum=2.0)
     with pytest.raises(AttributeError, match="'SGD' object has no attribute 'lr'"):
         _ = optimizers.SGD().lr
-    with pytest.raises(ValueError, match="Could not interpret optimizer identifier: adem.*'adam'"):
+    with pytest.raises(ValueError, match=r"Could not interpret optimizer identifier: adem.*'adam'"):
         optimizers.get("adem")
     with pytest.raises(AttributeError, match=r"Ftrl is not supported; the nearest is .*Adagrad"):
         _ = optimizers.Ftrl

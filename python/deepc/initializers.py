@@ -198,7 +198,7 @@ def draw(
 def orthogonal(
     shape: Sequence[int], gain: float = 1.0, rng: Any = None, dtype: Any = None
 ) -> Array:
-    """Return a matrix whose rows or columns, the fewer of them, are orthogonal and of length `gain`.
+    """Return a matrix whose rows or columns, the fewer, are orthogonal and of length `gain`.
 
     More than two dimensions count as rows of the last one (Saxe, McClelland and Ganguli, 2013).
 

@@ -1,4 +1,4 @@
-"""The lines that Keras prints while it trains: a bar where somebody sees it, else its last state."""
+"""The lines that Keras prints: a bar where somebody sees it, else its last state."""
 
 from __future__ import annotations
 

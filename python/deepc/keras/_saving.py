@@ -20,7 +20,7 @@ import numpy as np
 
 from deepc._files import replacing
 from deepc._values import Array
-from deepc.keras import layers, losses, metrics, models, optimizers
+from deepc.keras import layers, losses, metrics, optimizers
 from deepc.keras._names import nearest, snake
 from deepc.shipping.hdf5 import read_arrays, write_arrays
 
@@ -34,13 +34,17 @@ _LARGEST_JSON = 2**26
 # ---- Descriptions --------------------------------------------------------------------------------
 
 
+def _is_model(layer: Any) -> bool:
+    return hasattr(layer, "_chain")
+
+
 def _policy(name: str) -> dict[str, Any]:
     return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name},
             "registered_name": None}  # fmt: skip
 
 
 def _of_layer(layer: Any) -> dict[str, Any]:
-    if isinstance(layer, models.Model):
+    if _is_model(layer):
         return described(layer)
     config = layer.get_config()
     if not isinstance(layer, layers.InputLayer):
@@ -97,7 +101,7 @@ def functional_config(model: Any) -> dict[str, Any]:
 
 def described(model: Any) -> dict[str, Any]:
     """Return what a file says of a model."""
-    sequential = isinstance(model, models.Sequential)
+    sequential = isinstance(model, layers.MODELS["Sequential"])
     made: dict[str, Any] = {
         "module": "keras" if sequential else "keras.src.models.functional",
         "class_name": "Sequential" if sequential else "Functional",
@@ -150,7 +154,7 @@ def _layer_of(description: Any) -> Any:
 
 def sequential_of(config: dict[str, Any]) -> Any:
     """Make a `Sequential` from what describes it."""
-    made = models.Sequential(name=config.get("name"))
+    made = layers.MODELS["Sequential"](name=config.get("name"))
     for description in config["layers"]:
         made._add(_layer_of(description))
     shape = config.get("build_input_shape")
@@ -178,7 +182,7 @@ def _functional_of(config: dict[str, Any]) -> Any:
     if place is None:
         raise ValueError("file: a model without layers")
     first = next(iter(made.values())).output
-    return models.Functional(first, place, name=config.get("name"))
+    return layers.MODELS["Functional"](first, place, name=config.get("name"))
 
 
 def model_of(description: dict[str, Any]) -> Any:
@@ -218,7 +222,7 @@ def _places(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         count = counts.get(name, 0)
         counts[name] = count + 1
         place = f"{path}layers/{name}" + (f"_{count}" if count else "")
-        if isinstance(layer, models.Model):
+        if _is_model(layer):
             yield from _places(layer, f"{place}/")
         else:
             yield place, layer
@@ -333,7 +337,7 @@ def _put_optimizer(model: Any, arrays: dict[str, Array]) -> None:
 
 
 def _target(filepath: Any, ending: str, overwrite: bool) -> str:
-    path = os.fspath(filepath)
+    path: str = os.fspath(filepath)
     if not path.endswith(ending):
         if ending == ".weights.h5":
             raise ValueError(
@@ -382,7 +386,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 
 
 def _existing(filepath: Any) -> str:
-    path = os.fspath(filepath)
+    path: str = os.fspath(filepath)
     if not os.path.exists(path):
         raise ValueError(
             f"File not found: filepath={path}. Please ensure the file is an accessible `.keras` "

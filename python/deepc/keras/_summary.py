@@ -50,6 +50,8 @@ def table(
     layer_range: Any = None,
 ) -> str:
     """Return the whole text."""
+    less: tuple[int, ...]
+    places: Any
     columns = shutil.get_terminal_size().columns
     if show_trainable:
         length = line_length or min(100, columns - 4)

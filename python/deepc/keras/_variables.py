@@ -62,7 +62,7 @@ class Variable:
     @property
     def shape(self) -> tuple[int, ...]:
         """Its shape."""
-        return self._array.shape
+        return tuple(self._array.shape)
 
     @property
     def ndim(self) -> int:

@@ -21,8 +21,10 @@ class Elementwise(BuiltinLayer):
 
     def __init__(self, activation: str, parameter: float | None = None) -> None:
         self._activation = activation
-        numbers = {} if parameter is None else {"activation_parameter": parameter}
-        self._make({}, **numbers)
+        if parameter is None:
+            self._make({})
+        else:
+            self._make({}, activation_parameter=parameter)
 
     def __repr__(self) -> str:
         return f"Elementwise({self._activation!r})"
@@ -170,9 +172,5 @@ def deserialize(config: Any) -> Function:
 __getattr__ = missing(
     "deepc.keras.activations",
     FUNCTIONS,
-    {
-        name: "activations.leaky_relu, softplus or relu"
-        for name in ("glu", "hard_shrink", "hard_tanh", "soft_shrink", "sparse_plus",
-                     "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold")
-    },
+    dict.fromkeys(("glu", "hard_shrink", "hard_tanh", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold"), "activations.leaky_relu, softplus or relu"),
 )  # fmt: skip

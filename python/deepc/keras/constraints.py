@@ -67,7 +67,7 @@ class NonNeg(Constraint):
     """
 
     def __call__(self, w: Any) -> Array:
-        return np.maximum(w, 0)
+        return np.asarray(np.maximum(w, 0))
 
 
 max_norm, unit_norm, non_neg = MaxNorm, UnitNorm, NonNeg

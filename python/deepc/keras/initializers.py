@@ -130,7 +130,7 @@ class RandomUniform(_Random):
 class VarianceScaling(_Random):
     """Numbers whose variance is `scale` divided by a number of inputs or outputs."""
 
-    _arguments = ("scale", "mode", "distribution", "seed")
+    _arguments: tuple[str, ...] = ("scale", "mode", "distribution", "seed")
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class VarianceScaling(_Random):
 class _Named(VarianceScaling):
     """One of the scalings that have a name."""
 
-    _arguments = ("seed",)
+    _arguments: tuple[str, ...] = ("seed",)
 
     def __init__(self, seed: Any = None) -> None:
         super().__init__(*SCALED[snake(type(self).__name__)], seed=seed)

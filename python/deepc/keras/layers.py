@@ -24,6 +24,8 @@ from deepc.layers import Layer as DeepcLayer
 __all__ = ["Input", "InputLayer", "InputSpec", "KerasTensor", "Layer"]
 
 Shape = tuple[int, ...]
+# The classes of models by name, which are layers too; they are told of here once they are there.
+MODELS: dict[str, Any] = {}
 
 
 class InputSpec:
@@ -668,7 +670,7 @@ class Reshape(Layer):
 
     def _compute(self, sample: Shape) -> Shape:
         try:
-            return np.empty(sample, bool).reshape(self.target_shape).shape
+            return tuple(np.empty(sample, bool).reshape(self.target_shape).shape)
         except ValueError:
             raise ValueError(
                 "The total size of the tensor must be unchanged. Received: "

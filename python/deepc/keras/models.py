@@ -58,6 +58,11 @@ class Model(Layer):
         self._engine: tuple[Any, ...] | None = None
         self._compiled: dict[str, Any] | None = None
         self._pending: list[Any] | None = None
+        self._shape_to_build: Shape | None = None
+        self._validated: Validation | None = None
+        self._quick = False
+        self._modes: list[Any] = []
+        self._last: Any = None
 
     # ---- Layers ----
 
@@ -476,13 +481,14 @@ class Model(Layer):
 
     def _validation(self, data: Any, steps: int | None) -> Rows:
         if _training.is_stream(data):
-            return self._data(*_training.whole_batches(data, steps), name="validation ")
+            return self._data(*_training.whole_batches(data, steps), None, "validation ")
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(
                 "validation_data: expected (x, y) or (x, y, sample_weight), "
                 f"got {type(data).__name__}"
             )
-        return self._data(*data, name="validation ")
+        x, y, weights = (*data, None)[:3]
+        return self._data(x, y, weights, None, "validation ")
 
     # ---- Evaluation ----
 
@@ -528,7 +534,8 @@ class Model(Layer):
 
     def _test_by_batches(self, tell: Callable[..., None]) -> None:
         """Tell callbacks of each batch of an evaluation, with the numbers so far."""
-        rows, batch = self._validated.rows, self._validated.batch_size or _BATCH
+        watched: Any = self._validated
+        rows, batch = watched.rows, watched.batch_size or _BATCH
         for number, start in enumerate(range(0, len(rows), batch)):
             tell("on_test_batch_begin", number, {})
             so_far = rows.part(slice(0, start + batch))
@@ -558,7 +565,8 @@ class Model(Layer):
         """
         if verbose == 0 and callbacks is None and self.built and self._quick:
             # What comes most often goes straight into the library, which looks at it anyway.
-            if type(x) is np.ndarray and x.ndim == 2 and x.shape[1] == self._in[0] and len(x):
+            fits = type(x) is np.ndarray and x.ndim == 2 and x.shape[1] == self._in[0]
+            if fits and len(x):
                 return self._full.forward(x)
         return self._predict(x, batch_size, verbose, steps, callbacks)
 
@@ -876,7 +884,7 @@ class Functional(Model):
         self._chain = [first.layer, *reversed(chain)]
         if not isinstance(first.layer, InputLayer):
             self._chain[0] = InputLayer(first.shape[1:])
-        self.build_for(tuple(first.shape[1:]))
+        self.build_for(self._chain[0]._in)
 
     def _shown_layers(self) -> list[Layer]:
         return self._chain
@@ -921,4 +929,5 @@ def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = Non
 
 
 __all__ += ["clone_model"]
+layers.MODELS.update(Sequential=Sequential, Functional=Functional)
 __getattr__ = missing("deepc.keras.models", __all__, {"model_from_json": "models.load_model"})
