@@ -70,9 +70,12 @@ def test_global_clipnorm():
 
 
 RATES = [
-    (schedules.ExponentialDecay(0.1, 10, 0.5), [0, 5, 10, 25], [0.1, 0.0707106781, 0.05, 0.0176776695]),
-    (schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True), [0, 5, 10, 25], [0.1, 0.1, 0.05, 0.025]),
-    (schedules.PiecewiseConstantDecay([5, 10], [1.0, 0.5, 0.1]), [5, 6, 10, 11], [1, 0.5, 0.5, 0.1]),
+    (schedules.ExponentialDecay(0.1, 10, 0.5), [0, 5, 10, 25],
+     [0.1, 0.0707106781, 0.05, 0.0176776695]),
+    (schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True), [0, 5, 10, 25],
+     [0.1, 0.1, 0.05, 0.025]),
+    (schedules.PiecewiseConstantDecay([5, 10], [1.0, 0.5, 0.1]), [5, 6, 10, 11],
+     [1, 0.5, 0.5, 0.1]),
     (schedules.PolynomialDecay(0.1, 10), [5, 10, 20], [0.05005, 0.0001, 0.0001]),
     (
         schedules.PolynomialDecay(0.1, 10, 0.01, power=0.5, cycle=True),

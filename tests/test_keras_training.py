@@ -131,8 +131,11 @@ def test_batch_hooks_get_running_values_and_change_nothing():
 
 def test_regularizers_are_part_of_every_loss():
     model = keras.Sequential(
-        [layers.Input((1,)), layers.Dense(1, use_bias=False, kernel_regularizer=keras.regularizers.L2(0.5))]
-    )  # fmt: skip
+        [
+            layers.Input((1,)),
+            layers.Dense(1, use_bias=False, kernel_regularizer=keras.regularizers.L2(0.5)),
+        ]
+    )
     model.set_weights([[[2.0]]])
     model.compile(SGD(0.1), "mse")
     x, y = np.array([[1.0]]), np.array([[1.0]])

@@ -277,7 +277,7 @@ CASES = [
      "should have unique names. Name 'a'"),
     (lambda: dense().set_weights([np.ones((4, 3))]), "the layer was expecting 2 weights"),
     (lambda: dense().set_weights([np.ones((4, 2)), np.ones(3)]), "weight shape (4, 3) is not comp"),
-    (lambda: dense().fit(FOUR, FOUR[:, :3], validation_split=1.0), "which is not sufficient to spl"),
+    (lambda: dense().fit(FOUR, FOUR[:, :3], validation_split=1.0), "not sufficient to split"),
     (lambda: dense().save("x.txt"), "Invalid filepath extension for saving"),
     (lambda: dense().save_weights("x.h5"), "The filename must end in `.weights.h5`"),
     (lambda: keras.models.load_model("nope.keras"), "File not found: filepath=nope.keras"),

@@ -161,7 +161,7 @@ PACKAGES = {
         "_names", "_variables", "_progress", "activations", "initializers", "regularizers",
         "constraints", "losses", "metrics", "optimizers.schedules", "optimizers.__init__",
         "callbacks", "backend", "utils", "datasets.mnist", "datasets.fashion_mnist",
-        "datasets.__init__", "layers", "_training", "_summary", "models", "_saving", "__init__",
+        "datasets.__init__", "layers", "_training", "_summary", "_saving", "models", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip

@@ -219,7 +219,7 @@ class PenalizedLoss(DeepcLoss):
 
     def loss(self, predicted: Any, actual: Any, *weights: Any) -> float:
         value = float(self._loss.loss(predicted, actual, *weights))
-        return value + sum(v.regularizer(v.value) for v in self._variables)
+        return value + float(sum(v.regularizer(v.value) for v in self._variables))
 
     def gradient(self, predicted: Any, actual: Any, *weights: Any) -> Any:
         return self._loss.gradient(predicted, actual, *weights)

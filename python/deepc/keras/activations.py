@@ -90,7 +90,7 @@ class Function:
                 made = Function("relu", "leaky_relu", name, as_float(value, name, 0.0))
             elif name == "max_value" and self.__name__ == "relu":
                 if value not in (None, 6):
-                    raise ValueError("max_value: only None and 6 are built in; got {value!r}")
+                    raise ValueError(f"max_value: only None and 6 are built in; got {value!r}")
                 made = made if value is None else Function("relu", "relu6")
             elif name == self._argument:
                 made = self.with_parameter(value)
@@ -169,8 +169,12 @@ def deserialize(config: Any) -> Function:
     return get(config)
 
 
+_LEFT_OUT = (
+    "glu", "hard_shrink", "hard_tanh", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "tanh_shrink", "threshold",
+)  # fmt: skip
 __getattr__ = missing(
     "deepc.keras.activations",
     FUNCTIONS,
-    dict.fromkeys(("glu", "hard_shrink", "hard_tanh", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold"), "activations.leaky_relu, softplus or relu"),
-)  # fmt: skip
+    dict.fromkeys(_LEFT_OUT, "activations.leaky_relu, softplus or relu"),
+)
