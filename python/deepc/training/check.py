@@ -113,8 +113,8 @@ def _compared(
             array[place] = before - step
             below = value()
             array[place] = before
-            slope = (above - below) / (2 * step)
-            gap = abs(slope - gradient[place]) / max(1.0, abs(slope))
+            slope = float((above - below) / (2 * step))
+            gap = float(abs(slope - gradient[place]) / max(1.0, abs(slope)))
             if not gap <= tolerance:
                 raise AssertionError(
                     f"{name}{list(place)}: the gradient says {gradient[place]:.9g}, "

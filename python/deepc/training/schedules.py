@@ -297,8 +297,8 @@ class OneCycle(Schedule):
 
     Examples
     --------
-    >>> OneCycle(1.0, 11, rise=0.5).rates([0, 4, 10]).round(6).tolist()
-    [0.04, 0.96, 0.0]
+    >>> OneCycle(1.0, 10, rise=0.5).rates([0, 2, 4, 9]).round(4).tolist()
+    [0.04, 0.52, 1.0, 0.0]
     """
 
     def __init__(
