@@ -7,6 +7,7 @@
 #                     i386 musl windows wasm; macos-build compiles only; pythons: the wheel on other Pythons
 #   make test-platforms  all of these
 #   make test-export  exported networks with every compiler, option and simulated processor that is installed
+#   make test-keras   the programs of Keras' users with deepc and with Keras itself, in an environment of its own
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
