@@ -25,13 +25,14 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 COMPARE_VENV := .venv-compare
+KERAS_VENV := .venv-keras
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] tests/c/*.[ch] bench/*.[ch] examples/*.[ch])
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-c test-python test-export sanitize accuracy bench compare lint review format wheel clean distclean help
+.PHONY: demo test test-c test-python test-export test-keras sanitize accuracy bench compare lint review format wheel clean distclean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -130,6 +131,15 @@ test-python: build/.installed
 test-export: build/.installed
 	DEEPC_EXPORT=full python -m pytest --timeout 3600 tests/test_export_c.py
 
+$(KERAS_VENV)/.made: pyproject.toml $(VENV)/.requirements
+	$(PYTHON) -m venv $(KERAS_VENV)
+	$(requirements) keras > $(KERAS_VENV)/requirements.txt
+	$(KERAS_VENV)/bin/python -m pip install --quiet --requirement $(KERAS_VENV)/requirements.txt
+	touch $@
+
+test-keras: build/.installed $(KERAS_VENV)/.made
+	KERAS_PYTHON=$(CURDIR)/$(KERAS_VENV)/bin/python python -m pytest tests/test_keras_beside.py $(PYTEST_ARGS)
+
 $(COMPARE_VENV)/.made: pyproject.toml $(VENV)/.requirements
 	$(PYTHON) -m venv $(COMPARE_VENV)
 	$(requirements) compare > $(COMPARE_VENV)/requirements.txt
@@ -173,4 +183,4 @@ clean:
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) $(COMPARE_VENV)
+	rm -rf $(VENV) $(COMPARE_VENV) $(KERAS_VENV)

@@ -125,6 +125,7 @@ class _Link:
     def __init__(self, model: Any, params: dict[str, Any]) -> None:
         self.model = model
         self.validates = bool(params.get("validates"))
+        self.said = 0.0  # the last rate that was set, before the optimizer rounds it
 
     @property
     def metrics(self) -> list[Any]:
@@ -140,6 +141,7 @@ class _Link:
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
+        self.said = value
         self.model.optimizer.learning_rate = value
 
     def stop(self, reason: str) -> None:
@@ -308,7 +310,8 @@ class _Plateau(built_in.ReduceOnPlateau):
 
     def reduced(self, epoch: int, rate: float) -> None:
         if self.verbose:
-            say(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}.")
+            said = self.session.said  # type: ignore[attr-defined]
+            say(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {said}.")
 
 
 class ReduceLROnPlateau(_Of):

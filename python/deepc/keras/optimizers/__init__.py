@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deepc import optimizers as rules
-from deepc._values import Array, as_array
+from deepc._values import Array, as_array, default_dtype
 from deepc.keras._names import automatic, find, missing
 from deepc.keras._variables import Number, Variable
 from deepc.keras.optimizers import schedules
@@ -155,7 +155,9 @@ class Optimizer:
     @property
     def learning_rate(self) -> Any:
         """The learning rate of the next step."""
-        rate = _Rate(self.rule.lr)
+        # Keras keeps it as float32, and that is the number which it shows.
+        exact = self.rule.lr
+        rate = _Rate(default_dtype().type(exact))
         rate.optimizer = self
         return rate
 
@@ -187,7 +189,7 @@ class Optimizer:
     def variables(self) -> list[Variable]:
         """The step's number, the learning rate, then what it keeps of each variable."""
         kept = [
-            Variable(np.array(self.iterations, np.int64), "iteration", f"{self.name}/iteration"),
+            Variable(np.array(self.iterations, np.int32), "iteration", f"{self.name}/iteration"),
             Variable(np.array(self.rule.lr, np.float32), "learning_rate", f"{self.name}/rate"),
         ]
         for i, states in enumerate(self.rule._memory):
