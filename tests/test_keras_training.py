@@ -221,3 +221,47 @@ def test_one_seed_one_result():
 
     for a, b in zip(trained(), trained(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# ---- What users have reported of Keras -----------------------------------------------------------
+
+
+def identity(*metrics):
+    model = keras.Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False)])
+    model.set_weights([[[1.0]]])
+    model.compile(SGD(0.0), "mse", metrics=list(metrics))
+    return model
+
+
+def test_what_is_shown_is_not_averaged_twice(capsys):
+    x, y = np.arange(1.0, 11.0), np.zeros(10)
+    logs = identity("mae").fit(x, y, batch_size=1, shuffle=False).history
+    assert (logs["loss"], logs["mae"]) == ([38.5], [5.5])
+    assert "- loss: 38.5000 - mae: 5.5000\n" in capsys.readouterr().out
+
+
+def test_the_last_small_batch_counts_by_its_rows():
+    x, y = np.sqrt([10.0, 10.0, 9.0]), np.zeros(3)
+    logs = identity().fit(x, y, batch_size=2, shuffle=False, verbose=0).history
+    assert logs["loss"][0] == pytest.approx(29 / 3)
+
+
+def test_validation_is_the_end_of_the_data_before_any_shuffling():
+    x, y = np.arange(10.0), np.zeros(10)
+    logs = identity("mae").fit(x, y, validation_split=0.25, verbose=0).history
+    assert logs["val_mae"] == [8.0]
+    assert logs["mae"] == [3.0]
+
+
+def test_evaluate_gives_the_loss_then_metrics_as_compiled():
+    model = identity("mse", "mae")
+    x, y = np.array([1.0, 2.0]), np.zeros(2)
+    assert model.evaluate(x, y, verbose=0) == [2.5, 2.5, 1.5]
+    assert list(model.evaluate(x, y, verbose=0, return_dict=True)) == ["loss", "mae", "mse"]
+
+
+def test_predict_equals_a_call():
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(1, 3)).astype("float32")
+    np.testing.assert_array_equal(model.predict(x, verbose=0), model(x))
+    np.testing.assert_array_equal(model.predict_on_batch(x), model(x, training=False))
