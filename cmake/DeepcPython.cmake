@@ -8,10 +8,6 @@ if(Python_INTERPRETER_ID STREQUAL "PyPy")
 endif()
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module NumPy ${SKBUILD_SABI_COMPONENT})
 
-if(Python_INTERPRETER_ID STREQUAL "PyPy")
-    message(FATAL_ERROR "deepc needs CPython, whose id() is the address of an object; this is PyPy")
-endif()
-
 # cffi wants the declarations in one file.
 set(declarations "${CMAKE_CURRENT_BINARY_DIR}/declarations.h")
 set(prelude "${CMAKE_CURRENT_SOURCE_DIR}/csrc/python/module.h")

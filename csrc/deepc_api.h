@@ -19,9 +19,9 @@
  *   - Every function may be called from any thread at any time.
  *   - On CPUs with fused multiply-add every result has the same bits whatever the instruction set,
  *     the number of threads or the number of rows. A NaN is a NaN; its sign and payload are open.
- *   - Results do not depend on the rounding or the flushing of subnormal numbers that other code has
- *     set in the processor: a call computes in the mode in which a process starts, and puts the
- *     caller's back. */
+ *   - Results do not depend on the rounding or the flushing of subnormal numbers that other code
+ *     has set in the processor: a call computes in the mode in which a process starts, and puts
+ *     the caller's back. */
 
 /* ---- Status, version, machine ---------------------------------------------------------------- */
 
@@ -133,9 +133,9 @@ typedef enum dc_combination {
         5 /* a / b, but 0 where a is 0, whatever b is: a slope that nothing passes through */
 } dc_combination;
 
-/* y (rows x cols) = a and b combined. Element (i, j) of a is a[i a_row + j a_col] with a_col 0 or 1,
- * so it may be a matrix, one row for all, one column for all (a_col = 0) or a number (both 0); so
- * may b. y may be an operand that has an element for each of y's. DC_BAD_SIZE: a_col or b_col is
+/* y (rows x cols) = a and b combined. Element (i, j) of a is a[i a_row + j a_col] with a_col 0 or
+ * 1, so it may be a matrix, one row for all, one column for all (a_col = 0) or a number (both 0);
+ * so may b. y may be an operand that has an element for each of y's. DC_BAD_SIZE: a_col or b_col is
  * above 1. */
 int dc_combine_f32(int combination, size_t rows, size_t cols, const float *a, size_t a_row,
                    size_t a_col, const float *b, size_t b_row, size_t b_col, float *y);

@@ -1,10 +1,10 @@
-/* The mode in which the processor computes: how it rounds, and whether it takes subnormal numbers for
- * zero. Other code of a process may leave it changed in a thread, and results must not depend on that,
- * nor on which thread computes what. So every public function that computes begins with DEFAULT_MODE,
- * and the pool's workers stay in that mode.
+/* The mode in which the processor computes: how it rounds, and whether it takes subnormal numbers
+ * for zero. Other code of a process may leave it changed in a thread, and results must not depend
+ * on that, nor on which thread computes what. So every public function that computes begins with
+ * DEFAULT_MODE, and the pool's workers stay in that mode.
  *
- * Reading the mode costs about a nanosecond; it is written only where it is another one, and then put
- * back, with its flags of what has happened, when the function returns. */
+ * Reading the mode costs about a nanosecond; it is written only where it is another one, and then
+ * put back, with its flags of what has happened, when the function returns. */
 #ifndef DEEPC_MODE_H
 #define DEEPC_MODE_H
 
@@ -12,7 +12,8 @@
 
 #if defined(__SSE__) || defined(_M_X64)
 #include <xmmintrin.h>
-/* All exceptions masked, to nearest, subnormal numbers as they are. The low bits tell what has happened. */
+/* All exceptions masked, to nearest, subnormal numbers as they are. The low bits tell what has
+ * happened. */
 enum { MODE_DEFAULT = 0x1f80, MODE_FLAGS = 0x3f };
 static inline uint64_t dc_mode_read(void) { return _mm_getcsr(); }
 static inline void dc_mode_write(uint64_t mode) { _mm_setcsr((unsigned)mode); }
@@ -52,7 +53,8 @@ static inline void dc_mode_leave(const uint64_t *before) {
     if ((*before & ~(uint64_t)MODE_FLAGS) != MODE_DEFAULT) dc_mode_write(*before);
 }
 
-/* Compilers know nothing of modes and would round an argument before the change. After this they cannot. */
+/* Compilers know nothing of modes and would round an argument before the change. After this they
+ * cannot. */
 #if defined(__SSE2__) || defined(_M_X64)
 #define ROUND_FROM_HERE(number) __asm__ volatile("" : "+x"(number))
 #elif defined(__aarch64__)

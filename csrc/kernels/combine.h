@@ -1,13 +1,13 @@
-/* Two runs of elements combined one by one, either of which may be one number: the arithmetic of the
- * tape. Every operation is correctly rounded, and memory sets the pace. */
+/* Two runs of elements combined one by one, either of which may be one number: the arithmetic of
+ * the tape. Every operation is correctly rounded, and memory sets the pace. */
 #ifndef DEEPC_COMBINE_H
 #define DEEPC_COMBINE_H
 
 #include "../deepc.h"
 #include "vec.h"
 
-/* gate: (a > 0) b as a product, so that 0 times an infinite b is NaN. quotient: a / b, but 0 where a
- * is 0. */
+/* gate: (a > 0) b as a product, so that 0 times an infinite b is NaN. quotient: a / b, but 0 where
+ * a is 0. */
 ALWAYS_INLINE vec combine_vec(const int function, vec a, vec b) {
     switch (function) {
     case DC_ADD: return v_add(a, b);

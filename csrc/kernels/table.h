@@ -115,18 +115,15 @@ typedef struct loss_work {
  * exponential ... activation_backward
  *                    where `stream`, the result, on a cache line, is written past the caches.
  * add_scaled         y = a x + b y; where b is 0, y is not read.
- * combine            a dc_combination of two runs of n elements; a step is 0 (one number) or 1. y may
- *                    be a run whose step is 1.
- * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
- * sum_squares        of factor x, likewise.
- * log_softmax        as softmax, and its backward pass.
- * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is
- *                    NULL.
- * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h
- *                    for this and for layer_norm.
- * elementwise_loss   the loss of elements start .. start + n - 1, and what else the work asks for.
- * rowwise_loss       the same for rows, whose width is not 0.
- * dropout            elements first .. first + n - 1 of the stream; kept where its 32 bits are
+ * combine            a dc_combination of two runs of n elements; a step is 0 (one number) or 1. y
+ * may be a run whose step is 1. sum                of n elements, in virtual lanes by blocks of
+ * SUM_BLOCK, the blocks in order. sum_squares        of factor x, likewise. log_softmax        as
+ * softmax, and its backward pass. column_moment      y (cols) = the sum of the rows of (x - mean)
+ * d, or of (x - mean)^2 where d is NULL. columns_map        y = (x - mean) slope + shift, + d
+ * factor where d is not NULL; see normalize.h for this and for layer_norm. elementwise_loss   the
+ * loss of elements start .. start + n - 1, and what else the work asks for. rowwise_loss       the
+ * same for rows, whose width is not 0. dropout            elements first .. first + n - 1 of the
+ * stream; kept where its 32 bits are
  *                    >= threshold.
  * update             one step over n elements.
  * update_outer       one step of a rows x cols parameter whose gradient is the outer product of

@@ -48,7 +48,7 @@ static int as_number(PyObject *object, size_t *out) {
     return *out != (size_t)-1 || !PyErr_Occurred();
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 typedef PyObject *function(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 enum { MOST_ARGUMENTS = 4 };
@@ -64,8 +64,9 @@ static PyObject *array_of(PyObject *list, dtype dtype) {
     return NULL;
 }
 
-/* Calls a function with arrays of `dtype` for lists among its arguments. If argument `main` is a list, so is
- * the result; with `keeps`, it comes behind the array that was made of that argument, in a tuple. */
+/* Calls a function with arrays of `dtype` for lists among its arguments. If argument `main` is a
+ * list, so is the result; with `keeps`, it comes behind the array that was made of that argument,
+ * in a tuple. */
 static PyObject *with_arrays(function *call, PyObject *const *arguments, Py_ssize_t count,
                              dtype dtype, Py_ssize_t main, int keeps) {
     PyObject *given[MOST_ARGUMENTS] = {NULL}, *result = NULL;
@@ -101,7 +102,8 @@ static int has_list(PyObject *const *arguments, Py_ssize_t count) {
     return 0;
 }
 
-/* The dtype of the first argument of a call that is an array; lists by themselves are of float64. */
+/* The dtype of the first argument of a call that is an array; lists by themselves are of float64.
+ */
 static dtype dtype_beside(PyObject *object) {
     const array x = look(object);
     return is_real(&x) ? x.dtype : FLOAT64;

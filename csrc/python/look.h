@@ -18,7 +18,7 @@
 
 #include <numpy/arrayobject.h>
 
-/* ---- Looking at an array ---------------------------------------------------------------------- */
+/* ---- Looking at an array --------------------------------------------------------------------- */
 
 typedef enum dtype { OTHER, FLOAT32, FLOAT64, INT64 } dtype;
 
@@ -78,7 +78,7 @@ static inline int overlap(const array *x, const array *y) {
     return x->data < y_end && y->data < x_end;
 }
 
-/* ---- A matrix, as the library's products take it ----------------------------------------------- */
+/* ---- A matrix, as the library's products take it --------------------------------------------- */
 
 typedef struct matrix {
     size_t rows, cols; /* of op(x) */

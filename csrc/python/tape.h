@@ -1,8 +1,8 @@
 /* The tape's node: a number or an array, what it was computed from, and its gradient.
  *
- * One type serves both payloads: a Scalar holds a double, a Tensor a NumPy array. An operation makes
- * a new node that refers to its operands; dc_tape_backward walks from a node to all that it was
- * computed from and applies each operation's backward formula. Both walk and deallocation are
+ * One type serves both payloads: a Scalar holds a double, a Tensor a NumPy array. An operation
+ * makes a new node that refers to its operands; dc_tape_backward walks from a node to all that it
+ * was computed from and applies each operation's backward formula. Both walk and deallocation are
  * loops, so a graph may be a million operations deep.
  *
  *   tape_node.c     the type: making, dropping
@@ -31,7 +31,7 @@ static inline void replace(PyObject **place, PyObject *with) {
     Py_XDECREF(old);
 }
 
-/* ---- The node --------------------------------------------------------------------------------- */
+/* ---- The node -------------------------------------------------------------------------------- */
 
 /* Every operation: O(NAME, name, number of operands whose values backward needs, how). The last two
  * say of which operands the value is kept for the gradient of operand 0, of operand 1 (bits). */
@@ -155,7 +155,7 @@ int dc_tape_settle(node *n);
 /* Lets a Tensor's gradient stand for zeros; of a shared one writes them. */
 int dc_tape_zero(node *n);
 
-/* ---- Recording -------------------------------------------------------------------------------- */
+/* ---- Recording ------------------------------------------------------------------------------- */
 
 /* Whether operations are written down: false inside no_grad. */
 extern _Thread_local int dc_tape_silent;
@@ -172,7 +172,8 @@ PyObject *dc_tape_scalar_unary(int op, node *x);
 /* The gradients of a Scalar's operands, given its own. */
 void dc_tape_scalar_rule(const node *n, double g, double d[2]);
 
-/* A node for a result (stolen) of `count` operands, or the bare result if none of them is a node. */
+/* A node for a result (stolen) of `count` operands, or the bare result if none of them is a node.
+ */
 PyObject *dc_tape_record(int op, PyObject *result, PyObject *const *operands, size_t count);
 /* a b with either transposed first; matrices only. */
 PyObject *dc_tape_matmul(PyObject *a, PyObject *b, int transpose_a, int transpose_b);
@@ -183,7 +184,7 @@ PyObject *dc_tape_payload(PyObject *operand);
 /* As in NumPy a number: float, int, NumPy's scalars. */
 int dc_tape_is_number(PyObject *object, double *number);
 
-/* ---- Arrays ----------------------------------------------------------------------------------- */
+/* ---- Arrays ---------------------------------------------------------------------------------- */
 
 /* Each returns a new array; NULL without an exception if it cannot take the arrays as they are. */
 PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b);
@@ -220,7 +221,7 @@ extern helpers dc_tape_helpers;
 /* Calls one; of NULL it says that the Python side is missing. */
 PyObject *dc_tape_help(PyObject *helper, size_t count, PyObject *const *arguments);
 
-/* ---- The pass --------------------------------------------------------------------------------- */
+/* ---- The pass -------------------------------------------------------------------------------- */
 
 typedef struct pass {
     uint64_t number;
@@ -254,8 +255,9 @@ int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
 int dc_tape_make_type(PyObject *module);
 extern PyGetSetDef dc_tape_attributes[];
 
-/* The same of a user's backward function: it finds the result's gradient (of a Scalar: NULL, it is in
- * the node) in its .grad and adds to those of the operands, which are lent to it; or returns them. */
+/* The same of a user's backward function: it finds the result's gradient (of a Scalar: NULL, it is
+ * in the node) in its .grad and adds to those of the operands, which are lent to it; or returns
+ * them. */
 int dc_tape_lend(pass *p, node *n, PyObject *g);
 /* An element of a Tensor, by its number, as a Scalar. */
 PyObject *dc_tape_item(PyObject *tensor, size_t index);

@@ -29,7 +29,7 @@ PyObject *dc_array_like(PyObject *x) {
     return PyArray_NewLikeArray((PyArrayObject *)x, NPY_KEEPORDER, NULL, 0);
 }
 
-/* ---- Two operands ----------------------------------------------------------------------------- */
+/* ---- Two operands ---------------------------------------------------------------------------- */
 
 typedef struct side {
     const void *data;
@@ -142,7 +142,7 @@ int dc_array_add(PyObject *target, PyObject *x) {
     return 1;
 }
 
-/* ---- One operand ------------------------------------------------------------------------------ */
+/* ---- One operand ----------------------------------------------------------------------------- */
 
 static int activation_of(int op) {
     return op == OP_SIGMOID ? DC_SIGMOID : op == OP_TANH ? DC_TANH : DC_RELU;
@@ -199,7 +199,7 @@ PyObject *dc_array_slope(int op, PyObject *y_object, PyObject *g_object) {
     return result;
 }
 
-/* ---- Sums and repetitions --------------------------------------------------------------------- */
+/* ---- Sums and repetitions -------------------------------------------------------------------- */
 
 static double sum_of(const array *x) {
     const size_t n = size_of(x);
@@ -267,7 +267,7 @@ PyObject *dc_array_fit(PyObject *object, PyObject *like_object) {
     return result;
 }
 
-/* ---- Products --------------------------------------------------------------------------------- */
+/* ---- Products -------------------------------------------------------------------------------- */
 
 PyObject *dc_array_matmul(PyObject *a_object, PyObject *b_object, int transpose_a,
                           int transpose_b) {

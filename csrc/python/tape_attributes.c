@@ -8,7 +8,8 @@ static int refuse_delete(const char *name) {
 
 static PyObject *shape_of(PyObject *array) { return PyObject_GetAttrString(array, "shape"); }
 
-/* Copies a value into an array of a node, which stays where it is: optimizers and layers know it. */
+/* Copies a value into an array of a node, which stays where it is: optimizers and layers know it.
+ */
 static int copy_into(PyObject *target, PyObject *value, const char *name) {
     PyObject *const arguments[] = {value, Py_None};
     PyObject *new = dc_tape_help(dc_tape_helpers.convert, 2, arguments);
@@ -28,7 +29,7 @@ static int copy_into(PyObject *target, PyObject *value, const char *name) {
     return status;
 }
 
-/* ---- data ------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 static PyObject *get_data(PyObject *self, void *closure) {
     (void)closure;
@@ -65,7 +66,7 @@ static int set_data(PyObject *self, PyObject *value, void *closure) {
     return 0;
 }
 
-/* ---- grad ------------------------------------------------------------------------------------- */
+/* ---- grad ------------------------------------------------------------------------------------ */
 
 int dc_tape_settle(node *n) {
     if (!(n->flags & STALE) || !n->grad.object) return 0;
@@ -137,7 +138,7 @@ static int set_grad(PyObject *self, PyObject *value, void *closure) {
     return value == n->grad.object ? dc_tape_settle(n) : set_tensor_grad(n, value);
 }
 
-/* ---- What else there is ----------------------------------------------------------------------- */
+/* ---- What else there is ---------------------------------------------------------------------- */
 
 static PyObject *get_requires(PyObject *self, void *closure) {
     (void)closure;

@@ -5,7 +5,7 @@
 
 #include "../deepc.h"
 
-/* ---- linear: activation(x w + b) -------------------------------------------------------------- */
+/* ---- linear: activation(x w + b) ------------------------------------------------------------- */
 
 typedef struct product {
     dtype dtype;
@@ -185,7 +185,7 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
     return status;
 }
 
-/* ---- Losses ----------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------- */
 
 /* The loss as an array of no dimensions, and where `gradient` is not NULL that of `predicted`. NULL
  * without an exception: other arrays. */

@@ -22,7 +22,7 @@ static node *node_of(PyObject *object, int scalars) {
     return NULL;
 }
 
-/* ---- Settings --------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
 /* tape_register(families, helpers): a list of classes, a dict of functions. */
 static PyObject *tape_register(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
@@ -79,7 +79,7 @@ static PyObject *tape_after_fork(PyObject *module, PyObject *const *arguments, P
     return Py_NewRef(Py_None);
 }
 
-/* ---- Operations ------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 #define UNARY(name, op)                                                                            \
     static PyObject *tape_##name(PyObject *module, PyObject *x) {                                  \
@@ -133,8 +133,9 @@ static PyObject *tape_fit(PyObject *module, PyObject *const *arguments, Py_ssize
     return is_count(count, 2) ? dc_tape_fit(arguments[0], arguments[1]) : NULL;
 }
 
-/* tape_record(name, rule, data, inputs, context): an operation that Python computed. inputs: a tuple
- * of nodes, arrays and numbers. The rule is a function of a module, nothing that could refer back. */
+/* tape_record(name, rule, data, inputs, context): an operation that Python computed. inputs: a
+ * tuple of nodes, arrays and numbers. The rule is a function of a module, nothing that could refer
+ * back. */
 static PyObject *tape_record(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     if (!is_count(count, 5)) return NULL;
@@ -187,7 +188,7 @@ static PyObject *tape_lent(PyObject *module, PyObject *const *arguments, Py_ssiz
     return Py_NewRef(arguments[0]);
 }
 
-/* ---- Scalars and Tensors ---------------------------------------------------------------------- */
+/* ---- Scalars and Tensors --------------------------------------------------------------------- */
 
 /* tape_gather(list): a list of Scalars and numbers as one float64 Tensor. */
 static PyObject *tape_gather(PyObject *module, PyObject *list) {
@@ -250,10 +251,10 @@ static PyObject *tape_spread(PyObject *module, PyObject *tensor) {
     return list;
 }
 
-/* ---- Parameters ------------------------------------------------------------------------------- */
+/* ---- Parameters ------------------------------------------------------------------------------ */
 
-/* tape_adopt(tensor, gradient, shared): an array that is the tensor's gradient from now on, and stays
- * it. Of one that is shared with somebody else, zeros are written, not only noted. */
+/* tape_adopt(tensor, gradient, shared): an array that is the tensor's gradient from now on, and
+ * stays it. Of one that is shared with somebody else, zeros are written, not only noted. */
 static PyObject *tape_adopt(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     node *const n = is_count(count, 3) ? node_of(arguments[0], 0) : NULL;
@@ -265,8 +266,8 @@ static PyObject *tape_adopt(PyObject *module, PyObject *const *arguments, Py_ssi
         return NULL;
     }
     replace(&n->grad.object, Py_NewRef(arguments[1]));
-    n->flags = (uint16_t)((n->flags & ~(STALE | IS_SHARED)) | KEEPS_ARRAY |
-                          (shared ? IS_SHARED : 0));
+    n->flags =
+        (uint16_t)((n->flags & ~(STALE | IS_SHARED)) | KEEPS_ARRAY | (shared ? IS_SHARED : 0));
     return Py_NewRef(Py_None);
 }
 
@@ -321,8 +322,8 @@ static PyObject *tape_item(PyObject *module, PyObject *const *arguments, Py_ssiz
     return dc_tape_item(arguments[0], (size_t)index);
 }
 
-/* tape_swap(tensor, array): another array of the same shape and dtype in the place of a leaf's. What
- * was computed so far keeps the old one, so that its gradients are right as they were. */
+/* tape_swap(tensor, array): another array of the same shape and dtype in the place of a leaf's.
+ * What was computed so far keeps the old one, so that its gradients are right as they were. */
 static PyObject *tape_swap(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     node *const n = is_count(count, 2) ? node_of(arguments[0], 0) : NULL;
@@ -345,7 +346,7 @@ static PyObject *tape_backward(PyObject *module, PyObject *const *arguments, Py_
     return free_graph < 0 ? NULL : dc_tape_backward(arguments[0], arguments[1], free_graph);
 }
 
-/* ---- The module ------------------------------------------------------------------------------- */
+/* ---- The module ------------------------------------------------------------------------------ */
 
 #define FAST(name, function) {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL, NULL}
 #define SINGLE(name, function) {name, function, METH_O, NULL}

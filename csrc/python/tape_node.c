@@ -30,7 +30,7 @@ PyObject *dc_tape_help(PyObject *helper, size_t count, PyObject *const *argument
     return result;
 }
 
-/* ---- Making ----------------------------------------------------------------------------------- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 static void start(node *n, int family, PyObject *array) {
     memset((char *)n + offsetof(node, data), 0, sizeof *n - offsetof(node, data));
@@ -193,7 +193,7 @@ static PyObject *node_new(PyTypeObject *type, PyObject *arguments, PyObject *key
                              : new_tensor(type, family, given[0], given[1], given[2]);
 }
 
-/* ---- Dropping --------------------------------------------------------------------------------- */
+/* ---- Dropping -------------------------------------------------------------------------------- */
 
 /* Whether the reference that the caller holds is the only one. */
 static int held_alone(node *n) {
@@ -282,7 +282,7 @@ static int node_traverse(PyObject *self, visitproc visit, void *arg) {
     return 0;
 }
 
-/* ---- The type --------------------------------------------------------------------------------- */
+/* ---- The type -------------------------------------------------------------------------------- */
 
 #define BINARY(name, op)                                                                           \
     static PyObject *name(PyObject *a, PyObject *b) { return dc_tape_binary(op, a, b); }

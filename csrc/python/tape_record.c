@@ -16,7 +16,7 @@ PyObject *dc_tape_payload(PyObject *operand) {
     return is_scalar(n) ? PyFloat_FromDouble(n->data.number) : Py_NewRef(n->data.object);
 }
 
-/* ---- Writing down ----------------------------------------------------------------------------- */
+/* ---- Writing down ---------------------------------------------------------------------------- */
 
 static int complain_of_nan(const node *n, PyObject *const *operands, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -82,7 +82,7 @@ PyObject *dc_tape_record(int op, PyObject *result, PyObject *const *operands, si
     return (PyObject *)n;
 }
 
-/* ---- Operations ------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 static const int combinations[OPERATION_COUNT] = {
     [OP_ADD] = DC_ADD,       [OP_SUBTRACT] = DC_SUBTRACT, [OP_MULTIPLY] = DC_MULTIPLY,

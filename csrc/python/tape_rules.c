@@ -1,8 +1,8 @@
-/* Backward formulas, each written once: over arrays, or over Tensors and Scalars where the pass makes
- * a graph, so that gradients can be differentiated again. */
+/* Backward formulas, each written once: over arrays, or over Tensors and Scalars where the pass
+ * makes a graph, so that gradients can be differentiated again. */
 #include "tape.h"
 
-/* ---- Small words ------------------------------------------------------------------------------ */
+/* ---- Small words ----------------------------------------------------------------------------- */
 
 /* An operation on two values or one, which it takes over; NULL if one of them is. */
 static PyObject *two(int op, PyObject *a, PyObject *b) {
@@ -30,7 +30,7 @@ static PyObject *ref(PyObject *g) { return Py_NewRef(g); }
 /* Gives to operand i what `expression` computes, if that is wanted. */
 #define GIVE(i, expression) (dc_tape_wants(p, n, i) ? dc_tape_give(p, n, i, (expression)) : 0)
 
-/* ---- Arithmetic ------------------------------------------------------------------------------- */
+/* ---- Arithmetic ------------------------------------------------------------------------------ */
 
 static int divide_rule(pass *p, node *n, PyObject *g) {
     if (GIVE(0, two(OP_QUOTIENT, ref(g), dc_tape_value(p, n, 1))) < 0) return -1;
@@ -78,7 +78,7 @@ static int matmul_rule(pass *p, node *n, PyObject *g) {
     return status;
 }
 
-/* ---- Elements --------------------------------------------------------------------------------- */
+/* ---- Elements -------------------------------------------------------------------------------- */
 
 /* Zeros with one element 1. */
 static PyObject *one_hot(const node *like, size_t index) {
@@ -150,7 +150,7 @@ static int gather_rule(pass *p, node *n, PyObject *g) {
     return 0;
 }
 
-/* ---- Python ----------------------------------------------------------------------------------- */
+/* ---- Python ---------------------------------------------------------------------------------- */
 
 /* Gives what a Python function returned: a tuple or list with a value for each operand, or, where
  * there is one operand, its value. None is no gradient. */
@@ -196,7 +196,7 @@ static int python_rule(pass *p, node *n, PyObject *g) {
     return status;
 }
 
-/* ---- A gradient on loan ----------------------------------------------------------------------- */
+/* ---- A gradient on loan ---------------------------------------------------------------------- */
 
 typedef struct loan {
     node *node; /* NULL: an operand that comes a second time */
@@ -276,7 +276,7 @@ int dc_tape_lend(pass *p, node *n, PyObject *g) {
     return status;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------ */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 int dc_tape_rule(pass *p, node *n, PyObject *g) {
     switch (n->op) {

@@ -5,7 +5,7 @@
 
 #include "../deepc.h"
 
-/* ---- Forward ---------------------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------------------- */
 
 static double compute(int op, double a, double b) {
     double y;
@@ -82,7 +82,7 @@ PyObject *dc_tape_scalar_unary(int op, node *x) {
     return (PyObject *)n;
 }
 
-/* ---- Backward --------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------- */
 
 /* A slope that is infinite passes no gradient where there is none. */
 static double times(double g, double slope) { return g == 0 ? 0 : g * slope; }

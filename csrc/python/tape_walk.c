@@ -15,7 +15,7 @@ static pass *current; /* the pass that runs, in this thread: others wait for the
 static PyThread_type_lock lock;
 static unsigned long owner;
 
-/* ---- One pass at a time ----------------------------------------------------------------------- */
+/* ---- One pass at a time ---------------------------------------------------------------------- */
 
 static int enter(pass *p) {
     const unsigned long me = PyThread_get_thread_ident();
@@ -48,7 +48,7 @@ void dc_tape_after_fork(void) {
     current = NULL;
 }
 
-/* ---- The order -------------------------------------------------------------------------------- */
+/* ---- The order ------------------------------------------------------------------------------- */
 
 static int begin_node(const pass *p, node *n, node *from) {
     for (const pass *outer = p->outer; outer; outer = outer->outer)
@@ -104,7 +104,7 @@ static int order(pass *p, node *root) {
     return 0;
 }
 
-/* ---- Giving ----------------------------------------------------------------------------------- */
+/* ---- Giving ---------------------------------------------------------------------------------- */
 
 /* Whether an array is seen from one place only and holds memory of its own. */
 static int is_exclusive(PyObject *object) {
@@ -216,7 +216,7 @@ PyObject *dc_tape_value(const pass *p, const node *n, size_t i) {
     return Py_NewRef(o->value.object ? o->value.object : Py_None);
 }
 
-/* ---- Each node once --------------------------------------------------------------------------- */
+/* ---- Each node once -------------------------------------------------------------------------- */
 
 /* Refuses what would be wrong: an operand's array that has been changed in place since forward. */
 static int check_versions(const node *n) {
@@ -300,7 +300,7 @@ static int apply_all(pass *p) {
     return 0;
 }
 
-/* ---- The end ---------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static int commit_tensor(node *n) {
     PyObject *const g = n->g.object;
@@ -431,7 +431,7 @@ PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
     return status ? NULL : Py_NewRef(Py_None);
 }
 
-/* ---- Gradients of chosen nodes ---------------------------------------------------------------- */
+/* ---- Gradients of chosen nodes --------------------------------------------------------------- */
 
 /* What a target has got: an array that nobody else has, a number, a node; None for nothing. */
 static PyObject *harvest(const pass *p, const node *x) {

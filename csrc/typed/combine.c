@@ -1,5 +1,5 @@
-/* The public functions of the tape's arithmetic: two arrays combined, where either may be one row for
- * all, one column for all or one number; and the sum of a matrix's rows. */
+/* The public functions of the tape's arithmetic: two arrays combined, where either may be one row
+ * for all, one column for all or one number; and the sum of a matrix's rows. */
 #include "../deepc.h"
 #include "tables.h"
 

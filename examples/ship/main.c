@@ -1,6 +1,6 @@
-/* Runs the network that train.py exported on digits that it has not seen, trains it on with the first
- * half of them, and runs it on the second half again. Exits with 0 if it has the library's bits and
- * did not get worse. Build: cc -O2 main.c digits_net.c */
+/* Runs the network that train.py exported on digits that it has not seen, trains it on with the
+ * first half of them, and runs it on the second half again. Exits with 0 if it has the library's
+ * bits and did not get worse. Build: cc -O2 main.c digits_net.c */
 #include <stdint.h>
 #include <stdio.h>
 

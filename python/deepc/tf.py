@@ -21,7 +21,7 @@ from typing import Any
 from deepc import _tensorflow
 from deepc._tensorflow import *  # noqa: F403
 
-__all__ = [*_tensorflow.__all__, "keras"]
+__all__ = [*_tensorflow.__all__, "keras"]  # noqa: F405
 
 
 def __getattr__(name: str) -> Any:

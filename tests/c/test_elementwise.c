@@ -425,8 +425,8 @@ static void test_threads(void) {
     array_free(three);
 }
 
-/* The kernels that write past the caches, told to do so whatever the size: the same bits as those that
- * do not, from an address where a line of the cache begins, and nothing beside them. */
+/* The kernels that write past the caches, told to do so whatever the size: the same bits as those
+ * that do not, from an address where a line of the cache begins, and nothing beside them. */
 static void test_stores_past_the_caches(void) {
     real *x = array_make(LARGEST), *x2 = array_make(LARGEST), *y = array_make(LARGEST),
          *past = array_make(LARGEST + 64);
@@ -454,9 +454,9 @@ static void test_stores_past_the_caches(void) {
     array_free(past);
 }
 
-/* Results so large that the library itself chooses to write past the caches: the bits of the same in
- * pieces, wherever they start, with any number of threads, and nothing beside them. One function of each
- * way into the library, because that many numbers take long. */
+/* Results so large that the library itself chooses to write past the caches: the bits of the same
+ * in pieces, wherever they start, with any number of threads, and nothing beside them. One function
+ * of each way into the library, because that many numbers take long. */
 static void test_large(void) {
     const size_t n = STREAM_BYTES / sizeof(real) + 77, piece = n / 16 + 1;
     real *x = array_make(n), *x2 = array_make(n), *pieces = array_make(n), *y = array_make(n + 16);

@@ -1,10 +1,12 @@
-/* Random calls of the public functions on arrays that end, or begin, at a page that nobody may touch.
+/* Random calls of the public functions on arrays that end, or begin, at a page that nobody may
+ * touch.
  *
  *     test_guard_pages [seconds [seed]]        1 second, seed 1
  *
- * Each call is made with every array at the end of its pages, at their beginning, and on two threads; what
- * is only read stands in pages that cannot be written, and all else holds other bytes each time. The
- * results must have the same bits. A fault names the case and the seed that repeats it. */
+ * Each call is made with every array at the end of its pages, at their beginning, and on two
+ * threads; what is only read stands in pages that cannot be written, and all else holds other bytes
+ * each time. The results must have the same bits. A fault names the case and the seed that repeats
+ * it. */
 #if defined(_WIN32) || defined(__wasm__)
 #include <stdio.h>
 int main(void) { return puts("skipped: no pages to guard here"), 0; }
@@ -22,7 +24,7 @@ int main(void) { return puts("skipped: no pages to guard here"), 0; }
 #include "rule_cases.h"
 #include "threads.h"
 
-/* ---- Pages ------------------------------------------------------------------------------------ */
+/* ---- Pages ----------------------------------------------------------------------------------- */
 
 enum { SLOTS = 48, SLOT_BYTES = 1 << 19 };
 static char *slots[SLOTS];
@@ -46,7 +48,7 @@ static void *place(size_t bytes) {
     return x;
 }
 
-/* ---- Numbers ---------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static size_t below(size_t n) { return (size_t)uniform(0, (double)n); }
 static int one_in(size_t n) { return below(n) == 0; }
@@ -90,7 +92,7 @@ static real *state(size_t n) {
     return x;
 }
 
-/* ---- Results ---------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 static uint64_t hash;
 
@@ -108,7 +110,7 @@ static void take_double(double x) {
 }
 static void take_status(int status) { hash = (hash ^ (uint64_t)status) * 1099511628211u; }
 
-/* ---- The calls -------------------------------------------------------------------------------- */
+/* ---- The calls ------------------------------------------------------------------------------- */
 
 static void elementwise(void) {
     const size_t n = some_size(40000);
@@ -308,7 +310,7 @@ static void network(void) {
     TYPED(dc_network_free)(net);
 }
 
-/* ---- The run ---------------------------------------------------------------------------------- */
+/* ---- The run --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

@@ -1,5 +1,6 @@
-/* Whatever mode of rounding and of subnormal numbers other code has left the processor in, every public
- * function computes the same bits, with any number of threads, and leaves the mode as it was. */
+/* Whatever mode of rounding and of subnormal numbers other code has left the processor in, every
+ * public function computes the same bits, with any number of threads, and leaves the mode as it
+ * was. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,7 +27,7 @@ enum { N = 1 << 18, SIDE = 200, RESULTS = 24 };
 static float a[N], b[N], c[N];
 static double a64[N], c64[N];
 
-/* ---- Results ---------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 /* A checksum of each result, in the order of the calls. */
 static uint64_t results[RESULTS];

@@ -1,8 +1,8 @@
-/* `wide`, the type of the C tests' references, and the functions of <math.h> for it: long double, or double
- * where a test says REFERENCES_IN_DOUBLE because it goes over every float.
+/* `wide`, the type of the C tests' references, and the functions of <math.h> for it: long double,
+ * or double where a test says REFERENCES_IN_DOUBLE because it goes over every float.
  *
- * <tgmath.h> is what C has for this, but with clang-cl it would include Microsoft's <complex.h>, which
- * defines no `complex`. */
+ * <tgmath.h> is what C has for this, but with clang-cl it would include Microsoft's <complex.h>,
+ * which defines no `complex`. */
 #ifndef DEEPC_TEST_WIDE_MATH_H
 #define DEEPC_TEST_WIDE_MATH_H
 

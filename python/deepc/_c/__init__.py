@@ -15,8 +15,8 @@ def _refuse_other_interpreters() -> None:
     """Raise ImportError where the library would not work, before any of it is loaded."""
     if sys.implementation.name != "cpython":  # pragma: no cover
         raise ImportError(
-            f"deepc: needs CPython, whose id() is the address of an object; this is "
-            f"{sys.implementation.name}"
+            "deepc needs CPython, the usual Python, because it takes NumPy arrays by CPython's C "
+            f"API; this is {sys.implementation.name}"
         )
     for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, and before
         try:

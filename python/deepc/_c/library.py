@@ -7,12 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-if sys.implementation.name != "cpython":
-    raise ImportError(
-        "deepc needs CPython, the usual Python, because it takes NumPy arrays by CPython's C API; "
-        f"this is {sys.implementation.name}"
-    )
-
 import deepc._deepc as _deepc
 from deepc._deepc import ffi, lib
 from deepc._values import FLOAT32, FLOAT64, Array, as_int

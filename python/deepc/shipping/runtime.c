@@ -1,9 +1,9 @@
 /* What an exported network computes with: the library's operations, one element at a time.
  *
  * deepc.export_c copies from here the blocks that a network needs. A block begins with its name,
- * the dtype that it is for where there are two of them, and the blocks that it calls. `real` becomes
- * float or double, `bits_t` the unsigned integer of that size, and what begins with net_ or NET_
- * begins with the network's name. The file is not compiled by itself.
+ * the dtype that it is for where there are two of them, and the blocks that it calls. `real`
+ * becomes float or double, `bits_t` the unsigned integer of that size, and what begins with net_ or
+ * NET_ begins with the network's name. The file is not compiled by itself.
  *
  * Every function has the bits of its namesake in csrc/kernels/, whatever the compiler contracts: no
  * product is an operand of a sum but inside net_fma. Keep it so. */
@@ -39,10 +39,10 @@ int net_self_test(void);
 //@ head
 /* A neural network in real: LAYERS.
  *
- * Written by deepc DEEPC_VERSION. The results have the bits that deepc computes, with every compiler,
- * option and processor that follows IEEE 754; net_self_test() tells whether they do. (NaN is NaN;
- * its sign and payload are the processor's.) With -mfma or its like, or for a processor that always
- * has a fused multiply-add, it is 5 to 20 times faster, with the same bits.
+ * Written by deepc DEEPC_VERSION. The results have the bits that deepc computes, with every
+ * compiler, option and processor that follows IEEE 754; net_self_test() tells whether they do. (NaN
+ * is NaN; its sign and payload are the processor's.) With -mfma or its like, or for a processor
+ * that always has a fused multiply-add, it is 5 to 20 times faster, with the same bits.
  *
  * C99 or C++. Needs no library, no heap, no static memory that is written; may be called from
  * several threads at once. */
@@ -57,7 +57,8 @@ int net_self_test(void);
 #if defined(__FAST_MATH__) || defined(_M_FP_FAST)
 #error "-ffast-math (/fp:fast) gives other results; compile this file without it"
 #endif
-#if defined(FLT_EVAL_METHOD) && (FLT_EVAL_METHOD < 0 || FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2)
+#if defined(FLT_EVAL_METHOD) && \
+    (FLT_EVAL_METHOD < 0 || FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2)
 #error "intermediate results have more bits than their type; use -msse2 -mfpmath=sse or its like"
 #endif
 
@@ -122,8 +123,8 @@ static inline float net_fma(float a, float b, float c) {
     !defined(__riscv_float_abi_soft) && !(defined(__riscv_flen) && __riscv_flen < 64) &&           \
     !(defined(__arm__) && (!defined(__ARM_FP) || !(__ARM_FP & 8)))
 static inline float net_fma(float a, float b, float c) {
-    /* The product is exact. The sum, rounded to double and then to float, is wrong only where it lies
-     * in the middle between two floats, or below the smallest normal float. */
+    /* The product is exact. The sum, rounded to double and then to float, is wrong only where it
+     * lies in the middle between two floats, or below the smallest normal float. */
     const double product = (double)a * b, sum = product + c;
     uint64_t bits;
     memcpy(&bits, &sum, sizeof bits);
@@ -150,7 +151,8 @@ static int net_zeros(uint64_t x) {
 }
 static float net_fma(float a, float b, float c) {
     const uint32_t ia = net_bits(a), ib = net_bits(b), ic = net_bits(c);
-    int ea = (int)(ia >> 23 & 255), eb = (int)(ib >> 23 & 255), ec = (int)(ic >> 23 & 255), e, shift;
+    int ea = (int)(ia >> 23 & 255), eb = (int)(ib >> 23 & 255), ec = (int)(ic >> 23 & 255);
+    int e, shift;
     uint32_t sign = (ia ^ ib) & 0x80000000u, sign_c = ic & 0x80000000u;
     uint64_t p, q;
     if (ea == 255 || eb == 255 || !(ia << 1) || !(ib << 1)) return a * b + c;
@@ -463,8 +465,8 @@ static void net_softmax(size_t n, const real *x, real *y) {
 }
 
 //@ apart
-/* Ends a step whose results are products: from here on they are numbers in memory, which no compiler
- * fuses with a sum of the next step. */
+/* Ends a step whose results are products: from here on they are numbers in memory, which no
+ * compiler fuses with a sum of the next step. */
 #if defined(__GNUC__)
 #define NET_APART(y) __asm__ volatile("" : : "r"(y) : "memory")
 #else
@@ -668,8 +670,8 @@ static inline real net_log_sigmoid(real x) {
 #define NET_GELU_THIRD_LOW (-0x1.6c843a29d1c7p-61)
 
 //@ gate: gates parts signs at_least at_most
-/* The smaller side of a gate: e = e^-|v|, in parts and as a number (2^-120 where it is less, which is
- * nothing beside 1), and whether v is negative. v_low is what rounding took from v. */
+/* The smaller side of a gate: e = e^-|v|, in parts and as a number (2^-120 where it is less, which
+ * is nothing beside 1), and whether v is negative. v_low is what rounding took from v. */
 typedef struct net_gate {
     net_parts parts;
     real e;
@@ -689,8 +691,8 @@ static inline net_gate net_gate_of(real v, real v_low) {
 typedef struct net_quotient {
     real q, low;
 } net_quotient;
-/* x (1 - q), or (x + x_low) e (1 - q) where v is negative, with what rounding takes carried along; the
- * power of 2 comes last, so that a result that underflows is rounded once. */
+/* x (1 - q), or (x + x_low) e (1 - q) where v is negative, with what rounding takes carried along;
+ * the power of 2 comes last, so that a result that underflows is rounded once. */
 static inline real net_gated(const net_gate *g, real x, real x_low, net_quotient q) {
     const real p = g->parts.p, xe = net_fma(x, p, x);
     const real lost = net_fma(x, g->parts.p_low, net_fma(x, p, x - xe));
@@ -906,12 +908,12 @@ static void net_embedding(size_t n, size_t classes, size_t dim, const real *x,
 }
 
 //@ linear: fma
-/* y = x w + b, w of inputs x outputs, b there or not: an output is a chain of fused multiply-adds for
- * each 256 inputs, from +0; these are added in order, and then the bias. */
+/* y = x w + b, w of inputs x outputs, b there or not: an output is a chain of fused multiply-adds
+ * for each 256 inputs, from +0; these are added in order, and then the bias. */
 #if NET_VECTORS
 /* A row of accumulators, which the compiler makes vectors of where the sizes are constants: whole
- * vectors, whose last lanes may belong to no output. What they read beyond a row is the next one, and
- * beyond the last one zeros. */
+ * vectors, whose last lanes may belong to no output. What they read beyond a row is the next one,
+ * and beyond the last one zeros. */
 static inline NET_INLINE void net_linear_part(const size_t inputs, const size_t outputs,
                                               const size_t count, const size_t lanes, const real *x,
                                               const NET_FLASH real *w, const NET_FLASH real *b,

@@ -232,7 +232,7 @@ class Session:
         return self._logs(total, rows) if rows else None
 
     def _measure(self, part: Part, start: int, predicted: Array, each: int = 0) -> None:
-        """Give the metrics what was predicted for a part's rows from `start` on, `each` at a time."""
+        """Give the metrics what was predicted for rows from `start` on, `each` at a time."""
         for first in range(0, len(predicted), each or len(predicted)):
             made = predicted[first : first + each] if each else predicted
             begin, end = start + first, start + first + len(made)
