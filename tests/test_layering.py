@@ -148,10 +148,10 @@ PACKAGES = {
         "__init__",
     ],
     "optimizers": ["base", "rules", "__init__"],
-    "autodiff": ["ops", "tensor", "transforms", "bridges", "lesson", "draw", "__init__"],
+    "autodiff": ["ops", "tensor", "transforms", "check", "bridges", "lesson", "draw", "__init__"],
     "training": [
         "schedules", "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps",
-        "session", "fit", "check", "summary", "__init__",
+        "session", "fit", "summary", "__init__",
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",

@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from deepc import keras as keras
     from deepc import plots as plots
     from deepc import tf as tf
+    from deepc.autodiff.check import check_gradients
     from deepc.config import show_config
     from deepc.datasets import binary_encode, fizz_buzz_encode
     from deepc.shipping.export_c import export_c
@@ -128,7 +129,6 @@ if TYPE_CHECKING:
     from deepc.training import metrics as metrics
     from deepc.training import schedules as schedules
     from deepc.training.callbacks import Callback, EarlyStopping
-    from deepc.training.check import check_gradients
     from deepc.training.evaluate import evaluate, predict, training
     from deepc.training.fit import fit
     from deepc.training.history import History
@@ -152,7 +152,7 @@ else:
         "EarlyStopping": "deepc.training.callbacks",
         "History": "deepc.training.history",
         "binary_encode": "deepc.datasets",
-        "check_gradients": "deepc.training.check",
+        "check_gradients": "deepc.autodiff.check",
         "evaluate": "deepc.training.evaluate",
         "export_c": "deepc.shipping.export_c",
         "fit": "deepc.training.fit",

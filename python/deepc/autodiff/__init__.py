@@ -13,6 +13,7 @@ list or array and a Layer is the book's.
 """
 
 from deepc.autodiff.bridges import parameters
+from deepc.autodiff.check import check_gradients
 from deepc.autodiff.draw import Drawing, draw
 from deepc.autodiff.lesson import MLP, Add, Function, Layer, Module, Mul, Neuron, ReLU
 from deepc.autodiff.ops import (
@@ -84,7 +85,6 @@ from deepc.autodiff.tensor import (
     zero_grad,
 )
 from deepc.autodiff.transforms import (
-    check_gradients,
     grad,
     gradients,
     hessian,

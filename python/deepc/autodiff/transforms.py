@@ -1,4 +1,4 @@
-"""Functions of functions: gradients, products with Jacobians, Hessians; and a check of them.
+"""Functions of functions: gradients, products with Jacobians, Hessians.
 
 All stand on one thing, `gradients`: a walk from results to chosen Tensors. The others call a
 function with fresh leaves, so that derivatives inside derivatives cannot be confused. Inside such a
@@ -20,7 +20,6 @@ from deepc.autodiff import ops
 from deepc.autodiff.tensor import Scalar, Tensor
 
 __all__ = [
-    "check_gradients",
     "grad",
     "gradients",
     "hessian",
@@ -463,110 +462,3 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     found = [_zeros(x) if g is None else g for x, g in zip(call.leaves, found, strict=True)]
     result = call.build(call.finish(found))
     return result if several else result[0]
-
-
-# ---- The check -----------------------------------------------------------------------------------
-
-
-def check_gradients(
-    f: Any, *inputs: Any, step: float = 1e-6, tolerance: float = 1e-6, rng: Any = 0
-) -> float:
-    """Compare gradients with central differences in float64.
-
-    Parameters
-    ----------
-    f : callable, Layer, Module or Loss
-        A function of Tensors that returns a Tensor (several elements are weighted at random); a
-        layer of the book's kind, whose `backward` is checked for its input and all parameters; or
-        a loss, whose `gradient` is checked.
-    *inputs : array_like
-        The arguments of the function, the layer's input, or predictions and targets.
-    step : float, optional
-        How far an element is moved, relative to the larger of 1 and its size.
-    tolerance : float, optional
-        The largest error that passes, relative to the larger of 1 and the slope.
-    rng : int, optional
-        The seed of the random weights.
-
-    Returns
-    -------
-    float
-        The largest error.
-
-    Raises
-    ------
-    AssertionError
-        If an error is larger: it names the input, the element and both numbers.
-
-    Examples
-    --------
-    >>> from deepc.autodiff import check_gradients, tanh
-    >>> check_gradients(tanh, [0.5, -0.25]) < 1e-8
-    True
-    """
-    generator = np.random.default_rng(rng)
-    if hasattr(f, "forward") and hasattr(f, "backward") and hasattr(f, "params"):
-        return _check_layer(f, inputs, step, tolerance, generator)
-    if hasattr(f, "loss") and hasattr(f, "gradient"):
-        predicted = np.array(inputs[0], FLOAT64)
-        slope = np.asarray(f.gradient(predicted, inputs[1]))
-        return _compare(
-            "predicted", predicted, slope, lambda: float(f.loss(predicted, inputs[1])), step,
-            tolerance,
-        )  # fmt: skip
-    arrays = [np.array(values(x), dtype=FLOAT64) for x in inputs]
-    leaves = [Tensor(a, True) for a in arrays]
-    y = f(*leaves)
-    weights = generator.standard_normal(y.shape)
-    slopes = gradients([y], leaves, [weights if y.shape else float(weights)], unused="zeros")
-
-    def value() -> float:
-        return float(np.sum(f(*(Tensor(a) for a in arrays)).data * weights))
-
-    errors = [
-        _compare(f"input {i}", a, s, value, step, tolerance)
-        for i, (a, s) in enumerate(zip(arrays, slopes, strict=True))
-    ]
-    return max(errors, default=0.0)
-
-
-def _check_layer(layer: Any, inputs: Any, step: float, tolerance: float, generator: Any) -> float:
-    x = np.array(inputs[0], FLOAT64)
-    y = np.asarray(layer.forward(x))
-    weights = generator.standard_normal(y.shape)
-    slope = np.array(layer.backward(weights.astype(y.dtype)))
-    slopes = [np.array(g) for g in layer.grads()]
-    single = any(np.asarray(p).dtype == np.float32 for p in layer.params())
-    # In float32 a step has to be larger than its rounding, and errors are as large.
-    step, tolerance = (max(step, 1e-2), max(tolerance, 2e-2)) if single else (step, tolerance)
-
-    def value() -> float:
-        return float(np.sum(np.asarray(layer.forward(x), FLOAT64) * weights))
-
-    errors = [_compare("input", x, slope, value, step, tolerance)]
-    for i, (p, s) in enumerate(zip(layer.params(), slopes, strict=True)):
-        errors.append(_compare(f"parameter {i}", p, s, value, step, tolerance))
-    return max(errors)
-
-
-def _compare(
-    name: str, array: Any, slope: Any, value: Callable[[], float], step: float, tolerance: float
-) -> float:
-    worst = 0.0
-    for index in np.ndindex(array.shape):
-        before = array[index]
-        move = step * max(1.0, abs(float(before)))
-        array[index] = before + move
-        above, high = value(), float(array[index])
-        array[index] = before - move
-        below, low = value(), float(array[index])
-        array[index] = before
-        expected = (above - below) / (high - low)
-        error = abs(float(slope[index]) - expected) / max(1.0, abs(expected))
-        if not error <= tolerance:
-            raise AssertionError(
-                f"check_gradients: {name}, element {index}: the gradient is "
-                f"{float(slope[index])!r}, central differences give {expected!r}"
-            )
-        worst = max(worst, error)
-    return worst
