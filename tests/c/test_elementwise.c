@@ -162,6 +162,7 @@ typedef struct special_value {
     wide x, want;
 } special_value;
 
+/* Numbers, not quotients: compilers do not divide a long double of two doubles (ppc64le). */
 static const special_value specials[] = {
     {"exp", INFINITY, INFINITY},
     {"exp", -INFINITY, 0},
@@ -199,8 +200,8 @@ static const special_value specials[] = {
     {"softsign", -INFINITY, -1},
     {"relu6", INFINITY, 6},
     {"relu6", -INFINITY, 0},
-    {"hard_sigmoid", -1, 1 / 3.0L},
-    {"hard_sigmoid", 0.5L, 3.5L / 6},
+    {"hard_sigmoid", -1, 0.33333333333333333333L},
+    {"hard_sigmoid", 0.5L, 0.58333333333333333333L},
     {"hard_sigmoid", INFINITY, 1},
     {"hard_sigmoid", -INFINITY, 0},
     {"hard_silu", INFINITY, INFINITY},
