@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "dtype_of",
     "is_array",
     "like",
+    "nearest",
     "set_default_dtype",
 ]
 
@@ -149,6 +151,16 @@ def as_float(value: Any, name: str, low: float = -math.inf, high: float = math.i
         limits.append("less than 1" if high == BELOW_ONE else f"at most {high:g}")
     expected = " and ".join(limits) if math.isfinite(number) and limits else "a finite number"
     raise ValueError(f"{name}: expected {expected}, got {number}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what an error says of the known name that is most like an unknown one, or nothing."""
+    import difflib  # here, because only errors need it and every import of deepc would pay for it
+
+    # Of two spellings the one in small letters stays.
+    names = {known_name.lower(): known_name for known_name in sorted(known)}
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def describe(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepc import kernels
 from deepc._c import random
-from deepc._values import FLOAT64, Array, as_dtype, as_float, as_int, describe
+from deepc._values import FLOAT64, Array, as_dtype, as_float, as_int, describe, nearest
 
 __all__ = [
     "SCALED", "Scaled", "draw", "orthogonal", "random_normal", "random_tensor", "random_uniform",
@@ -137,11 +137,8 @@ def random_tensor(*dims: int, init: str = "normal", rng: Any = None, dtype: Any 
 
 
 def _unknown(init: Any) -> str:
-    import difflib
-
     names = ["normal", "uniform", "xavier", *SCALED, "orthogonal", "zeros", "ones"]
-    near = difflib.get_close_matches(init.lower(), names, 1) if isinstance(init, str) else []
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = nearest(init, names) if isinstance(init, str) else ""
     return f"init: expected 'normal', 'uniform', 'xavier' or another name, got {init!r}{hint}"
 
 

@@ -14,12 +14,12 @@ computed at once: `function` returns what it is given.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any
 
 from deepc import _tensorflow
 from deepc._tensorflow import *  # noqa: F403
+from deepc._values import nearest
 
 __all__ = [*_tensorflow.__all__, "keras"]  # noqa: F405
 
@@ -28,6 +28,5 @@ def __getattr__(name: str) -> Any:
     # Keras is imported when it is asked for: who needs only a tape does not wait for it.
     if name == "keras":
         return importlib.import_module("deepc.keras")
-    near = difflib.get_close_matches(name, __all__, 1)
-    more = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(__all__)}"
+    more = nearest(name, __all__) or f"; it has {', '.join(__all__)}"
     raise AttributeError(f"module 'deepc.tf' has no attribute {name!r}{more}")

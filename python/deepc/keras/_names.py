@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["automatic", "find", "missing", "nearest", "restart", "snake"]
+from deepc._values import nearest
+
+__all__ = ["automatic", "find", "missing", "restart", "snake"]
 
 _counts: dict[str, int] = {}
 
@@ -29,14 +30,6 @@ def automatic(class_name: str) -> str:
 def restart() -> None:
     """Let names start without a number again."""
     _counts.clear()
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return what an error says of the known name that is most like an unknown one."""
-    # Of two spellings the one in small letters stays.
-    names = {known_name.lower(): known_name for known_name in sorted(known)}
-    near = difflib.get_close_matches(name.lower(), names, n=1)
-    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def find(kind: str, identifier: Any, table: Mapping[str, Any]) -> Any:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from deepc._files import replacing
-from deepc._values import Array
+from deepc._values import Array, nearest
 from deepc.keras import layers, losses, metrics, optimizers
-from deepc.keras._names import nearest, snake
+from deepc.keras._names import snake
 from deepc.shipping.hdf5 import read_arrays, write_arrays
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]

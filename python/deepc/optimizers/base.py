@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypedDict, Unpack, cast
 
@@ -32,6 +31,7 @@ from deepc._values import (
     as_float,
     as_int,
     describe,
+    nearest,
 )
 from deepc.layers import Layer, _plan
 from deepc.layers.sequential import has_fixed_parameters, leaves_of
@@ -218,11 +218,9 @@ class BuiltinOptimizer(Optimizer):
         self.accumulation = 1
         for name, value in around.items():
             if name not in AROUND:
-                close = difflib.get_close_matches(name, [*AROUND, *self._own_names()], 1)
-                more = f"; did you mean {close[0]!r}?" if close else ""
                 raise TypeError(
                     f"{type(self).__name__}.__init__() got an unexpected keyword argument "
-                    f"{name!r}{more}"
+                    f"{name!r}{nearest(name, [*AROUND, *self._own_names()])}"
                 )
             setattr(self, name, value)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import Array, describe
+from deepc._values import Array, describe, nearest
 
 __all__ = [
     "AUC",
@@ -596,12 +596,8 @@ def metric(value: Any) -> Metric:
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, and the nearest one that is."""
-    import difflib
-
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown name {name!r}{hint} (known: {', '.join(names)})"
+    return f"unknown name {name!r}{nearest(name, names)} (known: {', '.join(names)})"
 
 
 def metric_list(values: Any) -> list[Metric]:

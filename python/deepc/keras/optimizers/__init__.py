@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deepc import optimizers as rules
-from deepc._values import Array, as_array, default_dtype
+from deepc._values import Array, as_array, default_dtype, nearest
 from deepc.keras._names import automatic, find, missing
 from deepc.keras._variables import Number, Variable
 from deepc.keras.optimizers import schedules
@@ -84,8 +84,6 @@ class Optimizer:
             )
         unknown = {name: value for name, value in given.items() if name not in known}
         if unknown or len(values) > len(known):
-            from deepc.keras._names import nearest
-
             near = "; did you mean 'learning_rate'?" if "lr" in unknown else ""
             raise ValueError(
                 f"Argument(s) not recognized: {unknown}"
