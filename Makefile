@@ -83,7 +83,7 @@ build/sanitize/build.ninja: $(VENV)/.requirements
 
 test-c: build/c/build.ninja
 	cmake --build build/c
-	ctest --test-dir build/c --output-on-failure
+	ctest --test-dir build/c --output-on-failure --parallel 2
 
 # What is cross-compiled and emulated: each installs what it needs, or says that it skips.
 PLATFORMS := aarch64 riscv64 s390x ppc64le armhf i386 musl windows wasm
