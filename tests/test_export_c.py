@@ -674,7 +674,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert "void it_forward" in Path("b.c").read_text()
     for arguments, text in (
         (["missing.safetensors"], "missing.safetensors"),
-        (["fizz.safetensors", "-o", "int.c"], "identifier of C"),
+        (["fizz.safetensors", "-o", "int.c"], "word of the language"),
         (["fizz.c"], "ends in .safetensors or .npz"),
     ):
         assert main(["export", *arguments]) == 2

@@ -1,4 +1,7 @@
-"""The Python code in README.md, run as a reader runs it: in order, all in one namespace."""
+"""The Python code in README.md, run as a reader runs it: in order, all in one namespace.
+
+What a line prints is the comment behind it, where there is one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+PRINTED = re.compile(r"^print\(.*\)  # (.*)$", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -24,8 +28,9 @@ def test_readme(capsys):
         source = "\n" * text[: block.start(1)].count("\n") + block[1]
         exec(compile(source, str(README), "exec"), namespace)
         printed += capsys.readouterr().out.splitlines()
-    # The only output is what the chapter's network, trained on XOR, makes of the four inputs.
-    (line,) = printed
+    # First comes what the chapter's network, trained on XOR, makes of the four inputs.
+    line, *others = printed
+    assert others == [said for block in blocks for said in PRINTED.findall(block[1])]
     assert ast.literal_eval(line) == pytest.approx([0, 1, 1, 0], abs=0.1)
     # And it still knows after the second way to train it.
     predictions = namespace["net"].forward(namespace["xs"])

@@ -180,7 +180,12 @@ def _fuses(dtype: Any) -> bool:
 def _check_name(name: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"name: expected a string, got {describe(name)}")
-    if not _IDENTIFIER.fullmatch(name) or name.startswith("__") or name in _RESERVED:
+    if name in _RESERVED:
+        raise ValueError(
+            f"name: expected a name that is free in C and C++, got {name!r}, a word of the "
+            "language; name='...' chooses another one than the file's"
+        )
+    if not _IDENTIFIER.fullmatch(name) or name.startswith("__"):
         raise ValueError(
             f"name: expected an identifier of C, got {name!r}; "
             "name='...' chooses another one than the file's"
