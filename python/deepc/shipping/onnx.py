@@ -25,7 +25,8 @@ __all__ = ["from_onnx", "to_onnx"]
 
 _OPSET, _IR = 13, 7
 _OPERATORS: Mapping[str, type[Layer]] = {"Tanh": Tanh, "Sigmoid": Sigmoid, "Relu": Relu}
-_NODES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu"}
+_NODES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "linear": "Gemm", "scale": "Mul",
+          "softmax": "Softmax", "log_softmax": "LogSoftmax"}  # fmt: skip
 # What does nothing, in evaluation, to samples in rows.
 _PASSED_OVER = ("Cast", "Identity", "Dropout", "Flatten")
 
@@ -45,7 +46,7 @@ def to_onnx(net: Layer, path: str | os.PathLike[str] | None = None, *, dtype: An
     Parameters
     ----------
     net : Layer
-        Linear layers and activations, in evaluation, in Sequentials or by itself.
+        Linear layers, tanh, sigmoid, relu and softmax, in evaluation, in Sequentials or by itself.
     path : str or path, optional
         The .onnx file.
     dtype : {"float32", "float64"}, optional
@@ -74,10 +75,12 @@ def to_onnx(net: Layer, path: str | os.PathLike[str] | None = None, *, dtype: An
         arrays = {name: array.astype(kind) for name, array in step.arrays.items()}
         constants += [tensor(array, f"{name}{i}") for name, array in arrays.items()]
         names = [at, *(f"{name}{i}" for name in arrays)]
-        operator = {"linear": "Gemm", "scale": "Mul", **_NODES}.get(step.kind)
+        operator = _NODES.get(step.kind)
         if operator is None:
             raise TypeError(f"net: layer {step.layer}, {step.kind}, has no counterpart in ONNX")
-        nodes.append(helper.make_node(operator, names, [to], name=f"{step.kind}{i}"))
+        # What the axis is where none is written was changed by opset 13.
+        more = {"axis": -1} if step.kind.endswith("softmax") else {}
+        nodes.append(helper.make_node(operator, names, [to], name=f"{step.kind}{i}", **more))
         at = to
     element = onnx.TensorProto.FLOAT if kind == FLOAT32 else onnx.TensorProto.DOUBLE
     ends = [
@@ -170,6 +173,7 @@ class _Reader:
         inputs = [v.name for v in self.graph.input if v.name not in self.constants]
         if len(inputs) != 1:
             raise ValueError(f"source: expected one input, got {', '.join(inputs) or 'none'}")
+        self.check_rank(inputs[0])
         layers: list[Layer] = []
         at, outputs = inputs[0], {value.name for value in self.graph.output}
         bare: Linear | None = None  # a MatMul whose bias may follow
@@ -190,6 +194,16 @@ class _Reader:
         if not layers:
             raise ValueError("source: no dense layer behind its input")
         return Sequential(layers)
+
+    def check_rank(self, name: str) -> None:
+        """Refuse samples of more than one dimension that nobody makes flat."""
+        value = next(v for v in self.graph.input if v.name == name).type.tensor_type
+        rank = len(value.shape.dim) if value.HasField("shape") else 2
+        if rank > 2 and not any(n.op_type == "Flatten" and name in n.input for n in self.nodes):
+            raise ValueError(
+                f"source: input {name!r} has {rank} dimensions, expected samples in rows "
+                "(a Flatten as the first node makes them so)"
+            )
 
     def softmax(self, node: Any) -> None:
         axis = self.attributes(node).get("axis", 1 if self.opset < 13 else -1)

@@ -121,11 +121,17 @@ def _parse(header: bytes, name: str) -> dict[str, Any]:
     def refuse(number: str) -> NoReturn:
         raise ValueError(f"the number {number[:20]} in the header, expected integers")
 
+    def whole(number: str) -> int:
+        # Readers that know two kinds of zero take this one for a float.
+        return refuse(number) if number == "-0" else int(number)
+
     try:
         text = header.decode().rstrip(" ")  # what the format pads with
         if not text.endswith("}"):
             raise ValueError("expected an object and nothing but spaces behind it")
-        table = json.loads(text, object_pairs_hook=once, parse_float=refuse, parse_constant=refuse)
+        table = json.loads(
+            text, object_pairs_hook=once, parse_int=whole, parse_float=refuse, parse_constant=refuse
+        )
         # Half of a surrogate pair can be written in JSON, but is no text.
         _texts(table, 0)
     except RecursionError:
