@@ -286,6 +286,137 @@ def test_adam_counts_on_after_it_was_resumed(path):
     assert round(before - after, 5) == 0.1
 
 
+# ---- Batches from an iterable, and epochs cut by steps -------------------------------------------
+
+
+class Batches:
+    """Batches of sizes that differ, the same ones each time or in an order that goes on."""
+
+    def __init__(self, seed=None, until=None, weights=False):
+        self.x, self.y = data()
+        self.order = None if seed is None else np.random.default_rng(seed)
+        self.until, self.weights = until, weights
+        self.given = 0
+
+    def __iter__(self):
+        rows = np.arange(len(self.x)) if self.order is None else self.order.permutation(70)
+        for chosen in np.array_split(rows, 13):
+            self.given += 1
+            if self.given == self.until:
+                raise Stop
+            more = (np.linspace(0.5, 1, len(chosen)),) if self.weights else ()
+            yield self.x[chosen], self.y[chosen], *more
+
+
+SOURCES = {
+    "arrays, by steps": (lambda until: data(), {"steps_per_epoch": 5, "batch_size": 4,
+                                                "shuffle": True, "rng": 5}),
+    "the same batches": (lambda until: (Batches(until=until),), {}),
+    "an order that goes on": (lambda until: (Batches(seed=1, until=until, weights=True),), {}),
+    "an order that goes on, by steps": (lambda until: (Batches(seed=1, until=until),),
+                                        {"steps_per_epoch": 5}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+@pytest.mark.parametrize("source", SOURCES)
+def test_resumed_at_every_step_of_batches(source, hooks, path, monkeypatch):
+    from deepc.shipping.checkpoint import CheckpointFile
+
+    make, more = SOURCES[source]
+    states, write = [], CheckpointFile.write
+
+    def note(self, *arguments):
+        write(self, *arguments)
+        states.append((arguments[-1].step, path.read_bytes()))
+
+    def train(net, *given, rng=5, until=None):
+        settings = {"loss": deepc.SoftmaxCrossEntropy(), "optimizer": deepc.Adam(), "epochs": 3,
+                    "metrics": ["accuracy"], "callbacks": [Watching()] if hooks else [],
+                    "checkpoint": path, "every": 0.0, "resume": True}  # fmt: skip
+        return deepc.fit(net, *given, **settings | more)
+
+    monkeypatch.setattr(CheckpointFile, "write", note)
+    whole = train(network(), *make(None))
+    expected, noted = path.read_bytes(), list(states)
+    assert len(noted) >= 3 * 5
+    for step, content in noted[::4] + noted[-2:]:
+        path.write_bytes(content)
+        history = train(network(seed=8), *make(None))
+        assert (step, path.read_bytes()) == (step, expected)
+        assert history.series == whole.series
+    if len(make(None)) == 1:
+        # What breaks down on the way, three times.
+        path.unlink()
+        for until in (5, 9, 14):
+            with pytest.raises(Stop):
+                train(network(), *make(until))
+        assert train(network(seed=8), *make(None)).series == whole.series
+        assert path.read_bytes() == expected
+
+
+def test_batches_after_every_epoch_only_and_after_the_end(path):
+    def train(epochs, **more):
+        settings = {"loss": deepc.SoftmaxCrossEntropy(), "optimizer": deepc.Adam()} | more
+        return deepc.fit(network(), Batches(seed=2), checkpoint=path, epochs=epochs, **settings)
+
+    train(4)
+    expected = path.read_bytes()
+    for epochs in (1, 3, 4, 4):
+        train(epochs, resume=epochs > 1)
+    assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "match"),
+    [
+        (Batches(seed=1), Batches(seed=2), "x: gives other batches than it gave"),
+        (Batches(), [Batches().x[:4]], "x: gives other batches|expected"),
+        (Batches(), Batches(weights=True), "x: gives other batches than it gave"),
+    ],
+)
+def test_batches_that_are_others(first, then, match, path):
+    more = {"loss": deepc.SoftmaxCrossEntropy(), "checkpoint": path}
+    deepc.fit(network(), first, optimizer=deepc.Adam(), epochs=2, **more)
+    if isinstance(then, list):
+        then = dict.fromkeys(range(0)).keys()  # an iterable without batches
+    net, optimizer = network(seed=4), deepc.Adam()
+    before, content = [np.asarray(p).tobytes() for p in net.params()], path.read_bytes()
+    with pytest.raises(ValueError, match=match):
+        deepc.fit(net, then, optimizer=optimizer, epochs=4, resume=True, **more)
+    assert [np.asarray(p).tobytes() for p in net.params()] == before
+    assert (optimizer.steps, path.read_bytes()) == (0, content)
+
+
+def test_what_cannot_begin_anew_is_refused(path):
+    x, y = data()
+    net = network()
+    before = [np.asarray(p).tobytes() for p in net.params()]
+    for once in (iter([(x, y)]), ((x, y) for _ in range(3)), map(tuple, [(x, y)])):
+        with pytest.raises(ValueError, match=r"checkpoint: x is .* whose batches come once"):
+            deepc.fit(net, once, loss=deepc.SSE(), optimizer=deepc.Adam(), checkpoint=path)
+    assert [np.asarray(p).tobytes() for p in net.params()] == before
+    assert not path.exists()
+
+
+def test_checkpoints_of_other_kinds_of_epochs(path):
+    x, y = data()
+    kinds = {
+        "rows 70, not None": ((x, y), {}),
+        "steps_per_epoch 3, not 4": ((Batches(),), {"steps_per_epoch": 3}),
+        "rows None, not 70": ((Batches(),), {}),
+    }
+    for (match, (given, more)), (other, others) in zip(
+        kinds.items(),
+        [((Batches(),), {}), ((Batches(),), {"steps_per_epoch": 4}), ((x, y), {})], strict=True,
+    ):  # fmt: skip
+        settings = {"loss": deepc.SoftmaxCrossEntropy(), "optimizer": deepc.Adam(),
+                    "checkpoint": path}  # fmt: skip
+        deepc.fit(network(), *given, **settings, **more)
+        with pytest.raises(ValueError, match=match):
+            deepc.fit(network(), *other, resume=True, **settings, **others)
+
+
 # ---- Killed --------------------------------------------------------------------------------------
 
 TRAIN = """
@@ -295,18 +426,27 @@ rng = np.random.default_rng(1)
 x, y = rng.standard_normal((4000, 20)).astype("f4"), rng.integers(0, 5, 4000)
 net = Sequential([Linear(20, 60, rng=1), Tanh(), Dropout(0.2, rng=1), Linear(60, 5, rng=2)])
 print("ready", flush=True)
-deepc.fit(net, x, y, loss=deepc.SoftmaxCrossEntropy(), optimizer=deepc.Adam(), epochs=6,
-          batch_size=4, shuffle=True, rng=3, checkpoint=sys.argv[1], every=0.0, resume=True)
+class Batches:
+    order = np.random.default_rng(2)
+    def __iter__(self):
+        for rows in self.order.permutation(4000).reshape(-1, 40):
+            yield x[rows], y[rows]
+data = {"data": (x, y), "epochs": 6, "batch_size": 4, "shuffle": True, "rng": 3}
+if sys.argv[2] == "batches":
+    data = {"data": (Batches(),), "epochs": 3, "steps_per_epoch": 130}
+deepc.fit(net, *data.pop("data"), loss=deepc.SoftmaxCrossEntropy(), optimizer=deepc.Adam(),
+          checkpoint=sys.argv[1], every=0.0, resume=True, **data)
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_killed_at_random_and_resumed(tmp_path, rng):
+@pytest.mark.parametrize("kind", ["arrays", "batches"])
+def test_killed_at_random_and_resumed(kind, tmp_path, rng):
     """DEEPC_KILLS says how often."""
 
     def train(name, limit=None):
         process = subprocess.Popen(
-            [sys.executable, "-c", TRAIN, tmp_path / name], stdout=subprocess.PIPE
+            [sys.executable, "-c", TRAIN, tmp_path / name, kind], stdout=subprocess.PIPE
         )
         try:
             assert process.stdout.readline() == b"ready\n"
@@ -344,7 +484,6 @@ def test_killed_at_random_and_resumed(tmp_path, rng):
         ({"checkpoint": "a.npz", "every": "step"}, ValueError, "every: expected 'epoch' or sec"),
         ({"checkpoint": "a.npz", "every": -1}, ValueError, "every: expected 'epoch' or at least 0"),
         ({"checkpoint": "a.npz", "every": None}, TypeError, "every: expected a number"),
-        ({"checkpoint": "a.npz", "steps_per_epoch": 3}, ValueError, "checkpoint: where batches"),
         ({"checkpoint": "a.npz", "resume": 2}, TypeError, "resume: expected a bool"),
     ],
 )

@@ -150,8 +150,8 @@ PACKAGES = {
     "optimizers": ["base", "rules", "__init__"],
     "autodiff": ["ops", "tensor", "transforms", "check", "bridges", "lesson", "draw", "__init__"],
     "training": [
-        "schedules", "metrics", "history", "callbacks", "data", "progress", "evaluate", "steps",
-        "session", "fit", "summary", "__init__",
+        "schedules", "metrics", "history", "callbacks", "data", "sources", "progress", "evaluate",
+        "steps", "session", "fit", "summary", "__init__",
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",

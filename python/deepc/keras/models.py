@@ -20,7 +20,8 @@ from deepc.layers.sequential import compiled_network
 from deepc.losses import Loss as DeepcLoss
 from deepc.training.data import Rows, check_rows, class_weights, split
 from deepc.training.evaluate import measure, training
-from deepc.training.session import Session, Source, StreamSource, Validation
+from deepc.training.session import Session
+from deepc.training.sources import Source, StreamSource, Validation
 
 __all__ = ["Functional", "Model", "Sequential", "load_model"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = ["CheckpointFile", "Progress"]
 
 _OPTIMIZER, _CALLBACKS, _METRICS = "optimizer.", "callbacks.", "metrics."
 _OWN = (_OPTIMIZER, _CALLBACKS, _METRICS)
+_FACTS = ("rows", "batch_size", "steps_per_epoch")
 
 
 class Progress:
@@ -42,27 +43,68 @@ class Progress:
 
     Attributes
     ----------
-    epoch : int
-        The epoch that runs, or is next.
-    position : int
-        How many rows of it have been trained on.
-    loss : float
-        The sum of their losses.
+    facts : dict of str to int
+        What it goes over, which must be the same when it goes on: rows, batch_size,
+        steps_per_epoch, as far as they are known.
     key : int or None
         What the orders of all epochs come from; None if rows are not shuffled.
-    rows, batch_size : int
-        What it goes over, which must be the same when it goes on.
+    epoch : int
+        The epoch that runs, or is next.
+    position, step : int
+        How many rows of it have been trained on, in how many steps.
+    loss : float
+        The sum of their losses.
+    counted : bool
+        Whether the batches are counted, because epochs do not begin where their order does.
+    taken, digest : int
+        How many batches have been taken in all epochs, and a checksum of those of a stream.
     metrics : list
         What adds up over an epoch, and so belongs to a position in its midst.
     """
 
-    def __init__(
-        self, rows: int, batch_size: int, key: int | None, epoch: int = 0, position: int = 0,
-        loss: float = 0.0,
-    ) -> None:  # fmt: skip
-        self.rows, self.batch_size, self.key = rows, batch_size, key
-        self.epoch, self.position, self.loss = epoch, position, loss
+    def __init__(self, facts: dict[str, int], key: int | None, epoch: int, counted: bool) -> None:
+        self.facts, self.key, self.epoch, self.counted = facts, key, epoch, counted
+        self.position = self.step = self.taken = self.digest = 0
+        self.loss = 0.0
         self.metrics: list[Any] = []
+
+    def stored(self) -> dict[str, Any]:
+        """Return what stands in the file."""
+        place = {"step": self.step, "taken": self.taken, "digest": word(self.digest)}
+        return {
+            **self.facts,
+            "order": None if self.key is None else word(self.key),
+            "epoch": self.epoch,
+            "position": self.position,
+            "loss": float(self.loss).hex(),
+            **({"batches": place} if self.counted else {}),
+        }
+
+    def restored(self, numbers: Numbers, path: str) -> Progress:
+        """Return what stands in a file, if it is of a training like this one."""
+        for name in _FACTS:
+            theirs = numbers.whole(name, 1) if numbers.given(name) else None
+            if theirs != self.facts.get(name):
+                raise ValueError(
+                    f"{path}: is of a training with {name} {theirs}, not {self.facts.get(name)}"
+                )
+        key = numbers.word("order") if numbers.given("order") else numbers.take("order")
+        if (key is None) != (self.key is None):
+            raise ValueError(f"{path}: shuffle: is of a training with {key is not None}")
+        new = Progress(self.facts, key, numbers.whole("epoch"), self.counted)
+        new.position, new.loss = numbers.whole("position"), numbers.real("loss", finite=False)
+        if self.counted:
+            of = Numbers(numbers.take("batches"), f"{numbers.where}: batches")
+            new.step, new.taken, new.digest = of.whole("step"), of.whole("taken"), of.word("digest")
+            of.done()
+            most = min(new.taken, self.facts.get("steps_per_epoch", new.taken + 1) - 1)
+            if new.step > most or (new.step == 0) != (new.position == 0):
+                raise of.fail("step", f"a step of the epoch, at most {most}", new.step)
+        elif new.position > self.facts["rows"] or new.position % self.facts["batch_size"]:
+            raise numbers.fail("position", "the end of a batch", new.position)
+        else:
+            new.step = new.position // self.facts["batch_size"]
+        return new
 
 
 class CheckpointFile:
@@ -115,12 +157,7 @@ class CheckpointFile:
                         arrays[f"{place}{i}.{name}.{j}"] = array
         numbers = optimizer.__getstate__()["_numbers"]
         training = {
-            "rows": progress.rows,
-            "batch_size": progress.batch_size,
-            "order": None if progress.key is None else word(progress.key),
-            "epoch": progress.epoch,
-            "position": progress.position,
-            "loss": float(progress.loss).hex(),
+            **progress.stored(),
             "optimizer": {
                 "kind": type(optimizer).__name__,
                 **{name: _stored(value) for name, value in numbers.items()},
@@ -142,9 +179,11 @@ class CheckpointFile:
 
     def read(
         self, model: Layer, optimizer: Any, callbacks: Sequence[Any], history: Any,
-        progress: Progress,
+        progress: Progress, go_to: Callable[[Progress], None],
     ) -> None:  # fmt: skip
         """Put the state of the file into a training; everything is checked before.
+
+        `go_to` brings what gives the rows to a place, or refuses.
 
         Raises
         ------
@@ -157,26 +196,15 @@ class CheckpointFile:
         saved = make_model(parts["model"], own, path)
         _check_model(saved, model, path)
         numbers = Numbers(parts["training"], f"{path}: training")
-        for name in ("rows", "batch_size"):
-            value = numbers.whole(name, 1)
-            if value != getattr(progress, name):
-                raise ValueError(
-                    f"{path}: is of a training with {name} {value}, not {getattr(progress, name)}"
-                )
-        key = numbers.word("order") if numbers.given("order") else numbers.take("order")
-        if (key is None) != (progress.key is None):
-            raise ValueError(f"{path}: shuffle: is of a training with {key is not None}")
-        epoch, position = numbers.whole("epoch"), numbers.whole("position")
-        loss = numbers.real("loss", finite=False)
-        if position > progress.rows or position % progress.batch_size:
-            raise numbers.fail("position", "the end of a batch", position)
+        place = progress.restored(numbers, path)
         new_numbers, kept, memory = _read_optimizer(numbers, model, optimizer, tensors)
         new_history = _read_history(Numbers(numbers.take("history"), f"{path}: history"))
         names = [tuple(getattr(callback, "kept", ())) for callback in callbacks]
         states = _read_states(numbers, "callbacks", callbacks, names, tensors)
-        added: Sequence[Any] = progress.metrics if position else ()
+        added: Sequence[Any] = progress.metrics if place.position else ()
         sums = _read_states(numbers, "metrics", added, [tuple(vars(m)) for m in added], tensors)
         numbers.done()
+        go_to(place)
 
         for (_, old), (_, new) in zip(walk(model), walk(saved), strict=True):
             resume_layer(old, new)
@@ -192,8 +220,8 @@ class CheckpointFile:
             vars(callback).update(state)
         for item, state in zip(added, sums, strict=True):
             vars(item).update(state)
-        progress.epoch, progress.position, progress.loss = epoch, position, loss
-        progress.key = key
+        place.metrics = progress.metrics
+        vars(progress).update(vars(place))
 
 
 def check(optimizer: Optimizer, callbacks: Sequence[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from deepc._c import random
@@ -16,7 +17,8 @@ from deepc.training.data import check_model, check_rows, class_weights, is_strea
 from deepc.training.history import History
 from deepc.training.metrics import metric_list
 from deepc.training.progress import progress_bar
-from deepc.training.session import HOOKS, Session, Source, StreamSource, Validation
+from deepc.training.session import HOOKS, Session
+from deepc.training.sources import Source, StreamSource, Validation
 
 __all__ = ["fit"]
 
@@ -107,11 +109,12 @@ def fit(
         reads the model out of it.
     every : "epoch" or float, optional
         When it is written: after each epoch, or whenever so many seconds have passed, then also in
-        the midst of an epoch (unless there are metrics or callbacks with hooks of steps).
+        the midst of an epoch (unless a metric adds up what no file holds, as functions do).
         And at the end.
     resume : bool, optional
         Go on from that file if it is there. A training that was killed anywhere ends, after it was
-        resumed with the same arguments, with the bits of one that was not.
+        resumed with the same arguments, with the bits of one that was not. Where `x` gives batches,
+        it is gone over again up to the place, and must give the same ones: a generator cannot.
 
     Returns
     -------
@@ -200,10 +203,11 @@ def _checkpoint(
             raise ValueError(f"{'resume' if resume else 'every'}: needs a checkpoint")
         return None
     kept = CheckpointFile(path, every)
-    if isinstance(source, StreamSource) or source.steps is not None:
+    if isinstance(source, StreamSource) and isinstance(source.stream, Iterator):
         raise ValueError(
-            "checkpoint: where batches come from a stream, or steps_per_epoch cuts the epochs, "
-            "nobody can go back to a place; give x and y as arrays"
+            f"checkpoint: x is {describe(source.stream)}, whose batches come once; to go on from a "
+            "place they must come again: expected an object whose __iter__ begins anew each time, "
+            "or x and y as arrays"
         )
     check(optimizer, callbacks)
     return kept

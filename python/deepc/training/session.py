@@ -9,15 +9,13 @@ is partly Python make the loop go batch by batch, with the same numbers.
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from deepc._c import random
 from deepc._values import Array
 from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
@@ -25,11 +23,11 @@ from deepc.losses import Loss
 from deepc.optimizers import Optimizer
 from deepc.shipping.checkpoint import CheckpointFile, Progress, state_of
 from deepc.training.callbacks import Callback, wants_steps
-from deepc.training.data import Rows, batches
 from deepc.training.evaluate import measure, update_metric
 from deepc.training.history import History
 from deepc.training.metrics import Metric
 from deepc.training.progress import Advance
+from deepc.training.sources import Part, Source, StreamSource, Validation
 from deepc.training.steps import Stepper
 
 __all__ = ["Session"]
@@ -120,7 +118,7 @@ class Session:
         for callback in self.callbacks:
             callback.session = self
         self._call("on_train_begin")
-        if checkpoint and isinstance(source, Source):
+        if checkpoint:
             self._progress = source.progress(first_epoch)
             self._progress.metrics = self.metrics
             if resume:
@@ -149,23 +147,30 @@ class Session:
             self._call("on_train_end")
         return self.history
 
-    def _resume(self, checkpoint: CheckpointFile, source: Source, advance: Advance) -> int:
+    def _resume(
+        self, checkpoint: CheckpointFile, source: Source | StreamSource, advance: Advance
+    ) -> int:
         """Take the state of a checkpoint; return the epoch to go on with."""
         progress = self._progress
         assert progress
-        checkpoint.read(self.model, self.optimizer, self.callbacks, self.history, progress)
-        source.key = progress.key
-        done = progress.epoch * source.samples + progress.position
+        first_epoch = progress.epoch
+        checkpoint.read(
+            self.model, self.optimizer, self.callbacks, self.history, progress, source.go_to
+        )
+        done = (progress.epoch - first_epoch) * (source.samples or 0) + progress.position
         if done:
             advance(done, self.history[-1] if self.history else float("nan"))
         return progress.epoch
 
-    def _note(self, epoch: int, position: int, loss: float, last: bool = False) -> None:
+    def _note(
+        self, epoch: int, position: int, loss: float, last: bool = False, step: int = 0
+    ) -> None:
         """Note how far training is, and write it to the checkpoint if it is time to."""
         checkpoint, progress = self._checkpoint, self._progress
         if not (checkpoint and progress):
             return
         progress.epoch, progress.position, progress.loss = epoch, position, loss
+        progress.step = step
         # A metric that adds up what no file holds lets nothing be written in the midst of an epoch.
         if position and any(state_of(item) is None for item in self.metrics):
             return
@@ -181,22 +186,22 @@ class Session:
     ) -> dict[str, float] | None:
         """Go over an epoch; return its numbers, None where the source has run dry."""
         by_steps = [callback for callback in self.callbacks if wants_steps(callback)]
-        total, rows = 0.0, 0
+        # Whether an epoch is several parts, or one in whose midst the library comes back.
+        several = bool(by_steps) or source.by_batches
+        total, rows, first_step = 0.0, 0, 0
         logs: dict[str, float] = {}
-        # Where a part, or with hooks of steps the epoch, goes on.
-        begin, begun_with, first_step = 0, 0.0, 0
+        begin, begun_with = 0, 0.0  # where a part goes on
         progress = self._progress
         if progress and progress.position:
-            begin, begun_with, progress.position = progress.position, progress.loss, 0
+            if several:
+                first_step, total, rows = progress.step, progress.loss, progress.position
+            else:
+                begin, begun_with = progress.position, progress.loss
+            progress.position = 0
         else:
             for item in self.metrics:
                 item.reset()
-        if by_steps and progress:
-            first_step, total, rows = begin // progress.batch_size, begun_with, begin
-            begin, begun_with = 0, 0.0
-        for step, part in enumerate(source.parts(epoch, bool(by_steps))):
-            if step < first_step:
-                continue
+        for step, part in enumerate(source.parts(epoch, bool(by_steps), first_step), first_step):
             for callback in by_steps:
                 callback.on_step_begin(step)
             before, part_total = begin, begun_with
@@ -206,13 +211,13 @@ class Session:
             ):
                 if predicted is not None and progress:
                     # Batch by batch: a training that goes on from here must add up the same.
-                    self._measure(part, before, predicted, progress.batch_size)
+                    self._measure(part, before, predicted, part.batch_size)
                 elif predicted is not None:
                     made.append(predicted)
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
                 part_total = so_far
-                if not by_steps and done < len(part):
+                if not several and done < len(part):
                     self._note(epoch, done, so_far)
             begin, begun_with = 0, 0.0
             total += part_total
@@ -227,8 +232,8 @@ class Session:
                     callback.on_step_end(step, logs)
                 if self.stopped:
                     break
-                if progress and rows < progress.rows:
-                    self._note(epoch, rows, total)
+            if several and step + 1 != source.steps_of_an_epoch:
+                self._note(epoch, rows, total, step=step + 1)
         return self._logs(total, rows) if rows else None
 
     def _measure(self, part: Part, start: int, predicted: Array, each: int = 0) -> None:
@@ -252,133 +257,6 @@ class Session:
                 RuntimeWarning,
                 stacklevel=4,
             )
-
-
-class Part:
-    """Rows that are trained in one go, in an order, in batches."""
-
-    def __init__(self, rows: Rows, order: Array | None, batch_size: int) -> None:
-        self.rows = rows
-        self.order = order
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def actual(self, start: int, stop: int) -> Array:
-        """Return what is right for some rows, in the order of their use."""
-        chosen = slice(start, stop) if self.order is None else self.order[start:stop]
-        return np.asarray(self.rows.actual[chosen])
-
-    def weights(self, start: int, stop: int) -> Array | None:
-        """Return the weights of the same rows; None if they have none."""
-        if self.rows.weights is None:
-            return None
-        chosen = slice(start, stop) if self.order is None else self.order[start:stop]
-        return np.asarray(self.rows.weights[chosen])
-
-
-class Source:
-    """Where the rows of an epoch come from: arrays, in a new order each time if shuffled."""
-
-    def __init__(
-        self,
-        rows: Rows,
-        batch_size: int,
-        shuffle: bool,
-        rng: Any,
-        steps_per_epoch: int | None = None,
-    ) -> None:
-        self.rows = rows
-        self.batch_size = batch_size
-        # One key for all orders, with the epoch as the counter: so the order of an epoch does not
-        # depend on what was drawn before it.
-        self.key = random.key(rng) if shuffle else None
-        self.steps = steps_per_epoch
-        # Where the caller cuts the epochs: the batches of all orders, one after the other.
-        self._going = self._endless()
-
-    @property
-    def samples(self) -> int:
-        """How many rows an epoch has."""
-        return len(self.rows) if self.steps is None else self.steps * self.batch_size
-
-    def progress(self, epoch: int) -> Progress:
-        """Return the progress of a training that begins with an epoch."""
-        return Progress(len(self.rows), self.batch_size, self.key, epoch)
-
-    def order(self, epoch: int) -> Array | None:
-        """Return the order of an epoch."""
-        return None if self.key is None else random.permutation(len(self.rows), self.key, epoch)
-
-    def parts(self, epoch: int, by_steps: bool) -> Iterator[Part]:
-        """Yield what an epoch is trained in: one part, or a part for each step."""
-        if self.steps is not None:
-            yield from itertools.islice(self._going, self.steps)
-        elif by_steps:
-            yield from self._batches(epoch)
-        else:
-            yield Part(self.rows, self.order(epoch), self.batch_size)
-
-    def _batches(self, epoch: int) -> Iterator[Part]:
-        order = self.order(epoch)
-        for start in range(0, len(self.rows), self.batch_size):
-            stop = min(start + self.batch_size, len(self.rows))
-            chosen = slice(start, stop) if order is None else order[start:stop]
-            yield Part(self.rows.part(chosen), None, self.batch_size)
-
-    def _endless(self) -> Iterator[Part]:
-        for epoch in itertools.count():
-            yield from self._batches(epoch)
-
-
-class StreamSource:
-    """Batches that come from an iterable; an endless one is cut into epochs of so many steps."""
-
-    def __init__(self, stream: Any, model: Layer, loss: Loss, steps_per_epoch: int | None) -> None:
-        self.stream = stream
-        self.model = model
-        self.loss = loss
-        self.steps = steps_per_epoch
-        self._going: Iterator[Rows] | None = None
-
-    @property
-    def samples(self) -> int | None:
-        """Nobody knows how many rows will come."""
-        return None
-
-    def parts(self, epoch: int, by_steps: bool) -> Iterator[Part]:
-        """Yield a part for each batch."""
-        del epoch, by_steps
-        if self.steps is None:
-            for rows in batches(self.stream, self.model, self.loss):
-                yield Part(rows, None, max(len(rows), 2))
-            return
-        if self._going is None:
-            self._going = batches(self.stream, self.model, self.loss)
-        for _ in range(self.steps):
-            rows_or_none = next(self._going, None)
-            if rows_or_none is None:
-                # A loader can be gone over again; a generator cannot.
-                self._going = batches(self.stream, self.model, self.loss)
-                rows_or_none = next(self._going, None)
-                if rows_or_none is None:
-                    warnings.warn("x: the batches ran out before the steps", stacklevel=2)
-                    return
-            yield Part(rows_or_none, None, max(len(rows_or_none), 2))
-
-
-class Validation:
-    """What a training is measured on, and after which epochs."""
-
-    def __init__(self, rows: Rows, every: int, batch_size: int | None) -> None:
-        self.rows = rows
-        self.every = every
-        self.batch_size = batch_size
-
-    def is_due(self, epoch: int) -> bool:
-        """Whether it belongs after this epoch."""
-        return (epoch + 1) % self.every == 0
 
 
 # What a callback may be: the base class is no must, as long as the hooks are there.

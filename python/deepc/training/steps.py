@@ -17,7 +17,7 @@ from deepc.optimizers import BuiltinOptimizer, Optimizer
 from deepc.training.evaluate import total_loss
 
 if TYPE_CHECKING:
-    from deepc.training.session import Part
+    from deepc.training.sources import Part
 
 __all__ = ["Stepper"]
 
