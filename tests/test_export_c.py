@@ -338,7 +338,7 @@ def test_elementary_functions(way, tmp_path, dtype, rng):
     steps = [Step(name, 1, {"p": number} if facts.parameter else {})
              for name, facts in ACTIVATIONS.items()]  # fmt: skip
     text = c_text.Text(Plan(1, 1, dtype, steps), "net", "net")
-    (tmp_path / "net.c").write_text(text.source(0))
+    (tmp_path / "net.c").write_text(text.source(np.zeros((16, 1), dtype)))
     (tmp_path / "net.h").write_text(text.header())
     real = "float" if dtype == np.float32 else "double"
     calls = ""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepc._c.library import version
-from deepc._values import FLOAT32
+from deepc._values import FLOAT32, Array
 from deepc.shipping.program import Program, Step
 
 __all__ = ["RUNTIME", "Text", "as_c", "needed"]
@@ -19,6 +19,7 @@ RUNTIME = Path(__file__).with_name("runtime.c")
 _COLUMNS = 100
 # Steps that cannot work in place.
 _MOVES = ("linear", "linear_int8", "embedding")
+_TEST_ROWS = 16
 # Steps over whole vectors; the others map one number after the other.
 _WHOLE = (*_MOVES, "softmax", "log_softmax", "batch_norm", "layer_norm", "slopes")
 
@@ -75,8 +76,27 @@ def _constants(kind: str, name: str, items: Iterable[str], more: str = "") -> It
 def test_input(classes: int | None) -> str:
     """Return what the self test makes of its state: a number between -2 and 2, or a whole one."""
     if classes is None:
-        return "((real)(state >> 8) - (real)8388608) * (real)0x1p-22"
+        return "(real)((int32_t)(state >> 8) - 8388608) * (real)0x1p-22"
     return f"(real)((state >> 8) % {classes}u)"
+
+
+def test_rows(plan: Program) -> Array:
+    """Return the inputs of the self test: sixteen rows from a linear congruence."""
+    state, rows = 1, []
+    for _ in range(_TEST_ROWS * plan.inputs):
+        state = (state * 1664525 + 1013904223) % 2**32
+        whole = state >> 8
+        rows.append(whole % plan.classes if plan.classes else (whole - 2**23) * 2.0**-22)
+    return np.array(rows, plan.dtype).reshape(_TEST_ROWS, plan.inputs)
+
+
+def test_sum(outputs: Array) -> int:
+    """Return what the self test makes of the outputs; one that differs always makes another."""
+    bits = np.where(np.isnan(outputs), 0, outputs).astype(outputs.dtype.newbyteorder("<"))
+    total = 0
+    for word in bits.ravel().view("<u4").tolist():
+        total = ((total << 5 | total >> 27) + word) % 2**32
+    return total
 
 
 class Text:
@@ -122,7 +142,8 @@ class Text:
             return self.constant(number, name) if name in step.arrays else "0"
 
         if step.kind == "linear":
-            return f"net_linear({inputs}, {n}, {x}, {named('w')}, {named('b')}, {y});"
+            few = "" if n > 3 else "_few"
+            return f"net_linear{few}({inputs}, {n}, {x}, {named('w')}, {named('b')}, {y});"
         if step.kind == "linear_int8":
             weights = ", ".join(map(named, "qsb"))
             return f"net_linear_int8({inputs}, {n}, {x}, {weights}, {y});"
@@ -187,8 +208,19 @@ class Text:
         last = self.plan.steps[-1].kind if self.plan.steps else ""
         return self.block("predict_one", HALF="0.5" if last == "sigmoid" else "0")
 
-    def source(self, expected: int) -> str:
-        """Return the .c file."""
+    def self_test(self, expected: Array) -> str:
+        """Return the function that compares a sum of bits, given the outputs that are right."""
+        # Only where NaN is right, its sign and payload must not count.
+        bits = "y[i] == y[i] ? net_bits(y[i]) : 0" if np.isnan(expected).any() else "net_bits(y[i])"
+        halves = ["bits"] if self.single else ["(uint32_t)bits", "(uint32_t)(bits >> 32)"]
+        add = "\n            ".join(f"sum = (sum << 5 | sum >> 27) + {half};" for half in halves)
+        return self.block(
+            "self_test", EXPECTED=f"{test_sum(expected):#010x}u", TEST_BITS=bits, ADD_BITS=add,
+            TEST_INPUT=test_input(self.plan.classes),
+        )  # fmt: skip
+
+    def source(self, expected: Array) -> str:
+        """Return the .c file, given what is right for the rows of the self test."""
         plan = self.plan
         widths = (str(s.width) if s.kind in _MOVES else s.kind for s in plan.steps)
         layers = " -> ".join([str(plan.inputs), *widths])
@@ -197,17 +229,22 @@ class Text:
                        HEADER_FILE=f"{self.stem}.h"),
             *self.middle(),
             self.predict(),
-            self.block(
-                "self_test", EXPECTED=f"{expected:#010x}u", TEST_INPUT=test_input(plan.classes)
-            ),
+            self.self_test(expected),
         ]  # fmt: skip
         return self.finish("\n".join(part.strip() + "\n" for part in parts if part))
+
+    def kinds(self) -> list[str]:
+        """Return the blocks that the steps are made of."""
+        return [
+            "linear_few" if step.kind == "linear" and step.width < 4 else step.kind
+            for step in self.plan.steps
+        ]
 
     def middle(self) -> list[str]:
         """Return what stands between the file's head and its last functions."""
         return [
             self.guards(),
-            *needed([*(step.kind for step in self.plan.steps), "bits"], self.blocks),
+            *needed([*self.kinds(), "bits"], self.blocks),
             "\n".join(self.arrays()),
             "\n".join(self.forward()),
         ]

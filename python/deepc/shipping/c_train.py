@@ -211,7 +211,9 @@ class TrainText(Text):
             f"#define NET_STATES {self.rule.states}",
             self.guards(),
             "\n".join(self.variables()),
-            *needed([*kinds, "bits", *back, self.loss, self.rule.block, "update"], self.blocks),
+            *needed(
+                [*self.kinds(), "bits", *back, self.loss, self.rule.block, "update"], self.blocks
+            ),
             "\n".join(self.arrays()),
             "\n".join(self.forward()),
             "\n".join(self.step()),

@@ -16,14 +16,14 @@ import numpy as np
 
 from deepc._c.library import isa
 from deepc._files import replacing
-from deepc._values import FLOAT32, Array, as_bool, describe
+from deepc._values import as_bool, describe
 from deepc.kernels import matmul
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
-from deepc.shipping.c_text import Text
+from deepc.shipping.c_text import Text, test_rows
 from deepc.shipping.c_train import TrainText
-from deepc.shipping.program import Program, evaluated, in_eight_bits, program
+from deepc.shipping.program import evaluated, in_eight_bits, program
 from deepc.shipping.quantize import quantized
 
 __all__ = ["export_c"]
@@ -43,28 +43,6 @@ _WORDS = (
     "unsigned using virtual void volatile while xor xor_eq"
 )
 _RESERVED = frozenset(_WORDS.split())
-_TEST_ROWS = 16
-
-
-def _test_inputs(plan: Program) -> Array:
-    """Return the inputs of the self test: sixteen rows from a linear congruence."""
-    state, rows = 1, []
-    for _ in range(_TEST_ROWS * plan.inputs):
-        state = (state * 1664525 + 1013904223) % 2**32
-        whole = state >> 8
-        rows.append(whole % plan.classes if plan.classes else (whole - 2**23) * 2.0**-22)
-    return np.array(rows, plan.dtype).reshape(_TEST_ROWS, plan.inputs)
-
-
-def _test_sum(outputs: Array) -> int:
-    """Return what the self test makes of the outputs."""
-    bits = outputs.view(np.uint32 if outputs.dtype == FLOAT32 else np.uint64)
-    half = outputs.itemsize * 4
-    total = 0
-    for word in np.where(np.isnan(outputs), 0, bits).ravel().tolist():
-        total = (total ^ word & 0xFFFFFFFF) * 16777619 % 2**32
-        total = (total ^ word >> half) * 16777619 % 2**32
-    return total
 
 
 def export_c(
@@ -156,7 +134,7 @@ def export_c(
     else:
         text = TrainText(plan, name, target.stem, net, train, loss, train_from)
     reference = evaluated(net)
-    expected = _test_sum(np.asarray(reference.forward(plan.as_input(_test_inputs(plan)))))
+    expected = np.asarray(reference.forward(plan.as_input(test_rows(plan))))
     source = text.source(expected)
     header = text.header()
     with replacing(target) as file:

@@ -407,14 +407,14 @@ static inline float net_tanh_far(float a) {
     return net_fma(-2, e / (e + net_exp2i(shifted)), 1);
 }
 static inline float net_tanh(float x) {
-    const uint32_t bits = net_bits(x), top = 0x80000000u;
-    const float size = net_number(bits & ~top), a = 9.1f < size ? 9.1f : size;
+    const uint32_t bits = net_bits(x), top = bits & 0x80000000u;
+    const float size = net_number(bits ^ top), a = 9.1f < size ? 9.1f : size;
 #if NET_VECTORS /* which compute both anyway */
     const float near = net_tanh_near(a), far = net_tanh_far(a), y = a < 0x1.1ap-1f ? near : far;
-#else
-    const float y = a < 0x1.1ap-1f ? net_tanh_near(a) : net_tanh_far(a);
+#else /* the same question asked of integers */
+    const float y = (bits ^ top) < 0x3f0d0000u ? net_tanh_near(a) : net_tanh_far(a);
 #endif
-    return net_number((net_bits(y) & ~top) | (bits & top));
+    return net_number(net_bits(y) | top); /* y is not negative */
 }
 
 //@ tanh double: exp2i
@@ -907,7 +907,7 @@ static void net_embedding(size_t n, size_t classes, size_t dim, const real *x,
     }
 }
 
-//@ linear: fma
+//@ linear_rows: fma
 /* y = x w + b, w of inputs x outputs, b there or not: an output is a chain of fused multiply-adds
  * for each 256 inputs, from +0; these are added in order, and then the bias. */
 #if NET_VECTORS
@@ -945,23 +945,22 @@ static inline NET_INLINE void net_linear(const size_t inputs, const size_t outpu
                                     : (left + NET_LANES - 1) / NET_LANES * NET_LANES,
                         x, w + o, b ? b + o : b, y + o);
 }
-#else
-/* Four chains in registers. */
+#endif
+
+//@ linear: linear_rows
+#if !NET_VECTORS
+/* Four chains in registers, from the last four outputs to the first ones, where outputs that have
+ * been made may be made once more. At least four outputs. */
 static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
                        const NET_FLASH real *b, real *y) {
-    size_t o, k, start, end, count;
-    for (o = 0; o < outputs; o += count, w += count) {
-        const NET_FLASH real *column = w;
-        count = outputs - o < 4 ? 1 : 4;
+    size_t o = outputs, k, start, end;
+    do {
+        const NET_FLASH real *column;
+        o = o < 4 ? 0 : o - 4;
+        column = w + o;
         for (start = 0; start < inputs; start = end) {
             real sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
             end = NET_BLOCKS && inputs - start > 256 ? start + 256 : inputs;
-            if (count == 1) {
-                for (k = start; k < end; k++, column += outputs)
-                    sum0 = net_fma(x[k], column[0], sum0);
-                y[o] = NET_BLOCKS && start ? y[o] + sum0 : sum0;
-                continue;
-            }
             for (k = start; k < end; k++, column += outputs) {
                 sum0 = net_fma(x[k], column[0], sum0);
                 sum1 = net_fma(x[k], column[1], sum1);
@@ -979,8 +978,29 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
             y[o + 2] = sum2;
             y[o + 3] = sum3;
         }
+    } while (o);
+    for (; b && o < outputs; o++) y[o] += b[o];
+}
+#endif
+
+//@ linear_few: linear_rows
+/* The same for one to three outputs. */
+#if NET_VECTORS
+#define net_linear_few net_linear
+#else
+static void net_linear_few(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
+                           const NET_FLASH real *b, real *y) {
+    size_t o, k, start, end;
+    for (o = 0; o < outputs; o++) {
+        const NET_FLASH real *column = w + o;
+        for (start = 0; start < inputs; start = end) {
+            real sum = 0;
+            end = NET_BLOCKS && inputs - start > 256 ? start + 256 : inputs;
+            for (k = start; k < end; k++, column += outputs) sum = net_fma(x[k], *column, sum);
+            y[o] = NET_BLOCKS && start ? y[o] + sum : sum;
+        }
+        if (b) y[o] += b[o];
     }
-    for (o = 0; b && o < outputs; o++) y[o] += b[o];
 }
 #endif
 
@@ -1005,12 +1025,11 @@ static void net_linear_int8(size_t inputs, size_t outputs, const real *x, const 
 
 //@ predict
 int net_predict(const real x[NET_INPUTS]) {
-    real y[NET_OUTPUTS];
-    int best = 0, i;
+    real y[NET_OUTPUTS], *best = y, *at = y;
     net_forward(x, y);
-    for (i = 1; i < NET_OUTPUTS; i++)
-        if (y[i] > y[best]) best = i;
-    return best;
+    while (++at < y + NET_OUTPUTS)
+        if (*at > *best) best = at;
+    return (int)(best - y);
 }
 
 //@ predict_one
@@ -1032,9 +1051,8 @@ int net_self_test(void) {
         }
         net_forward(x, y);
         for (i = 0; i < NET_OUTPUTS; i++) {
-            const bits_t bits = y[i] == y[i] ? net_bits(y[i]) : 0;
-            sum = (sum ^ (uint32_t)bits) * 16777619u;
-            sum = (sum ^ (uint32_t)(bits >> (sizeof bits * 4))) * 16777619u;
+            const bits_t bits = TEST_BITS;
+            ADD_BITS
         }
     }
     return sum != EXPECTED;
