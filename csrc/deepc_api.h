@@ -595,12 +595,12 @@ typedef struct dc_samples_f64 {
 
 /* Trains from position *next (a multiple of the batch size) of the order, one step a batch:
  * forward, loss, backward, update. Returns at the end of the samples, or after the first step that
- * ends later than `seconds` from now; *next is then where to go on. Adds the rows' weighted losses
- * to *loss: their sum, with DC_MEAN_OF_ELEMENTS divided by the outputs, with DC_MEAN_BY_WEIGHT by
- * the batch's mean weight. tensors: every parameter that trains once, with the gradient that its
- * layer has, as for dc_optimizer_step. With batches of one row the gradients may go straight into
- * the update and are then not written to their places. The results have the bits of the single
- * calls.
+ * ends later than `seconds` from now, or after the one with which *loss becomes infinite or NaN;
+ * *next is then where to go on. Adds the rows' weighted losses to *loss: their sum, with
+ * DC_MEAN_OF_ELEMENTS divided by the outputs, with DC_MEAN_BY_WEIGHT by the batch's mean weight.
+ * tensors: every parameter that trains once, with the gradient that its layer has, as for
+ * dc_optimizer_step. With batches of one row the gradients may go straight into the update and are
+ * then not written to their places. The results have the bits of the single calls.
  *
  * DC_BAD_SIZE: no rows, no batch size, cols is not the first width, *next is no multiple of the
  * batch size, or a tensor's size is not its parameter's. DC_BAD_VALUE: order holds no row number.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ from deepc import (
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     Dropout,
     GradientDescent,
     Layer,
@@ -34,6 +36,7 @@ from deepc import (
     fit,
 )
 from deepc._c import random as c_random
+from deepc.layers.sequential import all_tensors
 from reference import digest
 
 OPTIMIZERS = {
@@ -416,6 +419,40 @@ def test_refused_arguments_change_nothing():
             fit(*args, **{**good, **kwargs})
         assert digest(*net.params()) == before, name
         assert optimizer.steps == 0
+
+
+class Narrow(Layer):
+    """Nobody knows how wide its output is before it was computed."""
+
+    def forward(self, input):
+        if np.shape(input)[-1] > 4:
+            raise ValueError("mine takes 4 columns")
+        return input
+
+    def backward(self, gradient):
+        return gradient
+
+
+@pytest.mark.parametrize("outputs", [4, 5])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_what_only_the_first_pass_shows_changes_nothing(batch_size, outputs):
+    def make():
+        return Sequential(
+            [Linear(6, outputs, rng=1), BatchNorm(outputs), Dropout(0.5, rng=2), Narrow()]
+        )
+
+    x, targets, _ = data()
+    net, optimizer = make(), Adam()
+    if batch_size == 1:
+        del net.layers[1]
+    same = copy.deepcopy(net)
+    with pytest.raises(ValueError, match=r"actual|mine takes"):
+        fit(net, x, targets[:, :3], loss=SSE(), optimizer=optimizer, batch_size=batch_size)
+    assert optimizer.steps == 0
+    assert digest(*all_tensors(net)) == digest(*all_tensors(same))
+    for one in (net, same):
+        del one.layers[-1]
+    assert digest(net.forward(x)) == digest(same.forward(x))
 
 
 def test_dropout_outside_training_is_refused():

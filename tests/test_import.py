@@ -107,7 +107,7 @@ def test_public_names():
 
 
 def test_dir_lists_what_is_public_and_nothing_else():
-    modules = {"book", "callbacks", "datasets", "kernels", "keras", "metrics", "plots"}
+    modules = {"autodiff", "book", "callbacks", "datasets", "kernels", "keras", "metrics", "plots"}
     modules |= {"schedules", "tf"}
     assert set(dir(deepc)) == {*deepc.__all__, *modules, "__version__"}
     code = "import deepc; before = dir(deepc); [getattr(deepc, n) for n in before]; "

@@ -212,11 +212,38 @@ def test_pandas_and_mapped_files(tmp_path):
 
 
 def test_a_loss_that_runs_away_warns_once():
-    x = np.full((4, 1), 1e6)
-    layer = deepc.Linear(1, 1, dtype="float64")
-    with pytest.warns(RuntimeWarning, match="epoch .*learning rate") as seen:
-        deepc.fit(layer, x, -x, loss=deepc.SSE(), optimizer=deepc.SGD(1e6), epochs=60)
-    assert len(seen) == 1
+    class Mine(deepc.SSE):
+        def loss(self, predicted, actual):
+            return super().loss(predicted, actual)
+
+    class Watches(deepc.Callback):
+        def on_step_end(self, step, logs):
+            pass
+
+    x = np.full((20, 1), 1e6)
+    for batch_size, settings, loss in itertools.product(
+        (1, 4), ({}, {"callbacks": Watches()}, {"steps_per_epoch": 5}), (deepc.SSE(), Mine())
+    ):
+        # The same by hand: in which step is the sum of an epoch's losses no longer finite?
+        layer, one = (deepc.Linear(1, 1, dtype="float64", rng=1) for _ in range(2))
+        total, step, rate = 0.0, 0, deepc.SGD(1e6)
+        with np.errstate(all="ignore"):
+            while math.isfinite(total):
+                total = 0.0 if step % (20 // batch_size) == 0 else total
+                predicted = one.forward(x[:batch_size])
+                total += deepc.SSE().loss(predicted, -x[:batch_size])
+                one.backward(deepc.SSE().gradient(predicted, -x[:batch_size]))
+                rate.step(one)
+                step += 1
+        each = 5 if "steps_per_epoch" in settings else 20 // batch_size
+        place = f"became {total} in epoch {(step - 1) // each}, step {(step - 1) % each}: "
+        with pytest.warns(RuntimeWarning, match=place + "the learning rate") as seen:
+            deepc.fit(
+                layer, x, -x, loss=loss, optimizer=deepc.SGD(1e6), epochs=60,
+                batch_size=batch_size, **settings,
+            )  # fmt: skip
+        assert len(seen) == 1
+        assert seen[0].filename == __file__
 
 
 # ---- Metrics -------------------------------------------------------------------------------------

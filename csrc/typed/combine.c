@@ -1,6 +1,7 @@
 /* The public functions of the tape's arithmetic: two arrays combined, where either may be one row
  * for all, one column for all or one number; and the sum of a matrix's rows. */
 #include "../deepc.h"
+#include "../mode.h"
 #include "tables.h"
 
 static int too_large(size_t rows, size_t cols) {
@@ -9,6 +10,7 @@ static int too_large(size_t rows, size_t cols) {
 
 int TYPED(dc_combine)(int function, size_t rows, size_t cols, const real *a, size_t a_row,
                       size_t a_col, const real *b, size_t b_row, size_t b_col, real *y) {
+    DEFAULT_MODE;
     if (function < DC_ADD || function > DC_QUOTIENT) return DC_BAD_NAME;
     if (a_col > 1 || b_col > 1 || too_large(rows, cols)) return DC_BAD_SIZE;
     if (rows == 0 || cols == 0) return DC_OK;
@@ -24,6 +26,7 @@ int TYPED(dc_combine)(int function, size_t rows, size_t cols, const real *a, siz
 }
 
 int TYPED(dc_column_sum)(size_t rows, size_t cols, const real *x, int accumulate, real *y) {
+    DEFAULT_MODE;
     if (cols == 0) return DC_OK;
     if (!y || (rows > 0 && !x)) return DC_BAD_POINTER;
     if (too_large(rows, cols)) return DC_BAD_SIZE;

@@ -213,11 +213,14 @@ static int train(training *t, double seconds, size_t *next, double *loss) {
     for (size_t i = 0; i < t->count; i++) work += t->tensors[i].size;
     w.asked = w.looked = dc_seconds();
     const double until = w.asked + seconds;
+    /* Who is told at once knows in which step the loss ran away. */
+    const int was_finite = isfinite(*loss) != 0;
     while (*next < s->rows && !status) {
         const size_t rows = s->rows - *next < batch ? s->rows - *next : batch;
         status = step(t, *next, rows, loss);
         if (status) break;
         *next += rows;
+        if (was_finite && !isfinite(*loss)) break;
         if ((since += work) >= TRAIN_CLOCK_WORK) {
             since = 0;
             if (dc_seconds() > until) break;

@@ -136,6 +136,7 @@ if TYPE_CHECKING:
 else:
     # Imported when they are asked for: not everyone needs them, and each file takes time to find.
     _MODULES = {
+        "autodiff": "deepc.autodiff",
         "book": "deepc.book",
         "callbacks": "deepc.training.callbacks",
         "datasets": "deepc.datasets",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -180,6 +181,14 @@ def describe(value: Any) -> str:
     except Exception:  # somebody's own, or lists too deep; what is told is the other error
         return f"an object of type {kind}"
     return f"{kind} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of a line outside this package: the one that its user wrote."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith("deepc."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def any_array(value: Any, name: str) -> Array:

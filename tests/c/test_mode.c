@@ -23,7 +23,7 @@ static const uint64_t modes[] = {
 enum { MODES = sizeof modes / sizeof *modes };
 
 /* Enough for work that is split over threads; a tenth of the numbers subnormal or near that. */
-enum { N = 1 << 18, SIDE = 200, RESULTS = 24 };
+enum { N = 1 << 18, SIDE = 200, RESULTS = 40 };
 static float a[N], b[N], c[N];
 static double a64[N], c64[N];
 
@@ -69,12 +69,31 @@ static void elementwise(uint64_t mode) {
     take(c, sizeof c);
     CALL(mode, dc_softmax_f32(N / 64, 64, a, c));
     take(c, sizeof c);
+    CALL(mode, dc_softmax_backward_f32(N / 64, 64, a, b, c));
+    take(c, sizeof c);
+    CALL(mode, dc_log_softmax_f32(N / 64, 64, a, c));
+    take(c, sizeof c);
+    CALL(mode, dc_log_softmax_backward_f32(N / 64, 64, a, b, c));
+    take(c, sizeof c);
+    CALL(mode, dc_dropout_f32(1, 2, 0.3, N, a, c));
+    take(c, sizeof c);
+    CALL(mode, dc_combine_f32(DC_QUOTIENT, N / 64, 64, a, 64, 1, b, 64, 1, c));
+    take(c, sizeof c);
+    CALL(mode, dc_combine_f32(DC_MULTIPLY, N / 64, 64, a, 64, 1, b, 0, 1, c));
+    take(c, sizeof c);
+    CALL(mode, dc_column_sum_f32(N / 64, 64, a, 0, c));
+    take(c, 64 * sizeof *c);
     CALL(mode, dc_exp_f64(N, a64, c64));
     take(c64, sizeof c64);
     double sum;
     CALL(mode, (sum = dc_sum_f32(N, a), DC_OK));
     take(&sum, sizeof sum);
     CALL(mode, (sum = dc_sum_squares_f32(N, a), DC_OK));
+    take(&sum, sizeof sum);
+    memcpy(c, a, sizeof c);
+    float *arrays[] = {c};
+    CALL(mode, dc_clip_arrays_f32(DC_CLIP_NORM, 0.1, 1e-7, 1, (const size_t[]){N}, arrays, &sum));
+    take(c, sizeof c);
     take(&sum, sizeof sum);
     CALL(mode, dc_random_normal_f32(1, 2, N, 0.1, 1.1, c));
     take(c, sizeof c);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, SupportsIndex, TypeGuard, cast, overload
 
 from deepc._c.network import Network, Parts
@@ -23,6 +23,7 @@ __all__ = [
     "has_fixed_parameters",
     "leaves_of",
     "output_width",
+    "what_forward_changes",
 ]
 
 
@@ -420,6 +421,24 @@ def all_tensors(model: Any) -> list[Tensor]:
     """Return all that a model has learned: its parameters, then what its layers keep beside."""
     state = getattr(model, "state", None)
     return [*model.params(), *(state() if callable(state) else ())]
+
+
+def what_forward_changes(model: Layer) -> Callable[[], None]:
+    """Return what puts back all that passes of its layers in training change from here on.
+
+    That is how far their random streams are, and the averages of norms.
+    """
+    layers = [layer for layer in all_layers(model) if isinstance(layer, BuiltinLayer)]
+    numbers = [(layer._structure, layer._structure.counter) for layer in layers]
+    arrays = [(array, array.copy()) for layer in layers for array in layer.state()]
+
+    def put_back() -> None:
+        for structure, counter in numbers:
+            structure.counter = counter
+        for array, before in arrays:
+            array[...] = before
+
+    return put_back
 
 
 def has_fixed_parameters(model: Layer) -> bool:

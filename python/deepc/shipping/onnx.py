@@ -8,7 +8,6 @@ the forms below; all else is refused by the name of its node.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from deepc._c.library import version
 from deepc._files import replacing
-from deepc._values import FLOAT32, FLOAT64, Array, as_dtype, describe
+from deepc._values import FLOAT32, FLOAT64, Array, as_dtype, describe, warn
 from deepc.activations import Relu, Sigmoid, Tanh
 from deepc.layers import Layer, Linear, Sequential
 from deepc.shipping.program import program
@@ -209,10 +208,9 @@ class _Reader:
         axis = self.attributes(node).get("axis", 1 if self.opset < 13 else -1)
         if axis not in (1, -1):
             raise self.fail(node, f"axis {axis}, expected the last one")
-        warnings.warn(
+        warn(
             "source: the softmax at the end, and what is behind it, is left out: the outputs are "
             "what it is computed from; deepc.softmax gives the probabilities",
-            stacklevel=4,
         )
 
     def attributes(self, node: Any) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from deepc._values import FLOAT32, FLOAT64, Array, describe
+from deepc._values import FLOAT32, FLOAT64, Array, describe, warn
 from deepc.activations import Relu, Sigmoid, Tanh
 from deepc.layers import Dropout, Layer, Linear, Sequential
 from deepc.shipping.kinds import walk
@@ -34,10 +33,9 @@ def _activation(name: Any, where: str) -> list[Layer]:
     if name is None:
         return []
     if name in ("softmax", "Softmax"):
-        warnings.warn(
+        warn(
             f"{where}: the last softmax is left out: the outputs are what it is computed from, as "
             "SoftmaxCrossEntropy takes them; deepc.softmax gives the probabilities",
-            stacklevel=4,
         )
         return []
     if not isinstance(name, str) or name.lower() not in _ACTIVATIONS:

@@ -11,13 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepc._values import FLOAT32, Array
+from deepc._values import FLOAT32, Array, warn
 from deepc.layers import Layer, Sequential
 from deepc.shipping.kinds import walk
 from deepc.shipping.program import Program
@@ -80,11 +79,10 @@ def compare(
     """
     command = compiler()
     if command is None or os.name != "posix":
-        warnings.warn(
+        warn(
             f"export_c: {source} is written, but not verified: "
             "no C compiler was found (CC names one; verify=False is silent)",
             RuntimeWarning,
-            stacklevel=3,
         )
         return
     with tempfile.TemporaryDirectory() as folder:

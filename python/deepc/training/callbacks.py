@@ -12,14 +12,13 @@ import io
 import json
 import math
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepc._values import Array, as_float, as_int, describe
+from deepc._values import Array, as_float, as_int, describe, warn
 
 if TYPE_CHECKING:
     from deepc.training.session import Session
@@ -163,7 +162,7 @@ class Watching(Callback):
         value = logs.get(self.monitor)
         if value is None and not self._missed:
             self._missed = True
-            warnings.warn(self._missing(logs), stacklevel=2)
+            warn(self._missing(logs))
         return value
 
     def _missing(self, logs: dict[str, float]) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from deepc._values import Array
+from deepc._values import Array, warn
 from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
@@ -214,6 +213,7 @@ class Session:
                     self._measure(part, before, predicted, part.batch_size)
                 elif predicted is not None:
                     made.append(predicted)
+                self._look_at(total + so_far, epoch, step - (-done // part.batch_size) - 1)
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
                 part_total = so_far
@@ -225,7 +225,6 @@ class Session:
             if made:
                 # All at once: sums of metrics must not depend on when the library came back.
                 self._measure(part, 0, made[0] if len(made) == 1 else np.concatenate(made))
-            self._look_at(total, epoch, step)
             if by_steps:
                 logs = self._logs(total, rows)
                 for callback in by_steps:
@@ -251,11 +250,10 @@ class Session:
     def _look_at(self, total: float, epoch: int, step: int) -> None:
         if not self._warned and not math.isfinite(total):
             self._warned = True
-            warnings.warn(
-                f"the loss became {total} in epoch {epoch}, step {step} or before: the learning "
-                "rate may be too large",
+            warn(
+                f"the loss became {total} in epoch {epoch}, step {step}: the learning rate may be "
+                "too large",
                 RuntimeWarning,
-                stacklevel=4,
             )
 
 

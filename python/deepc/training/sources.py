@@ -9,7 +9,6 @@ numbers say, into the state that it had.
 from __future__ import annotations
 
 import itertools
-import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepc._c import random
-from deepc._values import Array
+from deepc._values import Array, warn
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.shipping.checkpoint import Progress
@@ -188,7 +187,7 @@ class StreamSource:
             if rows is None and self.steps is not None:
                 rows = self._next()  # A loader can be gone over again; a generator cannot.
                 if rows is None:
-                    warnings.warn("x: the batches ran out before the steps", stacklevel=2)
+                    warn("x: the batches ran out before the steps")
             if rows is None:
                 return
             yield Part(rows, None, max(len(rows), 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ from deepc._c.network import Samples
 from deepc._values import Array
 from deepc.layers import Layer
 from deepc.layers._plan import computes_with
-from deepc.layers.sequential import compiled_network
+from deepc.layers.sequential import compiled_network, what_forward_changes
 from deepc.losses import BuiltinLoss, Loss
 from deepc.optimizers import BuiltinOptimizer, Optimizer
 from deepc.training.evaluate import total_loss
@@ -80,6 +80,8 @@ class Stepper:
         self, part: Part, predictions: bool, begin: int, total: float
     ) -> Iterator[tuple[int, float, Array | None]]:
         rows, each = part.rows, part.batch_size
+        # What a layer in Python gives is not known before, so that it does not fit shows here.
+        put_back: Callable[[], None] | None = what_forward_changes(self.model)
         for start in range(begin, len(rows), each):
             stop = min(start + each, len(rows))
             batch = rows.part(slice(start, stop) if part.order is None else part.order[start:stop])
@@ -88,14 +90,20 @@ class Stepper:
                 x, actual = batch.x[0], batch.actual[0]
             else:
                 x, actual = batch.x, batch.actual
-            predicted = self.model.forward(x)
-            total += self._step(predicted, actual, batch.weights, stop - start)
+            try:
+                predicted = self.model.forward(x)
+                value = total_loss(self.loss, predicted, actual, batch.weights, stop - start)
+                self._go_back(predicted, actual, batch.weights)
+            except BaseException:
+                if put_back:
+                    put_back()
+                raise
+            put_back = None
+            self.optimizer.step(self.model)
+            total += value
             made = np.atleast_2d(np.asarray(predicted)) if predictions else None
             yield stop, total, made
 
-    def _step(self, predicted: Any, actual: Any, weights: Array | None, rows: int) -> float:
+    def _go_back(self, predicted: Any, actual: Any, weights: Array | None) -> None:
         more = () if weights is None else (weights,)
-        value = total_loss(self.loss, predicted, actual, weights, rows)
         self.model.backward(cast(Any, self.loss).gradient(predicted, actual, *more))
-        self.optimizer.step(self.model)
-        return value
