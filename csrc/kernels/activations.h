@@ -168,7 +168,7 @@ typedef struct gate {
     vec e;
     vmask below;
 } gate;
-ALWAYS_INLINE gate gate_of(vec v, vec v_low) {
+FORMULA gate gate_of(vec v, vec v_low) {
     const vmask below = v_lt(v, v_zero());
     const vec low = v_select(below, v_low, v_sub(v_zero(), v_low));
     const exp_parts parts = exp_in_parts(v_at_least(v_copysign(v, v_set(-1)), GATE_LEAST), low);
@@ -180,7 +180,7 @@ ALWAYS_INLINE gate gate_of(vec v, vec v_low) {
 typedef struct quotient {
     vec q, low;
 } quotient;
-ALWAYS_INLINE quotient divide_closely(vec top, vec bottom, vec bottom_low) {
+FORMULA quotient divide_closely(vec top, vec bottom, vec bottom_low) {
     const vec inverse = v_div(v_set(1), bottom), q = v_mul(top, inverse);
     const vec rest = v_fnma(q, bottom_low, v_fnma(q, bottom, top));
     return (quotient){q, v_mul(rest, inverse)};
@@ -189,7 +189,7 @@ ALWAYS_INLINE quotient divide_closely(vec top, vec bottom, vec bottom_low) {
 /* x (1 - q), or (x + x_low) e (1 - q) where v is negative. What rounding takes from x e and q is
  * carried along, and the power of 2 comes last, so that a result that underflows is rounded
  * once. */
-ALWAYS_INLINE vec gated(const gate *g, vec x, vec x_low, quotient q) {
+FORMULA vec gated(const gate *g, vec x, vec x_low, quotient q) {
     const vec p = g->parts.p;
     const vec xe = v_fma(x, p, x);
     const vec lost = v_fma(x, g->parts.p_low, v_fma(x, p, v_sub(x, xe)));
@@ -202,13 +202,13 @@ ALWAYS_INLINE vec gated(const gate *g, vec x, vec x_low, quotient q) {
 }
 
 /* 1 / (1 + e^-v) = 1 - q, or q where v is negative. */
-ALWAYS_INLINE quotient sigmoid_rest(const gate *g) {
+FORMULA quotient sigmoid_rest(const gate *g) {
     const vec bottom = v_add(v_set(1), g->e);
     return divide_closely(g->e, bottom, v_sub(g->e, v_sub(bottom, v_set(1))));
 }
 
 /* d_y times the slope of x sigmoid(v), s + x s (1 - s) v'. */
-ALWAYS_INLINE vec sigmoid_gate_backward(const gate *g, vec x_slope, vec d_y) {
+FORMULA vec sigmoid_gate_backward(const gate *g, vec x_slope, vec d_y) {
     const vec q = sigmoid_rest(g).q, rest = v_sub(v_set(1), q);
     const vec s = v_select(g->below, q, rest);
     return v_mul(v_fma(x_slope, v_mul(q, rest), s), d_y);
@@ -230,7 +230,7 @@ ALWAYS_INLINE vec silu_backward(vec x, vec d_y, vec p) {
  * -infinity; y' = s + x s (1 - s) v'. v is computed with what rounding takes from it, because far
  * out e^v magnifies that. */
 ALWAYS_INLINE vec gelu_within(vec x) { return v_at_most(v_at_least(x, -GELU_MOST), GELU_MOST); }
-ALWAYS_INLINE gate gelu_gate(vec x) {
+FORMULA gate gelu_gate(vec x) {
     const vec c = v_set(GELU_FIRST), d = v_set(GELU_THIRD);
     const vec z = v_mul(x, x);
     const vec square_low = v_fma(x, x, v_sub(v_zero(), z));
@@ -259,7 +259,7 @@ ALWAYS_INLINE vec gelu_tanh_backward(vec x, vec d_y, vec p) {
 /* y = x tanh(log(1 + e^x)), -0 for -infinity. With e = e^-|x|, the tanh is 1 - q or e (1 - q), with
  * q = 2 e^2 / (2 e^2 + 2 e + 1) or, where x is negative, (e^2 + e) / (e^2 + 2 e + 2).
  * y' = t + x s (1 - t^2) with t that tanh and s = sigmoid(x). */
-ALWAYS_INLINE quotient mish_rest(const gate *g) {
+FORMULA quotient mish_rest(const gate *g) {
     const vec e = g->e, e2 = v_add(e, e);
     const vec base = v_select(g->below, v_set(2), v_set(1)), k = v_select(g->below, e, e2);
     const vec sum = v_add(base, e2), bottom = v_fma(k, e, sum);
@@ -315,7 +315,7 @@ static const real tail_rest[] = {
 typedef struct normal_tail {
     vec g, g_low, bottom, bottom_low, inverse;
 } normal_tail;
-ALWAYS_INLINE normal_tail tail_of(vec a) {
+FORMULA normal_tail tail_of(vec a) {
     enum { TERMS = sizeof tail_rest / sizeof *tail_rest };
     const vec middle = v_set(TAIL_MIDDLE), first = v_set(TAIL_FIRST);
     /* From a / (a + middle), which is exact enough near 0, where s counts most. */
@@ -340,7 +340,7 @@ ALWAYS_INLINE normal_tail tail_of(vec a) {
 
 /* e^(-a^2 / 2), with the square computed in two parts, because the exponential magnifies what
  * rounding takes from it. */
-ALWAYS_INLINE gate tail_gate(vec a, vec x) {
+FORMULA gate tail_gate(vec a, vec x) {
     const vec half = v_set((real)0.5), z = v_mul(a, a), z_low = v_fma(a, a, v_sub(v_zero(), z));
     gate g = gate_of(v_mul(half, z), v_mul(half, z_low));
     g.below = v_lt(x, v_zero());

@@ -8,7 +8,7 @@
 
 /* gate: (a > 0) b as a product, so that 0 times an infinite b is NaN. quotient: a / b, but 0 where
  * a is 0. */
-ALWAYS_INLINE vec combine_vec(const int function, vec a, vec b) {
+ALWAYS_INLINE vec combine_vec(int function, vec a, vec b) {
     switch (function) {
     case DC_ADD: return v_add(a, b);
     case DC_SUBTRACT: return v_sub(a, b);
@@ -20,9 +20,10 @@ ALWAYS_INLINE vec combine_vec(const int function, vec a, vec b) {
 }
 
 /* Both runs, of which one may stay at its first element: its step is 0 then, else 1. Two vectors at
- * a time are loaded before they are stored, so y may be a or b. */
-ALWAYS_INLINE void combine_run(const int function, size_t n, const real *a, size_t a_step,
-                               const real *b, size_t b_step, real *y) {
+ * a time are loaded before they are stored, so y may be a or b. The operation is looked at for each
+ * vector, because memory sets the pace and the code stays small. */
+static void combine(int function, size_t n, const real *a, size_t a_step, const real *b,
+                    size_t b_step, real *y) {
     const vec all_a = v_set(n ? *a : 0), all_b = v_set(n ? *b : 0);
     size_t i = 0;
     for (; i + 2 * VL <= n; i += 2 * VL) {
@@ -36,18 +37,6 @@ ALWAYS_INLINE void combine_run(const int function, size_t n, const real *a, size
         const vec a0 = a_step ? v_load_part(a + i, n - i) : all_a;
         const vec b0 = b_step ? v_load_part(b + i, n - i) : all_b;
         v_store_part(y + i, combine_vec(function, a0, b0), n - i);
-    }
-}
-
-static void combine(int function, size_t n, const real *a, size_t a_step, const real *b,
-                    size_t b_step, real *y) {
-    switch (function) {
-    case DC_ADD: combine_run(DC_ADD, n, a, a_step, b, b_step, y); break;
-    case DC_SUBTRACT: combine_run(DC_SUBTRACT, n, a, a_step, b, b_step, y); break;
-    case DC_MULTIPLY: combine_run(DC_MULTIPLY, n, a, a_step, b, b_step, y); break;
-    case DC_DIVIDE: combine_run(DC_DIVIDE, n, a, a_step, b, b_step, y); break;
-    case DC_GATE: combine_run(DC_GATE, n, a, a_step, b, b_step, y); break;
-    default: combine_run(DC_QUOTIENT, n, a, a_step, b, b_step, y); break;
     }
 }
 

@@ -61,7 +61,7 @@ ALWAYS_INLINE row_parts row_short(const int vecs, size_t last, const real *x, co
     row_parts parts = {0, 1, 0};
     if (targets) {
         vec weight[ROW_VECS], dot[ROW_VECS];
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < vecs; v++) {
             target[v] =
                 v < vecs - 1 ? v_load(targets + v * VL) : v_load_part(targets + v * VL, last);
@@ -74,7 +74,7 @@ ALWAYS_INLINE row_parts row_short(const int vecs, size_t last, const real *x, co
         parts.weight = v_first(whole_weight);
         parts.dot = v_first(lanes_sum(vecs, dot));
     } else {
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < vecs; v++) {
             target[v] = one_hot(label, (size_t)v * VL);
             row[v] = v_sub(row[v], largest);
@@ -86,7 +86,7 @@ ALWAYS_INLINE row_parts row_short(const int vecs, size_t last, const real *x, co
     parts.total = v_first(total);
     if (d) {
         const vec factor = v_set(scale);
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < vecs; v++) {
             vec y = v_div(row[v], total);
             if (targets) y = v_mul(whole_weight, y);
@@ -105,17 +105,16 @@ static void target_sums(size_t n, const real *x, real largest, const real *targe
     for (size_t i = 0; i < n;) {
         const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
         vec weight[SUM_VECS], dot[SUM_VECS];
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int v = 0; v < SUM_VECS; v++) weight[v] = dot[v] = v_zero();
-        for (; i < end; i += SUM_LANES)
-#pragma GCC unroll 8
-            for (int v = 0; v < SUM_VECS; v++) {
-                const size_t at = i + (size_t)v * VL;
-                if (at >= end) break;
-                const vec target = v_load_part(targets + at, end - at);
-                weight[v] = v_add(weight[v], target);
-                dot[v] = add_target(target, v_sub(v_load_part(x + at, end - at), m), dot[v]);
-            }
+        for (; i < end; i += SUM_LANES) UNROLL(8)
+        for (int v = 0; v < SUM_VECS; v++) {
+            const size_t at = i + (size_t)v * VL;
+            if (at >= end) break;
+            const vec target = v_load_part(targets + at, end - at);
+            weight[v] = v_add(weight[v], target);
+            dot[v] = add_target(target, v_sub(v_load_part(x + at, end - at), m), dot[v]);
+        }
         i = end;
         parts->weight += sum_tree(weight);
         parts->dot += sum_tree(dot);
@@ -177,7 +176,7 @@ static row_parts row_in_memory(size_t n, const real *x, const real *targets, siz
         parts.dot = how.keep > 0 ? how.keep * parts.dot : 0;
         parts.dot += how.spread * shifted_sum(n, x, largest);
     }
-    parts.total = d ? exp_and_sum(1, n, x, largest, d) : exp_and_sum(0, n, x, largest, NULL);
+    parts.total = exp_and_sum(n, x, largest, d);
     if (!d) return parts;
     const real y = parts.weight * (d[label] / parts.total);
     gradient_long(n, &parts, targets, how, scale, d);

@@ -139,7 +139,7 @@ static void exponential(size_t n, const real *x, real *y, int stream) {
     map(MAP_EXP, 1, n, x, y, stream);
 }
 static void logarithm(size_t n, const real *x, real *y, int stream) {
-    map(MAP_LOG, 1, n, x, y, stream);
+    map_short(MAP_LOG, 1, n, x, y, stream);
 }
 static void scale(real factor, size_t n, const real *x, real *y, int stream) {
     map(MAP_SCALE, factor, n, x, y, stream);

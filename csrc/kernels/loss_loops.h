@@ -71,18 +71,17 @@ static real squared_error_block(size_t n, const real *predicted, const real *tar
                                 real twice_scale, real *d) {
     const vec factor = v_set(twice_scale);
     vec acc[SUM_VECS];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
     size_t i = 0;
-    for (; i + SUM_LANES <= n; i += SUM_LANES)
-#pragma GCC unroll 8
-        for (int v = 0; v < SUM_VECS; v++) {
-            const size_t at = i + (size_t)v * VL;
-            const vec e = v_sub(v_load(predicted + at), v_load(targets + at));
-            acc[v] = v_fma(e, e, acc[v]);
-            if (d) v_store(d + at, v_mul(factor, e));
-        }
-#pragma GCC unroll 8
+    for (; i + SUM_LANES <= n; i += SUM_LANES) UNROLL(8)
+    for (int v = 0; v < SUM_VECS; v++) {
+        const size_t at = i + (size_t)v * VL;
+        const vec e = v_sub(v_load(predicted + at), v_load(targets + at));
+        acc[v] = v_fma(e, e, acc[v]);
+        if (d) v_store(d + at, v_mul(factor, e));
+    }
+    UNROLL(8)
     for (int v = 0; v < SUM_VECS; v++) {
         const size_t at = i + (size_t)v * VL;
         if (at >= n) break;
@@ -156,8 +155,8 @@ ALWAYS_INLINE vec row_target(const loss_work *w, size_t i, size_t label, size_t 
 }
 
 /* One pass over a row: the sums of its terms in virtual lanes, long rows in blocks. */
-static row_sums row_pass(const loss_work *w, const loss_row *row, int pass, size_t i,
-                         size_t label) {
+ONE_COPY row_sums row_pass(const loss_work *w, const loss_row *row, int pass, size_t i,
+                           size_t label) {
     row_sums sums = {0, 0, 0};
     vec largest = v_set(-(real)__builtin_inf());
     for (size_t j = 0; j < w->cols;) {

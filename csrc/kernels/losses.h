@@ -22,11 +22,18 @@
 
 /* ---- What the formulas share ----------------------------------------------------------------- */
 
+/* Losses are many and a network has one, so they call these instead of holding them. */
+ONE_COPY vec called_exp(vec x) { return v_exp(x); }
+ONE_COPY vec called_log(vec x) { return v_log(x); }
+ONE_COPY vec called_tanh(vec x) { return v_tanh(x); }
+ONE_COPY vec called_sigmoid(vec x) { return v_sigmoid(x); }
+
 /* log(1 + x) for x > -1: the logarithm of the rounded sum, and what rounding took from x. */
-ALWAYS_INLINE vec log_of_one_plus(vec x) {
+ONE_COPY vec log_of_one_plus(vec x) {
     const vec u = v_add(v_set(1), x);
     const vec lost = v_div(v_sub(x, v_sub(u, v_set(1))), u);
-    return v_add(v_log(u), v_select(v_eq(lost, lost), lost, v_zero())); /* inf - inf where x is */
+    return v_add(called_log(u),
+                 v_select(v_eq(lost, lost), lost, v_zero())); /* inf - inf where x is */
 }
 
 /* 1, -1, or 0 with the sign of e; NaN for NaN. */
@@ -96,9 +103,9 @@ ALWAYS_INLINE loss_term smooth_l1_term(vec p, vec t, vec beta) {
  * beyond 1, |e| - log 2 + log(1 + e^-2|e|). */
 ALWAYS_INLINE loss_term log_cosh_term(vec p, vec t, vec c) {
     (void)c;
-    const vec e = v_sub(p, t), size = v_abs(e), y = v_tanh(e);
+    const vec e = v_sub(p, t), size = v_abs(e), y = called_tanh(e);
     const vmask near = v_lt(size, v_set(1));
-    const vec x = v_select(near, v_sub(v_zero(), v_mul(y, y)), v_exp(v_mul(v_set(-2), size)));
+    const vec x = v_select(near, v_sub(v_zero(), v_mul(y, y)), called_exp(v_mul(v_set(-2), size)));
     const vec far = v_sub(size, v_set((real)0.693147180559945309417));
     return term_of(v_fma(v_select(near, v_set((real)-0.5), v_set(1)), log_of_one_plus(x),
                          v_select(near, v_zero(), far)),
@@ -129,7 +136,7 @@ ALWAYS_INLINE vec cross_entropy_of(vec t, vec log_q, vec log_rest) {
 ALWAYS_INLINE loss_term binary_cross_entropy_term(vec p, vec t, vec epsilon) {
     const vec one = v_set(1), q = between(epsilon, v_sub(one, epsilon), p);
     const vec rest = v_sub(one, q);
-    const vec value = cross_entropy_of(t, v_log(q), log_of_one_plus(v_sub(v_zero(), q)));
+    const vec value = cross_entropy_of(t, called_log(q), log_of_one_plus(v_sub(v_zero(), q)));
     return term_of(value, slope_within(p, q, v_div(v_sub(q, t), v_mul(q, rest))));
 }
 
@@ -138,7 +145,7 @@ ALWAYS_INLINE loss_term binary_cross_entropy_term(vec p, vec t, vec epsilon) {
 ALWAYS_INLINE loss_term binary_cross_entropy_clamped_term(vec p, vec t, vec c) {
     (void)c;
     const vec rest = v_sub(v_set(1), p);
-    const vec log_p = v_at_least(v_log(p), -100);
+    const vec log_p = v_at_least(called_log(p), -100);
     const vec log_rest = v_at_least(log_of_one_plus(v_sub(v_zero(), p)), -100);
     const vec width = v_at_least(v_mul(p, rest), (real)1e-12);
     return term_of(cross_entropy_of(t, log_p, log_rest), v_div(v_sub(p, t), width));
@@ -150,14 +157,14 @@ ALWAYS_INLINE loss_term binary_cross_entropy_logits_term(vec z, vec t, vec w) {
     const vec one = v_set(1), size = v_abs(z), yes = v_mul(t, w), no = v_sub(one, t);
     const vec both = v_fma(t, v_sub(w, one), one); /* 1 exactly where w is */
     const vec wrong = v_select(v_lt(z, v_zero()), yes, no);
-    const vec l = log_of_one_plus(v_exp(v_sub(v_zero(), size)));
-    return term_of(v_fma(both, l, times(wrong, size)), v_sub(v_mul(both, v_sigmoid(z)), yes));
+    const vec l = log_of_one_plus(called_exp(v_sub(v_zero(), size)));
+    return term_of(v_fma(both, l, times(wrong, size)), v_sub(v_mul(both, called_sigmoid(z)), yes));
 }
 
 /* With q = p + epsilon: p - t log q; 1 - t / q. */
 ALWAYS_INLINE loss_term poisson_term(vec p, vec t, vec epsilon) {
     const vec q = v_add(p, epsilon);
-    return term_of(v_sub(p, times(t, v_log(q))), v_sub(v_set(1), v_div(t, q)));
+    return term_of(v_sub(p, times(t, called_log(q))), v_sub(v_set(1), v_div(t, q)));
 }
 
 /* With q and u, p and t within epsilon .. 1: u log(u / q); -u / q, 0 where p is beyond the
@@ -165,7 +172,7 @@ ALWAYS_INLINE loss_term poisson_term(vec p, vec t, vec epsilon) {
 ALWAYS_INLINE loss_term kl_divergence_term(vec p, vec t, vec epsilon) {
     const vec q = between(epsilon, v_set(1), p), u = between(epsilon, v_set(1), t);
     const vec ratio = v_div(u, q);
-    return term_of(times(u, v_log(ratio)), slope_within(p, q, v_sub(v_zero(), ratio)));
+    return term_of(times(u, called_log(ratio)), slope_within(p, q, v_sub(v_zero(), ratio)));
 }
 
 /* 1 - t p, where a target of 0 is -1. */
@@ -246,7 +253,7 @@ ALWAYS_INLINE row_terms categorical_cross_entropy_terms(const loss_row *row, int
     if (!pass) return (row_terms){x, v_zero(), x};
     vec q;
     const vec clipped = categorical_share(row, x, &q);
-    return (row_terms){times(t, v_log(clipped)), v_select(v_eq(q, clipped), t, v_zero()), x};
+    return (row_terms){times(t, called_log(clipped)), v_select(v_eq(q, clipped), t, v_zero()), x};
 }
 ALWAYS_INLINE real categorical_cross_entropy_value(const loss_row *row) {
     return 0 - row->found[1].a;

@@ -11,7 +11,7 @@ enum { BLOCKS_AT_ONCE = SUM_VECS <= 2 ? 4 : SUM_VECS <= 4 ? 2 : 1 };
 
 /* Adds the last n < 16 elements of a block to their lanes. */
 ALWAYS_INLINE void add_tail(size_t n, const real *x, vec acc[SUM_VECS]) {
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int v = 0; v < SUM_VECS; v++)
         if (n > (size_t)v * VL) acc[v] = v_add(acc[v], v_load_part(x + v * VL, n - (size_t)v * VL));
 }
@@ -19,12 +19,11 @@ ALWAYS_INLINE void add_tail(size_t n, const real *x, vec acc[SUM_VECS]) {
 /* The sum of n <= SUM_BLOCK elements in 16 virtual lanes from +0, then by the tree. */
 static real block_sum(size_t n, const real *x) {
     vec acc[SUM_VECS];
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
     size_t i = 0;
-    for (; i + SUM_LANES <= n; i += SUM_LANES)
-#pragma GCC unroll 16
-        for (int v = 0; v < SUM_VECS; v++) acc[v] = v_add(acc[v], v_load(x + i + v * VL));
+    for (; i + SUM_LANES <= n; i += SUM_LANES) UNROLL(16)
+    for (int v = 0; v < SUM_VECS; v++) acc[v] = v_add(acc[v], v_load(x + i + v * VL));
     add_tail(n - i, x + i, acc);
     return sum_tree(acc);
 }
@@ -32,17 +31,14 @@ static real block_sum(size_t n, const real *x) {
 /* The sums of BLOCKS_AT_ONCE full blocks, each added to total in order. */
 static double full_blocks_sum(double total, const real *x) {
     vec acc[BLOCKS_AT_ONCE][SUM_VECS];
-#pragma GCC unroll 4
-    for (int b = 0; b < BLOCKS_AT_ONCE; b++)
-#pragma GCC unroll 16
-        for (int v = 0; v < SUM_VECS; v++) acc[b][v] = v_zero();
-    for (size_t i = 0; i < SUM_BLOCK; i += SUM_LANES)
-#pragma GCC unroll 4
-        for (int b = 0; b < BLOCKS_AT_ONCE; b++)
-#pragma GCC unroll 16
-            for (int v = 0; v < SUM_VECS; v++)
-                acc[b][v] = v_add(acc[b][v], v_load(x + b * SUM_BLOCK + i + v * VL));
-#pragma GCC unroll 4
+    UNROLL(4)
+    for (int b = 0; b < BLOCKS_AT_ONCE; b++) UNROLL(16)
+    for (int v = 0; v < SUM_VECS; v++) acc[b][v] = v_zero();
+    for (size_t i = 0; i < SUM_BLOCK; i += SUM_LANES) UNROLL(4)
+    for (int b = 0; b < BLOCKS_AT_ONCE; b++) UNROLL(16)
+    for (int v = 0; v < SUM_VECS; v++)
+        acc[b][v] = v_add(acc[b][v], v_load(x + b * SUM_BLOCK + i + v * VL));
+    UNROLL(4)
     for (int b = 0; b < BLOCKS_AT_ONCE; b++) total += (double)sum_tree(acc[b]);
     return total;
 }
@@ -66,16 +62,15 @@ static double sum_squares(real factor, size_t n, const real *x) {
     for (size_t from = 0; from < n; from += SUM_BLOCK) {
         const size_t block = n - from < SUM_BLOCK ? n - from : SUM_BLOCK;
         vec acc[SUM_VECS];
-#pragma GCC unroll 16
+        UNROLL(16)
         for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
-        for (size_t i = 0; i < block; i += SUM_LANES)
-#pragma GCC unroll 16
-            for (int v = 0; v < SUM_VECS; v++) {
-                const size_t at = i + (size_t)v * VL;
-                if (at >= block) break;
-                const vec y = v_mul(factors, v_load_up_to(x + from + at, block - at));
-                acc[v] = v_fma(y, y, acc[v]);
-            }
+        for (size_t i = 0; i < block; i += SUM_LANES) UNROLL(16)
+        for (int v = 0; v < SUM_VECS; v++) {
+            const size_t at = i + (size_t)v * VL;
+            if (at >= block) break;
+            const vec y = v_mul(factors, v_load_up_to(x + from + at, block - at));
+            acc[v] = v_fma(y, y, acc[v]);
+        }
         total += (double)sum_tree(acc);
     }
     return total;
@@ -88,13 +83,12 @@ ALWAYS_INLINE void column_strip(const int vecs, size_t part, size_t rows, const 
     do {
         const size_t block = rows < K_BLOCK ? rows : K_BLOCK;
         vec acc[8];
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int v = 0; v < vecs; v++) acc[v] = v_zero();
-        for (size_t i = 0; i < block; i++, x += x_row)
-#pragma GCC unroll 8
-            for (int v = 0; v < vecs; v++)
-                acc[v] = v_add(acc[v], part ? v_load_part(x, part) : v_load(x + v * VL));
-#pragma GCC unroll 8
+        for (size_t i = 0; i < block; i++, x += x_row) UNROLL(8)
+        for (int v = 0; v < vecs; v++)
+            acc[v] = v_add(acc[v], part ? v_load_part(x, part) : v_load(x + v * VL));
+        UNROLL(8)
         for (int v = 0; v < vecs; v++) {
             if (accumulate)
                 acc[v] = v_add(part ? v_load_part(y, part) : v_load(y + v * VL), acc[v]);

@@ -45,13 +45,13 @@ ALWAYS_INLINE vec exp_part(vec x, size_t n) {
 /* ---- Rows in registers: `vecs` vectors, the last one of `last` lanes ------------------------- */
 
 ALWAYS_INLINE void row_load(const int vecs, size_t last, const real *x, vec row[ROW_VECS]) {
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int v = 0; v < vecs - 1; v++) row[v] = v_load(x + v * VL);
     row[vecs - 1] = load_padded(x + (vecs - 1) * VL, last);
 }
 
 ALWAYS_INLINE void row_store(const int vecs, size_t last, const vec row[ROW_VECS], real *y) {
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int v = 0; v < vecs - 1; v++) v_store(y + v * VL, row[v]);
     if (last == VL)
         v_store(y + (vecs - 1) * VL, row[vecs - 1]);
@@ -60,7 +60,7 @@ ALWAYS_INLINE void row_store(const int vecs, size_t last, const vec row[ROW_VECS
 }
 
 ALWAYS_INLINE void row_exp(const int vecs, size_t last, vec row[ROW_VECS]) {
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int v = 0; v < vecs - 1; v++) row[v] = v_exp(row[v]);
     row[vecs - 1] = exp_part(row[vecs - 1], last);
 }
@@ -68,7 +68,7 @@ ALWAYS_INLINE void row_exp(const int vecs, size_t last, vec row[ROW_VECS]) {
 /* The sum of a row in virtual lanes. */
 ALWAYS_INLINE vec row_sum(const int vecs, const vec row[ROW_VECS]) {
     vec acc[ROW_VECS];
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int v = 0; v < vecs; v++)
         acc[v % SUM_VECS] = v < SUM_VECS ? row[v] : v_add(acc[v % SUM_VECS], row[v]);
     return lanes_sum(vecs, acc);
@@ -76,7 +76,7 @@ ALWAYS_INLINE vec row_sum(const int vecs, const vec row[ROW_VECS]) {
 
 ALWAYS_INLINE vec row_max(const int vecs, const vec row[ROW_VECS]) {
     vec largest = row[0];
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int v = 1; v < vecs; v++) largest = v_max(largest, row[v]);
     return lanes_max(largest);
 }
@@ -87,11 +87,11 @@ ALWAYS_INLINE void softmax_short(const int vecs, size_t rows, size_t cols, const
         vec row[ROW_VECS];
         row_load(vecs, last, x, row);
         const vec largest = row_max(vecs, row);
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < vecs; v++) row[v] = v_sub(row[v], largest);
         row_exp(vecs, last, row);
         const vec sum = row_sum(vecs, row);
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < vecs; v++) row[v] = v_div(row[v], sum);
         row_store(vecs, last, row, y);
     }
@@ -158,30 +158,29 @@ static real largest_of(size_t n, const real *x) {
 
 /* The sum over n elements of exp(x - largest), in virtual lanes, a long row in blocks of
  * SUM_BLOCK; each exponential is written to e, which may be x, or NULL. */
-ALWAYS_INLINE real exp_and_sum(const int store, size_t n, const real *x, real largest, real *e) {
+ONE_COPY real exp_and_sum(size_t n, const real *x, real largest, real *e) {
     const vec m = v_set(largest);
     real total = 0;
     for (size_t i = 0; i < n;) {
         const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
         vec acc[SUM_VECS];
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
-        for (; i + SUM_LANES <= end; i += SUM_LANES)
-#pragma GCC unroll 4
-            for (int v = 0; v < SUM_VECS; v++) {
-                const vec a = v_exp(v_sub(v_load(x + i + v * VL), m));
-                if (store) v_store(e + i + v * VL, a);
-                acc[v] = v_add(acc[v], a);
-            }
+        for (; i + SUM_LANES <= end; i += SUM_LANES) UNROLL(4)
+        for (int v = 0; v < SUM_VECS; v++) {
+            const vec a = v_exp(v_sub(v_load(x + i + v * VL), m));
+            if (e) v_store(e + i + v * VL, a);
+            acc[v] = v_add(acc[v], a);
+        }
         if (i < end) {
             real tail[SUM_LANES] = {0};
             for (int v = 0; i < end; i += VL, v++) {
                 const size_t lanes = end - i < VL ? end - i : VL;
                 const vec a = exp_part(v_sub(v_load_part(x + i, lanes), m), lanes);
-                if (store) v_store_part(e + i, a, lanes);
+                if (e) v_store_part(e + i, a, lanes);
                 v_store(tail + v * VL, a);
             }
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int v = 0; v < SUM_VECS; v++) acc[v] = v_add(acc[v], v_load(tail + v * VL));
         }
         total += sum_tree(acc);
@@ -199,7 +198,7 @@ static void divide(size_t n, const real *x, real divisor, real *y) {
 
 static void softmax_long(size_t rows, size_t cols, const real *x, real *y) {
     for (; rows > 0; rows--, x += cols, y += cols) {
-        const real total = exp_and_sum(1, cols, x, largest_of(cols, x), y);
+        const real total = exp_and_sum(cols, x, largest_of(cols, x), y);
         divide(cols, y, total, y);
     }
 }
@@ -229,14 +228,13 @@ static real dot(size_t n, const real *a, const real *b) {
     for (size_t i = 0; i < n;) {
         const size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
         vec acc[SUM_VECS];
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int v = 0; v < SUM_VECS; v++) acc[v] = v_zero();
-        for (; i + SUM_LANES <= end; i += SUM_LANES)
-#pragma GCC unroll 8
-            for (int v = 0; v < SUM_VECS; v++)
-                acc[v] = v_fma(v_load(a + i + v * VL), v_load(b + i + v * VL), acc[v]);
+        for (; i + SUM_LANES <= end; i += SUM_LANES) UNROLL(8)
+        for (int v = 0; v < SUM_VECS; v++)
+            acc[v] = v_fma(v_load(a + i + v * VL), v_load(b + i + v * VL), acc[v]);
         const size_t left = end - i;
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int v = 0; v < SUM_VECS; v++) {
             const size_t at = (size_t)v * VL;
             if (at < left)
@@ -270,7 +268,7 @@ static void log_softmax(size_t rows, size_t cols, const real *x, real *y) {
     for (; rows > 0; rows--, x += cols, y += cols) {
         const real largest = largest_of(cols, x);
         const vec m = v_set(largest);
-        const vec log_total = v_log(v_set(exp_and_sum(0, cols, x, largest, NULL)));
+        const vec log_total = v_log(v_set(exp_and_sum(cols, x, largest, NULL)));
         for (size_t j = 0; j < cols; j += VL) {
             const vec s = v_sub(v_load_part(x + j, cols - j), m);
             v_store_part(y + j, v_sub(s, log_total), cols - j);

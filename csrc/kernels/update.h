@@ -246,9 +246,8 @@ ALWAYS_INLINE void update_by(const int form, const update_step *step, size_t n, 
 /* ---- Steps of any form ----------------------------------------------------------------------- */
 
 /* A run of n elements; the form is looked at for each vector. */
-static __attribute__((noinline)) void update_slowly(const update_step *step, size_t n,
-                                                    const real *g, real *p, real *first,
-                                                    real *second, real *third) {
+ONE_COPY void update_slowly(const update_step *step, size_t n, const real *g, real *p, real *first,
+                            real *second, real *third) {
     const update_numbers c = spread(step);
     const update_place at = {p, first, second, third};
     for (size_t j = 0; j < n; j += VL) {
@@ -259,9 +258,8 @@ static __attribute__((noinline)) void update_slowly(const update_step *step, siz
 
 /* An outer product, some rows at a time, or pieces of one: their gradient is written to the
  * stack. */
-static __attribute__((noinline)) void update_outer_slowly(const update_step *step, size_t rows,
-                                                          size_t cols, const real *x, const real *g,
-                                                          real *p, real *first, real *second) {
+ONE_COPY void update_outer_slowly(const update_step *step, size_t rows, size_t cols, const real *x,
+                                  const real *g, real *p, real *first, real *second) {
     enum { PIECE = 512 };
     real gradient[PIECE + VL];
     update_place at = {p, first, second, NULL};

@@ -41,6 +41,18 @@
 
 /* For functions that take constants which must reach the loops they bound. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* For long formulas in many loops of which few matter: one copy, which is called. */
+#define ONE_COPY static __attribute__((noinline))
+/* For long formulas in loops that matter: a copy in each, but where the build is to be small
+ * (DEEPC_SMALL_KERNELS) because hardly any machine runs it. There loops are not unrolled either. */
+#if DEEPC_SMALL_KERNELS
+#define FORMULA ONE_COPY
+#define UNROLL(n)
+#else
+#define FORMULA ALWAYS_INLINE
+#define UNROLL(n) UNROLL_PRAGMA(GCC unroll n)
+#define UNROLL_PRAGMA(text) _Pragma(#text)
+#endif
 
 /* VL rows to be read side by side: row r at four[r / 4] + step[r % 4]. So few numbers fit the
  * general registers, and may name a row twice where there are fewer. */

@@ -80,23 +80,21 @@ ALWAYS_INLINE vec exp_rest(vec r) {
 
 /* e^x for EXP_LEAST <= x <= EXP_MOST: with n = round(x / ln 2) and r = x - n ln 2, in two steps of
  * which the first is exact, 2^n (1 + r (1 + r q(r))). */
-ALWAYS_INLINE vec exp_in_range(vec x) {
+FORMULA vec exp_in_range(vec x) {
     const vec one = v_set(1), n = rounded_product(x, LOG2_E);
     const vec r = v_fnma(n, v_set(LN2_LOW), v_fnma(n, v_set(LN2_HIGH), x));
     return v_scale(v_fma(v_fma(exp_rest(r), r, one), r, one), n);
 }
 
 /* e^x. Error: 0.90 ulp (float), 0.91 ulp (double). */
-ALWAYS_INLINE vec v_exp(vec x) {
-    return exp_in_range(v_at_most(v_at_least(x, EXP_LEAST), EXP_MOST));
-}
+FORMULA vec v_exp(vec x) { return exp_in_range(v_at_most(v_at_least(x, EXP_LEAST), EXP_MOST)); }
 
 /* e^x in two factors, so that a product with it underflows once at most: 2^n (1 + p + p_low), where
  * p_low is what rounding took from p. x + x_low is the argument, x_low small beside x. */
 typedef struct exp_parts {
     vec n, p, p_low;
 } exp_parts;
-ALWAYS_INLINE exp_parts exp_in_parts(vec x, vec x_low) {
+FORMULA exp_parts exp_in_parts(vec x, vec x_low) {
     const vec n = rounded_product(x, LOG2_E);
     const vec t = v_fnma(n, v_set(LN2_HIGH), x);
     const vec less = v_fma(n, v_set(LN2_LOW), v_sub(v_zero(), x_low));
@@ -108,7 +106,7 @@ ALWAYS_INLINE exp_parts exp_in_parts(vec x, vec x_low) {
 
 /* e^x - 1 for x <= 0, -0 for -0, and 0 above: 2^n p + (2^n - 1).
  * Error: 1.2 ulp. */
-ALWAYS_INLINE vec v_expm1_below(vec x) {
+FORMULA vec v_expm1_below(vec x) {
     const vec within = v_at_most(v_at_least(x, EXPM1_LEAST), 0);
     const exp_parts e = exp_in_parts(within, v_zero());
     const vec power = v_exp2i(e.n);
@@ -118,7 +116,7 @@ ALWAYS_INLINE vec v_expm1_below(vec x) {
 /* 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e): 1 - q, or e - e q for negative x. Nothing
  * overflows or cancels, and the errors of the quotient weigh at most half.
  * Error: 1.65 ulp (float), 1.69 ulp (double). */
-ALWAYS_INLINE vec v_sigmoid(vec x) {
+FORMULA vec v_sigmoid(vec x) {
     const vec one = v_set(1);
     const vec e = exp_in_range(v_at_least(v_copysign(x, v_set(-1)), EXP_LEAST));
     const vec top = v_select(v_lt(x, v_zero()), e, one);
@@ -131,7 +129,7 @@ ALWAYS_INLINE vec v_sigmoid(vec x) {
  * quotient. With n = round(2 a / ln 2) and r = a - n ln 2 / 2, q = e^-2r / (e^-2r + 2^n), from a
  * minimax polynomial for e^-2r. Where x is NaN, so is r, and 2^n does not matter.
  * Error: 1.95 ulp. */
-ALWAYS_INLINE vec v_tanh(vec x) {
+FORMULA vec v_tanh(vec x) {
     const vec a = v_at_most(v_abs(x), TANH_MOST);
     const vec z = v_mul(a, a);
     vec p = v_fma(v_set(0x1.0d22aap-6f), z, v_set(-0x1.af71a6p-5f));
@@ -155,7 +153,7 @@ ALWAYS_INLINE vec v_tanh(vec x) {
  * q with q = (1/2 - 3/2 e) / (1 + e). Both add a correction to a number that is known well, so the
  * errors of the quotient weigh little. Where x is NaN, so is r, and 2^n does not matter.
  * Error: 1.91 ulp. */
-ALWAYS_INLINE vec v_tanh(vec x) {
+FORMULA vec v_tanh(vec x) {
     const vec a = v_at_most(v_abs(x), TANH_MOST), one = v_set(1), half = v_set(0.5);
     const vmask near = v_lt(a, v_set(LN2 / 2));
     const vec n = rounded_product(a, -2 * LOG2_E);
@@ -176,7 +174,7 @@ ALWAYS_INLINE vec v_tanh(vec x) {
 /* log(1 + f) near 0. Float: f + f^2 p(f), p a minimax polynomial for |f| <= 1/3. Double: with
  * s = f / (2 + f), log((1 + s) / (1 - s)) = 2 s + s^3 p(s^2) = f - s (f - s^2 p(s^2)), p a minimax
  * polynomial for sqrt(1/2) <= 1 + f <= sqrt(2). */
-ALWAYS_INLINE vec log1p_near(vec f) {
+FORMULA vec log1p_near(vec f) {
 #if DEEPC_REAL_BITS == 32
     const vec f2 = v_mul(f, f);
     const vec p0 = v_fma(v_set(0x1.555506p-2f), f, v_set(-0.5f));
@@ -200,7 +198,7 @@ ALWAYS_INLINE vec log1p_near(vec f) {
 
 /* log x = e ln 2 + log(1 + f) with x = 2^e (1 + f), the e and f of least |f| or nearly. -inf for 0,
  * NaN below. Error: 0.97 ulp (float), 1.31 ulp (double). */
-ALWAYS_INLINE vec v_log(vec x) {
+FORMULA vec v_log(vec x) {
     const vmask subnormal = v_lt(x, v_set(SMALLEST_NORMAL));
     const vec shift = v_set((real)((uint64_t)1 << SUBNORMAL_SHIFT));
     const vec normal = v_select(subnormal, v_mul(x, shift), x);
@@ -223,7 +221,7 @@ ALWAYS_INLINE vec v_log(vec x) {
 /* log(1 + e^x), as max(x, 0) + log(1 + e) with e = e^-|x|: nothing overflows, and 0 is reached only
  * where the result underflows. Where 1 + e is nearer to 2, from log(1 + e) = ln 2 + log((1 + e) /
  * 2). Error: 1.7 ulp. */
-ALWAYS_INLINE vec v_softplus(vec x) {
+FORMULA vec v_softplus(vec x) {
     const vec e = exp_in_range(v_at_least(v_copysign(x, v_set(-1)), EXP_LEAST));
     const vmask upper = v_lt(v_set(LOG1P_MOST), e);
     const vec half = v_mul(v_sub(e, v_set(1)), v_set((real)0.5));
