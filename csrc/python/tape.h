@@ -24,6 +24,8 @@
 
 #include "look.h"
 
+#include <stdatomic.h>
+
 /* Puts a new reference in the place of an old one. */
 static inline void replace(PyObject **place, PyObject *with) {
     PyObject *const old = *place;
@@ -71,12 +73,12 @@ enum operation {
 typedef union value {
     double number;    /* of a Scalar */
     PyObject *object; /* of a Tensor: an array, or a Python number, or NULL */
+    size_t cursor;    /* of g, while the order is looked for: the next operand to visit */
 } value;
 
 typedef struct operand {
     struct node *node; /* NULL: a constant */
     value value;       /* as it was when the operation was computed, if backward needs it */
-    uint32_t version;  /* of the node at that time */
 } operand;
 
 /* What few nodes have. All may be NULL. */
@@ -99,28 +101,41 @@ enum flag {
     IS_LENT = 128,    /* grad is whatever a user's backward function makes of it */
     IS_TRACKED = 256, /* the garbage collector sees it */
     HAS_HISTORY_OF_CALLABLES = 512,
+    IS_SHARED = 1024, /* the gradient's array belongs to a layer too: it never stands for zeros */
     KEEPS_ARRAY = 2048, /* the gradient's array stays: None is zeros, as optimizers know it */
-    IS_SHARED = 1024 /* the gradient's array belongs to a layer too: it never stands for zeros */
+    HAS_MORE = 4096, /* operands than fit into the node */
+    IS_MEAN = 8192 /* of a loss: it is the mean of the rows' */
 };
 
-enum { INLINE_OPERANDS = 3 };
+/* How many operands fit into a Scalar, into a Tensor. */
+enum { SCALAR_OPERANDS = 2, TENSOR_OPERANDS = 3 };
 
+/* A lesson's graph is a hundred thousand of these: a Scalar ends after two operands (128 bytes
+ * with what the garbage collector puts before it), since memory sets the pace of a long walk. */
 typedef struct node {
     PyObject_HEAD value data, grad;
     value g;           /* the gradient within a pass */
     struct node *link; /* within a pass, or while being dropped: the next one of a list */
     uint64_t pass;     /* the last one that came here; g and link count in that one only */
-    operand *operands; /* `first`, or memory of its own where there are more */
     struct extra *extra;
-    double parameter; /* of the operation: an activation's number */
     uint32_t count;   /* of operands */
-    uint32_t cursor;  /* within a pass: the next operand to visit */
     uint32_t version; /* how often its array was changed in place */
     int32_t code;     /* of the operation: which activation, loss, element */
     uint16_t flags;
     uint8_t op, family;
-    operand first[INLINE_OPERANDS];
+    union {
+        operand first[TENSOR_OPERANDS];
+        operand *more; /* HAS_MORE: memory of its own, with the versions after the operands */
+    };
+    uint32_t versions[TENSOR_OPERANDS]; /* of the operands at the time of the operation */
 } node;
+
+static inline operand *operands_of(const node *n) {
+    return n->flags & HAS_MORE ? n->more : (operand *)n->first;
+}
+static inline uint32_t *versions_of(const node *n) {
+    return n->flags & HAS_MORE ? (uint32_t *)(void *)(n->more + n->count) : (uint32_t *)n->versions;
+}
 
 /* Families of Python classes: results of operations on them are of the family's own class, so that
  * a face may have a Tensor of its own. The first is Scalar, the second Tensor. */
@@ -143,6 +158,11 @@ const char *dc_tape_name(const node *n);
 
 /* A new node without operands. Steals `array`, which is NULL for a Scalar. */
 node *dc_tape_new(int family, PyObject *array);
+/* tape_family(name, scalars, dict): a class of the tape's own, with what a Python class has. Objects
+ * of a class that Python makes itself take twice as long to drop. */
+PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+/* Of such a family, dropped nodes are kept for the next ones. */
+void dc_tape_keep_spare(int family);
 /* Makes room for so many operands. */
 int dc_tape_reserve(node *n, size_t count);
 extra *dc_tape_extra(node *n);
@@ -157,10 +177,22 @@ int dc_tape_zero(node *n);
 
 /* ---- Recording ------------------------------------------------------------------------------- */
 
-/* Whether operations are written down: false inside no_grad. */
-extern _Thread_local int dc_tape_silent;
-/* Whether each operation looks for NaN. */
-extern _Thread_local int dc_tape_detects;
+/* The settings of a thread: whether operations are not written down (no_grad), whether each looks
+ * for NaN. */
+typedef struct settings {
+    int silent, detects;
+} settings;
+extern _Thread_local settings dc_tape_settings;
+/* How many settings of all threads are on. Usually none is, and a number of the process is read
+ * in a fraction of the time that a thread's own takes. */
+extern _Atomic int dc_tape_set;
+static inline int is_set(void) {
+    return atomic_load_explicit(&dc_tape_set, memory_order_relaxed) != 0;
+}
+static inline int is_silent(void) { return is_set() && dc_tape_settings.silent; }
+static inline int detects(void) { return is_set() && dc_tape_settings.detects; }
+/* Sets one of them; returns what it was. */
+int dc_tape_setting(int *setting, int value);
 
 /* An operation of two operands, of one: on nodes a node, on bare arrays an array. Operands may be
  * Scalars, Tensors, arrays and numbers; NotImplemented (a new reference) for anything else. */
@@ -169,8 +201,8 @@ PyObject *dc_tape_unary(int op, PyObject *x);
 /* The same of Scalars and numbers alone. */
 PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number);
 PyObject *dc_tape_scalar_unary(int op, node *x);
-/* The gradients of a Scalar's operands, given its own. */
-void dc_tape_scalar_rule(const node *n, double g, double d[2]);
+/* Adds a Scalar's gradient, carried back, to those of its operands that a pass came to. */
+void dc_tape_scalar_rule(const node *n, uint64_t pass);
 
 /* A node for a result (stolen) of `count` operands, or the bare result if none of them is a node.
  */
@@ -236,7 +268,7 @@ typedef struct pass {
 int dc_tape_give(pass *p, const node *n, size_t i, PyObject *contribution);
 /* Whether operand i wants a gradient in this pass. */
 static inline int dc_tape_wants(const pass *p, const node *n, size_t i) {
-    const node *const to = n->operands[i].node;
+    const node *const to = operands_of(n)[i].node;
     return to && to->pass == p->number && (to->flags & IS_ACTIVE);
 }
 /* An array into which a kernel writes (or, *accumulate, adds) the gradient of operand i: borrowed.

@@ -174,7 +174,7 @@ static PyObject *get_prev(PyObject *self, void *closure) {
     const node *const n = (node *)self;
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list && i < n->count; i++)
-        if (n->operands[i].node && PyList_Append(list, (PyObject *)n->operands[i].node) < 0)
+        if (operands_of(n)[i].node && PyList_Append(list, (PyObject *)operands_of(n)[i].node) < 0)
             Py_CLEAR(list);
     PyObject *tuple = list ? PyList_AsTuple(list) : NULL;
     Py_XDECREF(list);

@@ -92,7 +92,7 @@ static PyObject *room_for(pass *p, node *n, size_t i, int *accumulate, int *new)
     *new = !room;
     if (room || PyErr_Occurred()) return room;
     *accumulate = 0;
-    return dc_array_like(n->operands[i].node->data.object);
+    return dc_array_like(operands_of(n)[i].node->data.object);
 }
 
 /* d_w = x^T d_z, in the layout of the array that takes it. */
@@ -128,7 +128,7 @@ static int give_bias(pass *p, node *n, const product *q, const char *d_z) {
 
 /* d_x = d_z w^T. */
 static int give_input(pass *p, node *n, const product *q, const char *d_z) {
-    const array x = look(n->operands[0].node->data.object);
+    const array x = look(operands_of(n)[0].node->data.object);
     PyObject *room =
         PyArray_SimpleNew(x.ndim, x.shape, q->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
     if (!room) return -1;
@@ -173,7 +173,7 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
     if (p->create) return rule_over_tensors(p, n, g);
     product q;
     PyObject *const d_z = before_activation(n, g);
-    if (!d_z || !take_product(n->operands[0].value.object, n->operands[1].value.object, &q)) {
+    if (!d_z || !take_product(operands_of(n)[0].value.object, operands_of(n)[1].value.object, &q)) {
         Py_XDECREF(d_z);
         return -1;
     }
@@ -246,7 +246,7 @@ PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     PyObject *gradient = NULL, *result = NULL;
     PyObject *const predicted = dc_tape_payload(arguments[2]), *const actual =
                                                                    dc_tape_payload(arguments[3]);
-    const int recorded = n && !is_scalar(n) && n->flags & REQUIRES && !dc_tape_silent;
+    const int recorded = n && !is_scalar(n) && n->flags & REQUIRES && !is_silent();
     if (predicted && actual && !(target && target->flags & REQUIRES)) {
         const array x = look(predicted), z = look(actual);
         result = loss_of((int)kind, mean, &x, &z, recorded ? &gradient : NULL, predicted);
@@ -260,9 +260,9 @@ PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     node *const y = result && recorded ? (node *)result : NULL;
     if (y) {
         y->code = (int32_t)kind;
-        y->parameter = mean;
-        y->operands[0].value.object = gradient;
-        y->operands[1].value.object = Py_XNewRef(actual);
+        if (mean) y->flags |= IS_MEAN;
+        operands_of(y)[0].value.object = gradient;
+        operands_of(y)[1].value.object = Py_XNewRef(actual);
     } else {
         Py_XDECREF(gradient);
     }
@@ -271,7 +271,7 @@ PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 }
 
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g) {
-    PyObject *const slope = n->operands[0].value.object;
+    PyObject *const slope = operands_of(n)[0].value.object;
     if (!p->create) {
         const array x = look(g);
         const double number = x.dtype == FLOAT32 ? *(const float *)(const void *)x.data
@@ -280,9 +280,9 @@ int dc_tape_loss_rule(pass *p, node *n, PyObject *g) {
                             number == 1 ? Py_NewRef(slope) : dc_tape_binary(OP_MULTIPLY, slope, g));
     }
     PyObject *const kind = PyLong_FromLong(n->code);
-    PyObject *const mean = PyBool_FromLong(n->parameter != 0);
-    PyObject *const arguments[] = {kind, mean, g, (PyObject *)n->operands[0].node,
-                                   n->operands[1].value.object};
+    PyObject *const mean = PyBool_FromLong(n->flags & IS_MEAN);
+    PyObject *const arguments[] = {kind, mean, g, (PyObject *)operands_of(n)[0].node,
+                                   operands_of(n)[1].value.object};
     PyObject *result = kind ? dc_tape_help(dc_tape_helpers.loss_rule, 5, arguments) : NULL;
     Py_XDECREF(kind);
     Py_DECREF(mean);

@@ -42,6 +42,7 @@ static PyObject *tape_register(PyObject *module, PyObject *const *arguments, Py_
         PyTypeObject *const old = dc_tape_families[i];
         dc_tape_families[i] = (PyTypeObject *)Py_NewRef(type);
         Py_XDECREF((PyObject *)old);
+        dc_tape_keep_spare((int)i);
     }
 #define HELPER(name)                                                                               \
     {                                                                                              \
@@ -55,21 +56,18 @@ static PyObject *tape_register(PyObject *module, PyObject *const *arguments, Py_
 
 /* tape_silent(value), tape_detects(value): sets it for this thread, returns what it was. */
 static PyObject *set_flag(PyObject *const *arguments, Py_ssize_t count, int *flag) {
-    if (!is_count(count, 1)) return NULL;
-    const int before = *flag, value = PyObject_IsTrue(arguments[0]);
-    if (value < 0) return NULL;
-    *flag = value;
-    return PyBool_FromLong(before);
+    const int value = is_count(count, 1) ? PyObject_IsTrue(arguments[0]) : -1;
+    return value < 0 ? NULL : PyBool_FromLong(dc_tape_setting(flag, value));
 }
 
 static PyObject *tape_silent(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return set_flag(arguments, count, &dc_tape_silent);
+    return set_flag(arguments, count, &dc_tape_settings.silent);
 }
 
 static PyObject *tape_detects(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return set_flag(arguments, count, &dc_tape_detects);
+    return set_flag(arguments, count, &dc_tape_settings.detects);
 }
 
 static PyObject *tape_after_fork(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
@@ -175,11 +173,11 @@ static PyObject *tape_lent(PyObject *module, PyObject *const *arguments, Py_ssiz
         if (!o) return NULL;
         requires |= o->flags & REQUIRES;
     }
-    if (dc_tape_silent || !requires) return Py_NewRef(arguments[0]);
+    if (is_silent() || !requires) return Py_NewRef(arguments[0]);
     if (n->op != OP_LEAF || !dc_tape_extra(n) || dc_tape_reserve(n, (size_t)inputs) < 0)
         return NULL;
     for (Py_ssize_t i = 0; i < inputs; i++)
-        n->operands[i].node = (node *)Py_NewRef(PyTuple_GetItem(arguments[1], i));
+        operands_of(n)[i].node = (node *)Py_NewRef(PyTuple_GetItem(arguments[1], i));
     n->op = OP_LENT;
     n->flags |= REQUIRES;
     n->extra->rule = Py_NewRef(arguments[2]);
@@ -213,7 +211,7 @@ static PyObject *tape_gather(PyObject *module, PyObject *list) {
         }
     }
     node *n = dc_tape_new(TENSORS, array);
-    if (!n || !requires || dc_tape_silent) return (PyObject *)n;
+    if (!n || !requires || is_silent()) return (PyObject *)n;
     n->op = OP_GATHER;
     n->flags |= REQUIRES;
     if (dc_tape_reserve(n, (size_t)count) < 0) {
@@ -222,7 +220,7 @@ static PyObject *tape_gather(PyObject *module, PyObject *list) {
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         node *const o = as_node(PyList_GetItem(list, i));
-        n->operands[i].node = (node *)Py_XNewRef((PyObject *)o);
+        operands_of(n)[i].node = (node *)Py_XNewRef((PyObject *)o);
         if (o && o->flags & HAS_HISTORY_OF_CALLABLES) n->flags |= HAS_HISTORY_OF_CALLABLES;
     }
     if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
@@ -353,6 +351,7 @@ static PyObject *tape_backward(PyObject *module, PyObject *const *arguments, Py_
 
 static PyMethodDef methods[] = {
     FAST("tape_register", tape_register),
+    FAST("tape_family", dc_tape_family),
     FAST("tape_silent", tape_silent),
     FAST("tape_detects", tape_detects),
     FAST("tape_after_fork", tape_after_fork),

@@ -8,7 +8,15 @@
 PyTypeObject *dc_tape_families[MOST_FAMILIES];
 PyTypeObject *dc_tape_type;
 helpers dc_tape_helpers;
-_Thread_local int dc_tape_silent, dc_tape_detects;
+_Thread_local settings dc_tape_settings;
+_Atomic int dc_tape_set;
+
+int dc_tape_setting(int *setting, int value) {
+    const int before = *setting;
+    *setting = value;
+    dc_tape_set += value - before;
+    return before;
+}
 
 const char *const dc_tape_names[OPERATION_COUNT] = {
 #define OPERATION(name, text, for_first, for_second) [OP_##name] = text,
@@ -32,22 +40,46 @@ PyObject *dc_tape_help(PyObject *helper, size_t count, PyObject *const *argument
 
 /* ---- Making ---------------------------------------------------------------------------------- */
 
+/* All but operands, of which there are none yet. */
 static void start(node *n, int family, PyObject *array) {
-    memset((char *)n + offsetof(node, data), 0, sizeof *n - offsetof(node, data));
-    n->operands = n->first;
+    n->grad.object = n->g.object = NULL;
+    n->pass = 0;
+    n->extra = NULL;
+    n->count = n->version = 0;
+    n->code = 0;
+    n->op = OP_LEAF;
     n->family = (uint8_t)family;
-    if (family == SCALARS)
-        n->flags = IS_SCALAR;
-    else
-        n->data.object = array;
+    n->flags = family == SCALARS ? IS_SCALAR : 0;
+    n->data.object = array;
 }
 
+/* Nodes that were dropped, of the two classes that most are of: making one again takes a third of
+ * the time that Python's allocator and garbage collector ask. */
+#ifdef Py_GIL_DISABLED
+enum { MOST_SPARE = 0 };
+#else
+enum { MOST_SPARE = 1024 };
+#endif
+static struct {
+    node *first; /* by link */
+    unsigned count;
+    int possible; /* whether the class is one of tape_family's */
+} spare[MOST_FAMILIES];
+
 node *dc_tape_new(int family, PyObject *array) {
-    node *n = PyObject_GC_New(node, dc_tape_families[family]);
-    if (n)
-        start(n, family, array);
-    else
-        Py_XDECREF(array);
+    node *n = spare[family].first;
+    if (n) {
+        spare[family].first = n->link;
+        spare[family].count--;
+        PyObject_Init((PyObject *)n, dc_tape_families[family]);
+    } else {
+        n = PyObject_GC_New(node, dc_tape_families[family]);
+        if (!n) {
+            Py_XDECREF(array);
+            return NULL;
+        }
+    }
+    start(n, family, array);
     return n;
 }
 
@@ -59,6 +91,12 @@ static int family_of(PyTypeObject *type) {
             return family;
     PyErr_SetString(PyExc_TypeError, "Node: make a Scalar or a Tensor");
     return -1;
+}
+
+static Py_ssize_t size_of_family(int family) {
+    return (Py_ssize_t)(family == SCALARS
+                            ? offsetof(node, first) + SCALAR_OPERANDS * sizeof(operand)
+                            : sizeof(node));
 }
 
 /* Whether an attribute of a type is this number. */
@@ -81,7 +119,8 @@ static node *allocate(PyTypeObject *type, int family, PyObject *array) {
         return NULL;
     }
     start(n, family, array);
-    if (is_number(type, "__basicsize__", sizeof *n) && is_number(type, "__dictoffset__", 0))
+    if (is_number(type, "__basicsize__", size_of_family(family)) &&
+        is_number(type, "__dictoffset__", 0))
         PyObject_GC_UnTrack(n);
     else
         n->flags |= IS_TRACKED | HAS_HISTORY_OF_CALLABLES;
@@ -97,13 +136,17 @@ extra *dc_tape_extra(node *n) {
 }
 
 int dc_tape_reserve(node *n, size_t count) {
-    if (count > INLINE_OPERANDS) {
-        operand *more = count <= UINT32_MAX ? PyMem_Calloc(count, sizeof *more) : NULL;
+    if (count <= (is_scalar(n) ? SCALAR_OPERANDS : TENSOR_OPERANDS)) {
+        for (size_t i = 0; i < count; i++) n->first[i] = (operand){NULL, {.object = NULL}};
+    } else {
+        operand *more =
+            count <= UINT32_MAX ? PyMem_Calloc(count, sizeof *more + sizeof *n->versions) : NULL;
         if (!more) {
             PyErr_NoMemory();
             return -1;
         }
-        n->operands = more;
+        n->more = more;
+        n->flags |= HAS_MORE;
     }
     n->count = (uint32_t)count;
     return 0;
@@ -125,7 +168,7 @@ static PyObject *new_scalar(PyTypeObject *type, PyObject *data, PyObject *backwa
     if (!n) return NULL;
     n->data.number = number;
     n->flags |= REQUIRES;
-    if (!backward || backward == Py_None || dc_tape_silent) return (PyObject *)n;
+    if (!backward || backward == Py_None || is_silent()) return (PyObject *)n;
     PyObject *list = PySequence_Tuple(prev ? prev : Py_None);
     const Py_ssize_t count = list ? PyTuple_Size(list) : -1;
     if (count < 0 || dc_tape_reserve(n, (size_t)count) < 0 || !dc_tape_extra(n)) goto failed;
@@ -135,7 +178,7 @@ static PyObject *new_scalar(PyTypeObject *type, PyObject *data, PyObject *backwa
             PyErr_Format(PyExc_TypeError, "_prev: expected Scalars, got %R", operand);
             goto failed;
         }
-        n->operands[i].node = (node *)Py_NewRef(operand);
+        operands_of(n)[i].node = (node *)Py_NewRef(operand);
     }
     n->op = OP_LENT;
     n->extra->rule = Py_NewRef(backward);
@@ -209,14 +252,14 @@ static int held_alone(node *n) {
 void dc_tape_clear_history(node *n) {
     node *list = NULL;
     for (node *of = n;;) {
-        operand *const operands = of->operands;
+        operand *const operands = operands_of(of);
+        operand *const more = of->flags & HAS_MORE ? operands : NULL;
         const uint32_t count = of->count;
         of->count = 0;
-        of->operands = of->first;
+        of->flags &= (uint16_t)~HAS_MORE;
         for (uint32_t i = 0; i < count; i++) {
             node *const operand = operands[i].node;
-            if (!is_scalar(of)) Py_CLEAR(operands[i].value.object);
-            operands[i].node = NULL;
+            if (!is_scalar(of)) Py_XDECREF(operands[i].value.object);
             if (!operand) continue;
             if (held_alone(operand)) {
                 operand->link = list;
@@ -225,7 +268,7 @@ void dc_tape_clear_history(node *n) {
                 Py_DECREF(operand);
             }
         }
-        if (operands != of->first) PyMem_Free(operands);
+        PyMem_Free(more);
         /* The node whose operands are on the list now has none left: dropping it goes no deeper. */
         if (of != n) Py_DECREF(of);
         if (!list) break;
@@ -260,9 +303,18 @@ static int node_clear(PyObject *self) {
 
 static void node_dealloc(PyObject *self) {
     PyTypeObject *const type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
+    node *const n = (node *)self;
+    const int family = n->family, is_plain = type == dc_tape_families[family];
+    /* Of a class that Python made, it comes here tracked whatever it was before. */
+    if (n->flags & IS_TRACKED || !is_plain || !spare[family].possible) PyObject_GC_UnTrack(self);
     node_clear(self);
-    PyObject_GC_Del(self);
+    if (is_plain && spare[family].possible && spare[family].count < MOST_SPARE) {
+        n->link = spare[family].first;
+        spare[family].first = n;
+        spare[family].count++;
+    } else {
+        PyObject_GC_Del(self);
+    }
     Py_DECREF(type);
 }
 
@@ -270,8 +322,8 @@ static int node_traverse(PyObject *self, visitproc visit, void *arg) {
     node *const n = (node *)self;
     Py_VISIT(Py_TYPE(self));
     for (uint32_t i = 0; i < n->count; i++) {
-        Py_VISIT(n->operands[i].node);
-        if (!is_scalar(n)) Py_VISIT(n->operands[i].value.object);
+        Py_VISIT(operands_of(n)[i].node);
+        if (!is_scalar(n)) Py_VISIT(operands_of(n)[i].value.object);
     }
     if (n->extra) {
         Py_VISIT(n->extra->rule);
@@ -310,7 +362,7 @@ static PyType_Slot slots[] = {
 };
 static PyType_Spec spec = {
     .name = "deepc._deepc.Node",
-    .basicsize = sizeof(node),
+    .basicsize = offsetof(node, first),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };
@@ -319,4 +371,39 @@ int dc_tape_make_type(PyObject *module) {
     dc_tape_type = (PyTypeObject *)PyType_FromSpec(&spec);
     if (!dc_tape_type) return -1;
     return PyModule_AddObjectRef(module, "Node", (PyObject *)dc_tape_type);
+}
+
+PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    const char *const name = count == 3 ? PyUnicode_AsUTF8AndSize(arguments[0], NULL) : NULL;
+    const int scalars = count == 3 ? PyObject_IsTrue(arguments[1]) : -1;
+    if (!name || scalars < 0 || !PyDict_Check(arguments[2])) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "tape_family: expected a dict");
+        return NULL;
+    }
+    PyType_Slot own[] = {
+        {Py_tp_dealloc, node_dealloc},
+        {Py_tp_traverse, node_traverse},
+        {Py_tp_clear, node_clear},
+        {0, NULL},
+    };
+    PyType_Spec of = spec;
+    of.name = name;
+    Py_INCREF(arguments[0]); /* as long as the class, which is for ever */
+    of.basicsize = (int)size_of_family(scalars ? SCALARS : TENSORS);
+    of.slots = own;
+    PyObject *const bases = PyTuple_New(1);
+    if (!bases) return NULL;
+    PyTuple_SetItem(bases, 0, Py_NewRef((PyObject *)dc_tape_type));
+    PyObject *type = PyType_FromSpecWithBases(&of, bases);
+    Py_DECREF(bases);
+    PyObject *key, *value;
+    for (Py_ssize_t i = 0; type && PyDict_Next(arguments[2], &i, &key, &value);)
+        if (PyObject_SetAttr(type, key, value) < 0) Py_CLEAR(type);
+    return type;
+}
+
+void dc_tape_keep_spare(int family) {
+    spare[family].possible = PyType_GetSlot(dc_tape_families[family], Py_tp_dealloc) ==
+                             (void *)node_dealloc; /* NOLINT */
 }

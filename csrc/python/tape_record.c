@@ -39,12 +39,12 @@ static int write_down(node *n, PyObject *const *operands, size_t count) {
     if (n->op == OP_PYTHON) kept = ~0u;
     if (dc_tape_reserve(n, count) < 0) return -1;
     for (size_t i = 0; i < count; i++) {
-        operand *const to = &n->operands[i];
+        operand *const to = &operands_of(n)[i];
         node *const o = as_node(operands[i]);
         if (o) {
             if (o->flags & HAS_HISTORY_OF_CALLABLES) n->flags |= HAS_HISTORY_OF_CALLABLES;
             to->node = (node *)Py_NewRef(operands[i]);
-            to->version = o->version;
+            versions_of(n)[i] = o->version;
         }
         if (kept >> (i < 31 ? i : 31) & 1) {
             to->value.object = dc_tape_payload(operands[i]);
@@ -66,7 +66,7 @@ PyObject *dc_tape_record(int op, PyObject *result, PyObject *const *operands, si
     node *n = dc_tape_new(family > TENSORS ? family : TENSORS, result);
     if (!n) return NULL;
     const array y = look(result);
-    if (requires && !dc_tape_silent && is_real(&y)) {
+    if (requires && !is_silent() && is_real(&y)) {
         n->op = (uint8_t)op;
         n->flags |= REQUIRES;
         if (write_down(n, operands, count) < 0) {
@@ -75,7 +75,7 @@ PyObject *dc_tape_record(int op, PyObject *result, PyObject *const *operands, si
         }
         if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
     }
-    if (dc_tape_detects && dc_array_has_nan(result) && complain_of_nan(n, operands, count) < 0) {
+    if (detects() && dc_array_has_nan(result) && complain_of_nan(n, operands, count) < 0) {
         Py_DECREF(n);
         return NULL;
     }

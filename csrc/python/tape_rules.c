@@ -97,7 +97,7 @@ static PyObject *one_hot(const node *like, size_t index) {
 /* The gradients of a Tensor's elements are added into one array, not into an array each. */
 static int item_rule(pass *p, node *n, PyObject *g) {
     if (!dc_tape_wants(p, n, 0)) return 0;
-    node *const from = n->operands[0].node;
+    node *const from = operands_of(n)[0].node;
     const size_t index = (size_t)n->code;
     if (p->create) return dc_tape_give(p, n, 0, times(one_hot(from, index), ref(g)));
     if (!from->g.object || from->flags & IN_PLACE || Py_REFCNT(from->g.object) != 1) {
@@ -125,7 +125,7 @@ PyObject *dc_tape_item(PyObject *tensor, size_t index) {
     node *n = dc_tape_new(SCALARS, NULL);
     if (!n) return NULL;
     n->data.number = element(&data, index);
-    if (!(x->flags & REQUIRES) || dc_tape_silent) return (PyObject *)n;
+    if (!(x->flags & REQUIRES) || is_silent()) return (PyObject *)n;
     n->flags |= REQUIRES;
     n->op = OP_ITEM;
     n->count = 1;
@@ -145,7 +145,7 @@ static int gather_rule(pass *p, node *n, PyObject *g) {
     if (!flat) return -1;
     const array x = look(flat);
     for (uint32_t i = 0; i < n->count; i++)
-        if (dc_tape_wants(p, n, i)) n->operands[i].node->g.number += element(&x, i);
+        if (dc_tape_wants(p, n, i)) operands_of(n)[i].node->g.number += element(&x, i);
     Py_DECREF(flat);
     return 0;
 }
@@ -225,7 +225,7 @@ static PyObject *call_lent(const node *n) {
     PyObject *arguments = PyTuple_New((Py_ssize_t)n->count + 1);
     if (!arguments) return NULL;
     for (uint32_t i = 0; i < n->count; i++)
-        PyTuple_SetItem(arguments, (Py_ssize_t)i, Py_NewRef((PyObject *)n->operands[i].node));
+        PyTuple_SetItem(arguments, (Py_ssize_t)i, Py_NewRef((PyObject *)operands_of(n)[i].node));
     PyTuple_SetItem(arguments, (Py_ssize_t)n->count, Py_NewRef((PyObject *)n));
     PyObject *result = PyObject_CallObject(n->extra->rule, arguments);
     Py_DECREF(arguments);
@@ -251,14 +251,15 @@ int dc_tape_lend(pass *p, node *n, PyObject *g) {
         return -1;
     }
     for (uint32_t i = 0; i < n->count; i++) {
-        node *const o = n->operands[i].node;
+        node *const o = operands_of(n)[i].node;
         if (o && !(o->flags & IS_LENT)) lend(&loans[i], o, PyFloat_FromDouble(0));
     }
     lend(&loans[n->count], n, own);
-    const int silent = dc_tape_silent;
-    if (!p->create) dc_tape_silent = 1; /* nobody wants the history of what it computes */
+    int *const silent = &dc_tape_settings.silent;
+    /* Nobody wants the history of what it computes. */
+    const int before = dc_tape_setting(silent, p->create ? *silent : 1);
     PyObject *result = call_lent(n);
-    dc_tape_silent = silent;
+    dc_tape_setting(silent, before);
     int status = result ? 0 : -1;
     if (result == Py_None && p->create) status = refuse_loan(n);
     Py_DECREF(take_back(&loans[n->count]));

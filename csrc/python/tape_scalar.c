@@ -28,58 +28,48 @@ static double compute(int op, double a, double b) {
     }
 }
 
-static inline void keep(node *n, uint32_t i, node *operand, double number) {
+static inline void keep(node *n, int i, node *operand, double number) {
     n->first[i].node = (node *)Py_XNewRef((PyObject *)operand);
     n->first[i].value.number = number;
     if (operand && operand->flags & HAS_HISTORY_OF_CALLABLES) n->flags |= HAS_HISTORY_OF_CALLABLES;
 }
 
-/* A new node for a number; recorded unless nothing wants a gradient. */
-static node *result_of(int op, double number, int recorded) {
-    node *n = dc_tape_new(SCALARS, NULL);
-    if (!n) return NULL;
-    n->data.number = number;
-    n->flags |= REQUIRES;
-    if (recorded && !dc_tape_silent)
-        n->op = (uint8_t)op;
-    else if (dc_tape_silent)
-        n->flags &= (uint16_t)~REQUIRES;
-    return n;
-}
-
 /* Whether a result is NaN although no operand is, and that is an error. */
 static int is_new_nan(int op, double y, double a, double b) {
-    if (!dc_tape_detects || !isnan(y) || isnan(a) || isnan(b)) return 0;
+    if (!isnan(y) || isnan(a) || isnan(b) || !detects()) return 0;
     PyErr_Format(PyExc_FloatingPointError,
                  "detect_nan: the forward of %s made a NaN from operands without one",
                  dc_tape_names[op]);
     return 1;
 }
 
-PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number) {
-    if (a) a_number = a->data.number;
-    if (b) b_number = b->data.number;
-    const double y = compute(op, a_number, b_number);
+/* A node for a number of one operand or two, of which either may be a constant. */
+static PyObject *result_of(int op, double y, uint32_t count, node *a, double a_number, node *b,
+                           double b_number) {
     if (is_new_nan(op, y, a_number, b_number)) return NULL;
-    if (!a && !b) return PyFloat_FromDouble(y);
-    node *n = result_of(op, y, 1);
-    if (!n || n->op == OP_LEAF) return (PyObject *)n;
-    n->count = 2;
+    node *n = dc_tape_new(SCALARS, NULL);
+    if (!n) return NULL;
+    n->data.number = y;
+    if (is_silent()) return (PyObject *)n;
+    n->flags |= REQUIRES;
+    n->op = (uint8_t)op;
+    n->count = count;
     keep(n, 0, a, a_number);
     keep(n, 1, b, b_number);
     if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
     return (PyObject *)n;
 }
 
+PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number) {
+    if (a) a_number = a->data.number;
+    if (b) b_number = b->data.number;
+    const double y = compute(op, a_number, b_number);
+    if (a || b) return result_of(op, y, 2, a, a_number, b, b_number);
+    return is_new_nan(op, y, a_number, b_number) ? NULL : PyFloat_FromDouble(y);
+}
+
 PyObject *dc_tape_scalar_unary(int op, node *x) {
-    const double y = compute(op, x->data.number, 0);
-    if (is_new_nan(op, y, x->data.number, 0)) return NULL;
-    node *n = result_of(op, y, 1);
-    if (!n || n->op == OP_LEAF) return (PyObject *)n;
-    n->count = 1;
-    keep(n, 0, x, x->data.number);
-    if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
-    return (PyObject *)n;
+    return result_of(op, compute(op, x->data.number, 0), 1, x, x->data.number, NULL, 0);
 }
 
 /* ---- Backward -------------------------------------------------------------------------------- */
@@ -94,9 +84,14 @@ static void power(double g, double a, double b, double y, double d[2]) {
     d[1] = a == 0 && b >= 0 ? 0 : times(g, y * log(a));
 }
 
-void dc_tape_scalar_rule(const node *n, double g, double d[2]) {
-    const double a = n->first[0].value.number, b = n->first[1].value.number, y = n->data.number;
-    d[0] = d[1] = 0;
+static inline void give(uint64_t pass, node *to, double d) {
+    if (to && to->pass == pass && to->flags & IS_ACTIVE) to->g.number += d;
+}
+
+void dc_tape_scalar_rule(const node *n, uint64_t pass) {
+    const double a = n->first[0].value.number, b = n->first[1].value.number;
+    const double y = n->data.number, g = n->g.number;
+    double d[2] = {0, 0};
     switch (n->op) {
     case OP_ADD: d[0] = d[1] = g; break;
     case OP_SUBTRACT: d[0] = g, d[1] = -g; break;
@@ -114,4 +109,6 @@ void dc_tape_scalar_rule(const node *n, double g, double d[2]) {
     case OP_RELU: d[0] = y > 0 ? g : 0; break;
     default: break;
     }
+    give(pass, n->first[0].node, d[0]);
+    give(pass, n->first[1].node, d[1]);
 }

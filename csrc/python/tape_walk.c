@@ -60,13 +60,9 @@ static int begin_node(const pass *p, node *n, node *from) {
             return -1;
         }
     n->pass = p->number;
-    n->cursor = 0;
+    n->g.object = NULL; /* also 0.0, and the first operand */
     n->link = from;
     n->flags &= (uint16_t)~(IS_ACTIVE | IN_PLACE);
-    if (is_scalar(n) && p->create)
-        n->g.object = NULL;
-    else if (is_scalar(n))
-        n->g.number = 0;
     return 0;
 }
 
@@ -77,23 +73,29 @@ static int leads_to_target(const pass *p, const node *n) {
     return 0;
 }
 
+/* Nodes that are still waiting for their operands: where they were is not taken for a gradient. */
+static int give_up(node *n) {
+    for (; n; n = n->link) n->g.object = NULL;
+    return -1;
+}
+
 /* Puts a node and all before it in front of the list. While a node waits for its operands, link
- * is the node that it was reached from. */
+ * is the node that it was reached from, and g counts the operands that it need not wait for. */
 static int order(pass *p, node *root) {
     if (root->pass == p->number || !(root->flags & REQUIRES)) return 0;
     unsigned steps = 0;
     if (begin_node(p, root, NULL) < 0) return -1;
     for (node *n = root; n;) {
-        if (n->cursor < n->count) {
-            node *const o = n->operands[n->cursor++].node;
+        if (n->g.cursor < n->count) {
+            node *const o = operands_of(n)[n->g.cursor++].node;
             if (!o || o->pass == p->number || !(o->flags & REQUIRES)) continue;
-            if (begin_node(p, o, n) < 0) return -1;
+            if (begin_node(p, o, n) < 0) return give_up(n);
             n = o;
-            if (++steps % LOOK_AT_SIGNALS == 0 && PyErr_CheckSignals() < 0) return -1;
+            if (++steps % LOOK_AT_SIGNALS == 0 && PyErr_CheckSignals() < 0) return give_up(n);
             continue;
         }
         node *const from = n->link;
-        n->link = NULL;
+        n->g.object = NULL;
         if (leads_to_target(p, n)) {
             n->flags |= IS_ACTIVE;
             n->link = p->first;
@@ -146,7 +148,7 @@ static int complain_of_nan(const node *n) {
 
 int dc_tape_give(pass *p, const node *n, size_t i, PyObject *c) {
     if (!c) return -1;
-    node *const to = n->operands[i].node;
+    node *const to = operands_of(n)[i].node;
     if (!dc_tape_wants(p, n, i)) {
         Py_DECREF(c);
         return 0;
@@ -192,7 +194,7 @@ int dc_tape_give(pass *p, const node *n, size_t i, PyObject *c) {
 }
 
 PyObject *dc_tape_room(pass *p, const node *n, size_t i, int *accumulate) {
-    node *const to = n->operands[i].node;
+    node *const to = operands_of(n)[i].node;
     if (p->create || is_scalar(to) || p->clean) return NULL;
     if (to->g.object) {
         *accumulate = 1;
@@ -210,7 +212,7 @@ PyObject *dc_tape_room(pass *p, const node *n, size_t i, int *accumulate) {
 }
 
 PyObject *dc_tape_value(const pass *p, const node *n, size_t i) {
-    const operand *const o = &n->operands[i];
+    const operand *const o = &operands_of(n)[i];
     if (p->create && o->node) return Py_NewRef((PyObject *)o->node);
     if (is_scalar(n)) return PyFloat_FromDouble(o->value.number);
     return Py_NewRef(o->value.object ? o->value.object : Py_None);
@@ -221,8 +223,8 @@ PyObject *dc_tape_value(const pass *p, const node *n, size_t i) {
 /* Refuses what would be wrong: an operand's array that has been changed in place since forward. */
 static int check_versions(const node *n) {
     for (uint32_t i = 0; i < n->count; i++) {
-        const operand *const o = &n->operands[i];
-        if (!o->node || !o->value.object || o->version == o->node->version) continue;
+        const operand *const o = &operands_of(n)[i];
+        if (!o->node || !o->value.object || versions_of(n)[i] == o->node->version) continue;
         PyObject *shape = PyObject_GetAttrString(o->value.object, "shape");
         if (shape)
             PyErr_Format(PyExc_RuntimeError,
@@ -266,10 +268,7 @@ static int apply_to_scalar(pass *p, node *n) {
     if (n->op == OP_LEAF) return 0;
     if (n->op == OP_LENT) return dc_tape_lend(p, n, NULL);
     if (n->op == OP_ITEM) return dc_tape_rule(p, n, NULL);
-    double d[2];
-    dc_tape_scalar_rule(n, n->g.number, d);
-    for (uint32_t i = 0; i < n->count; i++)
-        if (dc_tape_wants(p, n, i)) n->first[i].node->g.number += d[i];
+    dc_tape_scalar_rule(n, p->number);
     return 0;
 }
 
@@ -285,7 +284,7 @@ static int apply(pass *p, node *n) {
         Py_INCREF(g);
     else
         n->g.object = NULL;
-    p->clean = dc_tape_detects && !is_node(g) && !dc_array_has_nan(g);
+    p->clean = detects() && !is_node(g) && !dc_array_has_nan(g);
     const int status = n->op == OP_LENT ? dc_tape_lend(p, n, g) : dc_tape_rule(p, n, g);
     Py_DECREF(g);
     return status;
@@ -323,25 +322,30 @@ static int commit_tensor(node *n) {
     return sum ? 0 : -1;
 }
 
-static int commit(const pass *p) {
-    for (node *n = p->first; n; n = n->link) {
-        if (is_scalar(n))
-            n->grad.number += n->g.number;
-        else if ((n->op == OP_LEAF || n->flags & RETAINS) && commit_tensor(n) < 0)
-            return -1;
-    }
-    return 0;
+/* What a pass leaves on a node. */
+static void clean_node(const pass *p, node *n) {
+    if (!is_scalar(n) || p->create) Py_CLEAR(n->g.object);
 }
 
-/* Takes the marks of a pass off its nodes. */
+/* Takes what is left of a pass off its nodes. */
 static void clean(const pass *p) {
-    for (node *n = p->first; n;) {
-        node *const next = n->link;
-        n->link = NULL;
-        if (!is_scalar(n) || p->create) Py_CLEAR(n->g.object);
-        n->flags &= (uint16_t)~(IN_PLACE | IS_ACTIVE);
-        n = next;
+    for (node *n = p->first, *next; n; n = next) {
+        next = n->link;
+        clean_node(p, n);
     }
+}
+
+/* What was found goes to .grad. */
+static int commit(const pass *p) {
+    for (node *n = p->first; n; n = n->link) {
+        if (is_scalar(n)) {
+            n->grad.number += n->g.number;
+            continue;
+        }
+        if ((n->op == OP_LEAF || n->flags & RETAINS) && commit_tensor(n) < 0) return -1;
+        clean_node(p, n);
+    }
+    return 0;
 }
 
 /* The gradient to start with: what was given, fitting; else ones. */
@@ -414,9 +418,6 @@ PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
         for (node *n = p.first; n; n = n->link) Py_INCREF(n);
         for (node *n = p.first, *next; n; n = next) {
             next = n->link;
-            n->link = NULL;
-            if (!is_scalar(n)) Py_CLEAR(n->g.object);
-            n->flags &= (uint16_t)~(IN_PLACE | IS_ACTIVE);
             if (n->op != OP_LEAF) {
                 dc_tape_clear_history(n);
                 n->op = OP_LEAF;
@@ -424,9 +425,8 @@ PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
             }
             Py_DECREF(n);
         }
-        p.first = NULL;
     }
-    clean(&p);
+    if (status) clean(&p);
     leave(&p);
     return status ? NULL : Py_NewRef(Py_None);
 }

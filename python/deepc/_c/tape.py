@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -269,7 +269,18 @@ def seed(value: Any, like: Array) -> Array:
     return np.array(np.broadcast_to(array, like.shape), order="C")
 
 
+_Class = TypeVar("_Class", bound=type[Node])
 _families: list[type[Node]] = []
+
+
+def family(scalars: bool) -> Callable[[_Class], _Class]:
+    """Make a class one of the tape's own, as a decorator; its objects are faster to drop."""
+
+    def made(cls: _Class) -> _Class:
+        own = {name: value for name, value in vars(cls).items() if name != "__slots__"}
+        return cast(_Class, _deepc.tape_family(f"{cls.__module__}.{cls.__name__}", scalars, own))
+
+    return made
 
 
 def register(families: Sequence[type[Node]] = (), **helpers: Callable[..., Any]) -> None:
@@ -279,7 +290,8 @@ def register(families: Sequence[type[Node]] = (), **helpers: Callable[..., Any])
     empty ``__slots__``.
     """
     for family in families:
-        if family.__basicsize__ != Node.__basicsize__ or family.__dictoffset__:
+        own = next(cls for cls in family.__mro__ if cls.__base__ is Node)
+        if family.__basicsize__ != own.__basicsize__ or family.__dictoffset__:
             raise TypeError(f"{family.__name__}: a family of the tape needs __slots__ = ()")
     _families.extend(families)
     _deepc.tape_register(_families, helpers)

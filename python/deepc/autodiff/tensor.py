@@ -37,6 +37,7 @@ def _of(x: Any) -> Any:
     return x.item() if isinstance(x, np.generic) else Tensor(x)
 
 
+@tape.family(scalars=False)
 class Tensor(Node):
     """An array, what it was computed from, and its gradient.
 
@@ -321,6 +322,7 @@ class Parameter(Tensor):
         return self
 
 
+@tape.family(scalars=True)
 class Scalar(Node):
     """A number, what it was computed from, and its gradient.
 
