@@ -31,8 +31,31 @@ typedef struct array {
     char *data;
 } array;
 
+/* The tape's own array, which Python never sees (tape_block.c): numbers in C's order. */
+enum { BLOCK_DIMENSIONS = 2 };
+typedef struct block {
+    PyObject_HEAD npy_intp shape[BLOCK_DIMENSIONS], strides[BLOCK_DIMENSIONS];
+    char *data;
+    uint32_t size; /* of the block in bytes */
+    int8_t class, ndim, dtype;
+    _Alignas(16) char numbers[];
+} block;
+
+extern PyTypeObject *dc_block_type;
+static inline int is_block(PyObject *object) { return Py_TYPE(object) == dc_block_type; }
+
+static inline array look_at_block(block *b) {
+    return (array){.dtype = b->dtype,
+                   .flags = NPY_ARRAY_CARRAY,
+                   .ndim = b->ndim,
+                   .shape = b->shape,
+                   .strides = b->strides,
+                   .data = b->data};
+}
+
 static inline array look(PyObject *object) {
     array x = {.dtype = OTHER};
+    if (is_block(object)) return look_at_block((block *)object);
     if (Py_TYPE(object) != &PyArray_Type) return x;
     PyArrayObject *o = (PyArrayObject *)object;
     const int number = PyArray_TYPE(o);

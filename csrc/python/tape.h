@@ -6,6 +6,7 @@
  * loops, so a graph may be a million operations deep.
  *
  *   tape_node.c     the type: making, dropping
+ *   tape_block.c    what it has instead of arrays that Python never sees
  *   tape_attributes.c   what Python reads and sets
  *   tape_arrays.c   operations on bare arrays, and what Python computes where C cannot
  *   tape_record.c   an operation on nodes: computes, and writes down what backward needs
@@ -146,7 +147,8 @@ extern PyTypeObject *dc_tape_type;
 static inline int is_node(PyObject *object) {
     PyTypeObject *const type = Py_TYPE(object);
     return type == dc_tape_families[SCALARS] || type == dc_tape_families[TENSORS] ||
-           PyObject_TypeCheck(object, dc_tape_type);
+           (type != dc_block_type && type != &PyArray_Type && type != &PyFloat_Type &&
+            PyObject_TypeCheck(object, dc_tape_type));
 }
 /* The object as a node, NULL if it is none. */
 static inline node *as_node(PyObject *object) { return is_node(object) ? (node *)object : NULL; }
@@ -218,6 +220,16 @@ int dc_tape_is_number(PyObject *object, double *number);
 
 /* ---- Arrays ---------------------------------------------------------------------------------- */
 
+/* A new array, not initialized: a block, or NumPy's where that is better. */
+PyObject *dc_block_new(dtype dtype, int ndim, const npy_intp *shape);
+/* What Python may see of an array (stolen; NULL for NULL): a block as NumPy's over its memory. */
+PyObject *dc_tape_visible(PyObject *object);
+/* The same where a node keeps it, so that Python sees the same array again. */
+int dc_tape_reveal(PyObject **place);
+/* The shape of an array as a tuple. */
+PyObject *dc_tape_shape(PyObject *array);
+int dc_block_make_type(void);
+
 /* Each returns a new array; NULL without an exception if it cannot take the arrays as they are. */
 PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b);
 PyObject *dc_array_map(int op, PyObject *x);
@@ -229,6 +241,13 @@ PyObject *dc_array_matmul(PyObject *a, PyObject *b, int transpose_a, int transpo
 int dc_array_add(PyObject *target, PyObject *x);
 /* An array that nothing else can see, of the shape and dtype of another, not initialized. */
 PyObject *dc_array_like(PyObject *x);
+PyObject *dc_array_copy(PyObject *x);
+/* Sets all elements of a new array, in whatever order they lie. */
+void dc_array_fill(PyObject *target, double number);
+/* x's numbers into a target of the same shape and dtype. */
+int dc_array_assign(PyObject *target, PyObject *x);
+/* Whether an array is seen from one place only and holds memory of its own. */
+int dc_array_is_exclusive(PyObject *object);
 /* The array itself if it is C-contiguous, else a copy that is. */
 PyObject *dc_array_flat(PyObject *x);
 int dc_array_has_nan(PyObject *x);

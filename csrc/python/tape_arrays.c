@@ -3,6 +3,7 @@
 #include "tape.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "../deepc.h"
 
@@ -20,13 +21,44 @@ enum { WORTH_UNLOCKING = 32768 };
     } while (0)
 
 static PyObject *new_array(dtype dtype, int ndim, const npy_intp *shape) {
-    return PyArray_SimpleNew(ndim, shape, dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    return dc_block_new(dtype, ndim, shape);
 }
 
-static void *memory(PyObject *object) { return PyArray_DATA((PyArrayObject *)object); }
+static void *memory(PyObject *object) {
+    return is_block(object) ? ((block *)object)->data : PyArray_DATA((PyArrayObject *)object);
+}
 
-PyObject *dc_array_like(PyObject *x) {
-    return PyArray_NewLikeArray((PyArrayObject *)x, NPY_KEEPORDER, NULL, 0);
+PyObject *dc_array_like(PyObject *object) {
+    const array x = look(object);
+    if (is_real(&x) && is_contiguous(&x)) return dc_block_new(x.dtype, x.ndim, x.shape);
+    return PyArray_NewLikeArray((PyArrayObject *)object, NPY_KEEPORDER, NULL, 0);
+}
+
+int dc_array_assign(PyObject *target, PyObject *object) {
+    const array to = look(target), from = look(object);
+    if (to.dtype == from.dtype && is_real(&to) && is_contiguous(&to) && is_contiguous(&from) &&
+        same_shape(&from, to.ndim, to.shape)) {
+        memcpy(to.data, from.data, size_of(&to) * item_size(&to));
+        return 0;
+    }
+    PyObject *const x = dc_tape_visible(Py_NewRef(object)), *const y =
+                                                               dc_tape_visible(Py_NewRef(target));
+    const int status = x && y ? PyArray_CopyInto((PyArrayObject *)y, (PyArrayObject *)x) : -1;
+    Py_XDECREF(x);
+    Py_XDECREF(y);
+    return status;
+}
+
+PyObject *dc_array_copy(PyObject *x) {
+    PyObject *copy = dc_array_like(x);
+    if (copy && dc_array_assign(copy, x) < 0) Py_CLEAR(copy);
+    return copy;
+}
+
+int dc_array_is_exclusive(PyObject *object) {
+    return Py_REFCNT(object) == 1 &&
+           (is_block(object) || (Py_TYPE(object) == &PyArray_Type &&
+                                 !PyArray_BASE((PyArrayObject *)object)));
 }
 
 /* ---- Two operands ---------------------------------------------------------------------------- */
@@ -211,6 +243,16 @@ static double sum_of(const array *x) {
     return sum;
 }
 
+void dc_array_fill(PyObject *target, double number) {
+    const array x = look(target);
+    const size_t n = size_of(&x);
+    for (size_t i = 0; i < n; i++)
+        if (x.dtype == FLOAT32)
+            ((float *)(void *)x.data)[i] = (float)number;
+        else
+            ((double *)(void *)x.data)[i] = number;
+}
+
 static void store(PyObject *target, dtype dtype, double number) {
     if (dtype == FLOAT32)
         *(float *)memory(target) = (float)number;
@@ -293,7 +335,7 @@ PyObject *dc_array_matmul(PyObject *a_object, PyObject *b_object, int transpose_
 }
 
 PyObject *dc_array_flat(PyObject *x) {
-    if (PyArray_IS_C_CONTIGUOUS((PyArrayObject *)x)) return Py_NewRef(x);
+    if (is_block(x) || PyArray_IS_C_CONTIGUOUS((PyArrayObject *)x)) return Py_NewRef(x);
     return PyArray_NewCopy((PyArrayObject *)x, NPY_CORDER);
 }
 

@@ -1,25 +1,37 @@
 /* What Python reads of a node and sets on it. */
 #include "tape.h"
 
+#include <string.h>
+
 static int refuse_delete(const char *name) {
     PyErr_Format(PyExc_TypeError, "%s: cannot be deleted", name);
     return -1;
 }
 
-static PyObject *shape_of(PyObject *array) { return PyObject_GetAttrString(array, "shape"); }
+PyObject *dc_tape_shape(PyObject *object) {
+    if (!is_block(object)) return PyObject_GetAttrString(object, "shape");
+    const array x = look(object);
+    PyObject *shape = PyTuple_New(x.ndim);
+    for (int i = 0; shape && i < x.ndim; i++)
+        if (PyTuple_SetItem(shape, i, PyLong_FromSsize_t(x.shape[i])) < 0) Py_CLEAR(shape);
+    return shape;
+}
 
 /* Copies a value into an array of a node, which stays where it is: optimizers and layers know it.
  */
-static int copy_into(PyObject *target, PyObject *value, const char *name) {
+static int copy_into(PyObject **place, PyObject *value, const char *name) {
     PyObject *const arguments[] = {value, Py_None};
     PyObject *new = dc_tape_help(dc_tape_helpers.convert, 2, arguments);
-    if (!new) return -1;
-    const array to = look(target), from = look(new);
+    if (!new || dc_tape_reveal(place) < 0) {
+        Py_XDECREF(new);
+        return -1;
+    }
+    const array to = look(*place), from = look(new);
     int status = -1;
     if (same_shape(&from, to.ndim, to.shape)) {
-        status = PyArray_CopyInto((PyArrayObject *)target, (PyArrayObject *)new);
+        status = PyArray_CopyInto((PyArrayObject *)*place, (PyArrayObject *)new);
     } else {
-        PyObject *expected = shape_of(target), *got = shape_of(new);
+        PyObject *expected = dc_tape_shape(*place), *got = dc_tape_shape(new);
         if (expected && got)
             PyErr_Format(PyExc_ValueError, "%s: expected shape %R, got %R", name, expected, got);
         Py_XDECREF(expected);
@@ -33,8 +45,9 @@ static int copy_into(PyObject *target, PyObject *value, const char *name) {
 
 static PyObject *get_data(PyObject *self, void *closure) {
     (void)closure;
-    const node *const n = (node *)self;
-    return is_scalar(n) ? PyFloat_FromDouble(n->data.number) : Py_NewRef(n->data.object);
+    node *const n = (node *)self;
+    if (is_scalar(n)) return PyFloat_FromDouble(n->data.number);
+    return dc_tape_reveal(&n->data.object) < 0 ? NULL : Py_NewRef(n->data.object);
 }
 
 static int set_data(PyObject *self, PyObject *value, void *closure) {
@@ -51,7 +64,7 @@ static int set_data(PyObject *self, PyObject *value, void *closure) {
     if (value != n->data.object) {
         double number;
         if (dc_tape_is_number(value, &number) && size_of(&x) > 1) {
-            PyObject *shape = shape_of(n->data.object);
+            PyObject *shape = dc_tape_shape(n->data.object);
             if (shape)
                 PyErr_Format(PyExc_ValueError,
                              "data: a number would set all elements of shape %R to it; assign an "
@@ -60,7 +73,7 @@ static int set_data(PyObject *self, PyObject *value, void *closure) {
             Py_XDECREF(shape);
             return -1;
         }
-        if (copy_into(n->data.object, value, "data") < 0) return -1;
+        if (copy_into(&n->data.object, value, "data") < 0) return -1;
     }
     n->version++;
     return 0;
@@ -70,7 +83,11 @@ static int set_data(PyObject *self, PyObject *value, void *closure) {
 
 int dc_tape_settle(node *n) {
     if (!(n->flags & STALE) || !n->grad.object) return 0;
-    if (PyArray_FILLWBYTE((PyArrayObject *)n->grad.object, 0) < 0) return -1;
+    const array g = look(n->grad.object);
+    if (is_contiguous(&g))
+        memset(g.data, 0, size_of(&g) * item_size(&g));
+    else if (PyArray_FILLWBYTE((PyArrayObject *)n->grad.object, 0) < 0)
+        return -1;
     n->flags &= (uint16_t)~STALE;
     return 0;
 }
@@ -86,7 +103,8 @@ static PyObject *get_grad(PyObject *self, void *closure) {
     if (n->flags & IS_LENT) return Py_NewRef(n->grad.object);
     if (is_scalar(n)) return PyFloat_FromDouble(n->grad.number);
     if (!n->grad.object) return Py_NewRef(Py_None);
-    return dc_tape_settle(n) < 0 ? NULL : Py_NewRef(n->grad.object);
+    if (dc_tape_settle(n) < 0 || dc_tape_reveal(&n->grad.object) < 0) return NULL;
+    return Py_NewRef(n->grad.object);
 }
 
 /* A Tensor's gradient: None, a number for all elements, or an array of its shape. */
@@ -99,10 +117,10 @@ static int set_tensor_grad(node *n, PyObject *value) {
     }
     const int is_number = dc_tape_is_number(value, &number);
     if (!n->grad.object) {
-        PyObject *new = dc_array_like(n->data.object);
+        PyObject *new = dc_tape_visible(dc_array_like(n->data.object));
         const int status = !new        ? -1
                            : is_number ? PyArray_FillWithScalar((PyArrayObject *)new, value)
-                                       : copy_into(new, value, "grad");
+                                       : copy_into(&new, value, "grad");
         if (status < 0) {
             Py_XDECREF(new);
             return -1;
@@ -115,8 +133,9 @@ static int set_tensor_grad(node *n, PyObject *value) {
         /* The next pass writes its gradient there; who reads it before that sees zeros. */
         return dc_tape_zero(n);
     }
+    if (dc_tape_reveal(&n->grad.object) < 0) return -1;
     const int status = is_number ? PyArray_FillWithScalar((PyArrayObject *)n->grad.object, value)
-                                 : copy_into(n->grad.object, value, "grad");
+                                 : copy_into(&n->grad.object, value, "grad");
     if (status == 0) n->flags &= (uint16_t)~STALE;
     return status;
 }
@@ -204,14 +223,16 @@ static PyObject *get_version(PyObject *self, void *closure) {
 static PyObject *get_shape(PyObject *self, void *closure) {
     (void)closure;
     const node *const n = (node *)self;
-    return is_scalar(n) ? PyTuple_New(0) : shape_of(n->data.object);
+    return is_scalar(n) ? PyTuple_New(0) : dc_tape_shape(n->data.object);
 }
 
 static PyObject *get_dtype(PyObject *self, void *closure) {
     (void)closure;
     const node *const n = (node *)self;
-    if (!is_scalar(n)) return PyObject_GetAttrString(n->data.object, "dtype");
-    return (PyObject *)PyArray_DescrFromType(NPY_DOUBLE);
+    if (!is_scalar(n) && !is_block(n->data.object))
+        return PyObject_GetAttrString(n->data.object, "dtype");
+    const int is_double = is_scalar(n) || look(n->data.object).dtype == FLOAT64;
+    return (PyObject *)PyArray_DescrFromType(is_double ? NPY_DOUBLE : NPY_FLOAT);
 }
 
 static PyObject *get_hooks(PyObject *self, void *closure) {

@@ -51,10 +51,9 @@ static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) 
             return NULL;
     }
     npy_intp shape[2] = {(npy_intp)m, (npy_intp)n};
-    PyObject *result = PyArray_SimpleNew(q.x_ndim, q.x_ndim == 2 ? shape : shape + 1,
-                                         q.dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    PyObject *result = dc_block_new(q.dtype, q.x_ndim, q.x_ndim == 2 ? shape : shape + 1);
     if (!result) return NULL;
-    void *const y = PyArray_DATA((PyArrayObject *)result);
+    void *const y = look(result).data;
     if (m * n * k < WORTH_UNLOCKING)
         multiply(q.dtype, q.x.transposed, q.w.transposed, m, n, k, q.x_data, q.x.leading, q.w_data,
                  q.w.leading, 0, bias.data, activation, y, n);
@@ -83,7 +82,7 @@ PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_
     result = dc_tape_record(OP_LINEAR, result, arguments, arguments[2] == Py_None ? 2 : 3);
     node *const n = result ? as_node(result) : NULL;
     if (n) n->code = (int32_t)activation;
-    return result;
+    return dc_tape_visible(result);
 }
 
 /* The array for the gradient of operand i: where it is kept, or a new one, which *new says. */
@@ -118,7 +117,7 @@ static int give_bias(pass *p, node *n, const product *q, const char *d_z) {
     int accumulate, new;
     PyObject *room = room_for(p, n, 2, &accumulate, &new);
     if (!room) return -1;
-    void *const d_b = PyArray_DATA((PyArrayObject *)room);
+    void *const d_b = look(room).data;
     if (q->dtype == FLOAT32)
         dc_column_sum_f32(q->x.rows, q->w.cols, (const void *)d_z, accumulate, d_b);
     else
@@ -129,11 +128,10 @@ static int give_bias(pass *p, node *n, const product *q, const char *d_z) {
 /* d_x = d_z w^T. */
 static int give_input(pass *p, node *n, const product *q, const char *d_z) {
     const array x = look(operands_of(n)[0].node->data.object);
-    PyObject *room =
-        PyArray_SimpleNew(x.ndim, x.shape, q->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    PyObject *room = dc_block_new(q->dtype, x.ndim, x.shape);
     if (!room) return -1;
     multiply(q->dtype, 0, !q->w.transposed, q->x.rows, q->x.cols, q->w.cols, d_z, q->w.cols,
-             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, PyArray_DATA((PyArrayObject *)room),
+             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, look(room).data,
              q->x.cols);
     return dc_tape_give(p, n, 0, room);
 }
@@ -177,7 +175,7 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
         Py_XDECREF(d_z);
         return -1;
     }
-    const char *const d = PyArray_DATA((PyArrayObject *)d_z);
+    const char *const d = look(d_z).data;
     int status = dc_tape_wants(p, n, 1) ? give_weights(p, n, &q, d) : 0;
     if (!status && n->count == 3 && dc_tape_wants(p, n, 2)) status = give_bias(p, n, &q, d);
     if (!status && dc_tape_wants(p, n, 0)) status = give_input(p, n, &q, d);
@@ -204,15 +202,14 @@ static PyObject *loss_of(int kind, int mean, const array *predicted, const array
     const dc_loss_rule rule = {.kind = kind,
                                .reduction = mean ? DC_MEAN_OF_ROWS : DC_SUM,
                                .parameter = dc_loss_default(kind)};
-    PyObject *result =
-        PyArray_SimpleNew(0, NULL, predicted->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
+    PyObject *result = dc_block_new(predicted->dtype, 0, NULL);
     if (gradient) *gradient = result ? dc_array_like(predicted_object) : NULL;
     if (!result || (gradient && !*gradient)) {
         Py_XDECREF(result);
         return NULL;
     }
-    void *const d = gradient ? PyArray_DATA((PyArrayObject *)*gradient) : NULL;
-    void *const to = PyArray_DATA((PyArrayObject *)result);
+    void *const d = gradient ? look(*gradient).data : NULL;
+    void *const to = look(result).data;
     const void *const targets = has_labels ? NULL : actual->data;
     const int64_t *const labels = has_labels ? (const void *)actual->data : NULL;
     double value = 0;
@@ -267,7 +264,7 @@ PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t 
         Py_XDECREF(gradient);
     }
     Py_XDECREF(actual);
-    return result;
+    return dc_tape_visible(result);
 }
 
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g) {

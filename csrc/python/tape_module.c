@@ -82,7 +82,7 @@ static PyObject *tape_after_fork(PyObject *module, PyObject *const *arguments, P
 #define UNARY(name, op)                                                                            \
     static PyObject *tape_##name(PyObject *module, PyObject *x) {                                  \
         (void)module;                                                                              \
-        return dc_tape_unary(op, x);                                                               \
+        return dc_tape_visible(dc_tape_unary(op, x));                                                               \
     }
 UNARY(exp, OP_EXP)
 UNARY(log, OP_LOG)
@@ -95,13 +95,15 @@ UNARY(sum, OP_SUM)
 /* tape_quotient(a, b): a / b, but 0 where a is 0. */
 static PyObject *tape_quotient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return is_count(count, 2) ? dc_tape_binary(OP_QUOTIENT, arguments[0], arguments[1]) : NULL;
+    if (!is_count(count, 2)) return NULL;
+    return dc_tape_visible(dc_tape_binary(OP_QUOTIENT, arguments[0], arguments[1]));
 }
 
 /* tape_gate(a, b): (a > 0) b */
 static PyObject *tape_gate(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return is_count(count, 2) ? dc_tape_binary(OP_GATE, arguments[0], arguments[1]) : NULL;
+    if (!is_count(count, 2)) return NULL;
+    return dc_tape_visible(dc_tape_binary(OP_GATE, arguments[0], arguments[1]));
 }
 
 /* tape_power(a, b): Scalars and numbers only, else NotImplemented. */
@@ -122,13 +124,14 @@ static PyObject *tape_matmul(PyObject *module, PyObject *const *arguments, Py_ss
     if (!is_count(count, 4)) return NULL;
     const int ta = PyObject_IsTrue(arguments[2]), tb = PyObject_IsTrue(arguments[3]);
     if (ta < 0 || tb < 0) return NULL;
-    return dc_tape_matmul(arguments[0], arguments[1], ta, tb);
+    return dc_tape_visible(dc_tape_matmul(arguments[0], arguments[1], ta, tb));
 }
 
 /* tape_fit(x, array): x summed or repeated to the array's shape. */
 static PyObject *tape_fit(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return is_count(count, 2) ? dc_tape_fit(arguments[0], arguments[1]) : NULL;
+    if (!is_count(count, 2)) return NULL;
+    return dc_tape_visible(dc_tape_fit(arguments[0], arguments[1]));
 }
 
 /* tape_record(name, rule, data, inputs, context): an operation that Python computed. inputs: a
@@ -194,9 +197,9 @@ static PyObject *tape_gather(PyObject *module, PyObject *list) {
     const Py_ssize_t count = PyList_Size(list);
     if (count < 0) return NULL;
     const npy_intp shape = count;
-    PyObject *array = PyArray_SimpleNew(1, &shape, NPY_DOUBLE);
+    PyObject *array = dc_block_new(FLOAT64, 1, &shape);
     if (!array) return NULL;
-    double *const x = PyArray_DATA((PyArrayObject *)array);
+    double *const x = (void *)look(array).data;
     int requires = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *item = PyList_GetItem(list, i);

@@ -31,9 +31,12 @@ PyObject *dc_tape_help(PyObject *helper, size_t count, PyObject *const *argument
     }
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     if (!tuple) return NULL;
-    for (size_t i = 0; i < count; i++)
-        PyTuple_SetItem(tuple, (Py_ssize_t)i, Py_NewRef(arguments[i])); /* NOLINT */
-    PyObject *result = PyObject_CallObject(helper, tuple);
+    int failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *argument = dc_tape_visible(Py_NewRef(arguments[i])); /* NOLINT */
+        failed |= !argument || PyTuple_SetItem(tuple, (Py_ssize_t)i, argument) < 0;
+    }
+    PyObject *result = failed ? NULL : PyObject_CallObject(helper, tuple);
     Py_DECREF(tuple);
     return result;
 }
@@ -369,7 +372,7 @@ static PyType_Spec spec = {
 
 int dc_tape_make_type(PyObject *module) {
     dc_tape_type = (PyTypeObject *)PyType_FromSpec(&spec);
-    if (!dc_tape_type) return -1;
+    if (!dc_tape_type || dc_block_make_type() < 0) return -1;
     return PyModule_AddObjectRef(module, "Node", (PyObject *)dc_tape_type);
 }
 

@@ -2,6 +2,8 @@
  * makes a graph, so that gradients can be differentiated again. */
 #include "tape.h"
 
+#include <string.h>
+
 /* ---- Small words ----------------------------------------------------------------------------- */
 
 /* An operation on two values or one, which it takes over; NULL if one of them is. */
@@ -83,10 +85,10 @@ static int matmul_rule(pass *p, node *n, PyObject *g) {
 /* Zeros with one element 1. */
 static PyObject *one_hot(const node *like, size_t index) {
     const array x = look(like->data.object);
-    PyObject *result =
-        PyArray_ZEROS(x.ndim, (npy_intp *)x.shape, x.dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE, 0);
+    PyObject *result = dc_block_new(x.dtype, x.ndim, x.shape);
     if (!result) return NULL;
-    void *const data = PyArray_DATA((PyArrayObject *)result);
+    void *const data = look(result).data;
+    memset(data, 0, size_of(&x) * item_size(&x));
     if (x.dtype == FLOAT32)
         ((float *)data)[index] = 1;
     else
@@ -100,7 +102,7 @@ static int item_rule(pass *p, node *n, PyObject *g) {
     node *const from = operands_of(n)[0].node;
     const size_t index = (size_t)n->code;
     if (p->create) return dc_tape_give(p, n, 0, times(one_hot(from, index), ref(g)));
-    if (!from->g.object || from->flags & IN_PLACE || Py_REFCNT(from->g.object) != 1) {
+    if (!from->g.object || from->flags & IN_PLACE || !dc_array_is_exclusive(from->g.object)) {
         PyObject *array = one_hot(from, index);
         if (!array) return -1;
         PyObject *number = PyFloat_FromDouble(n->g.number);
@@ -180,10 +182,11 @@ static int give_all(pass *p, const node *n, PyObject *result) {
 
 /* rule(g, y, inputs, context): the gradients of the inputs. */
 static int python_rule(pass *p, node *n, PyObject *g) {
-    PyObject *const y = result_of(p, n), *const inputs = PyTuple_New((Py_ssize_t)n->count);
-    int status = y && inputs ? 0 : -1;
+    PyObject *const y = dc_tape_visible(result_of(p, n));
+    PyObject *const inputs = PyTuple_New((Py_ssize_t)n->count);
+    int status = y && inputs && (g = dc_tape_visible(Py_NewRef(g))) ? 0 : -1;
     for (uint32_t i = 0; !status && i < n->count; i++) {
-        PyObject *value = dc_tape_value(p, n, i);
+        PyObject *value = dc_tape_visible(dc_tape_value(p, n, i));
         if (!value || PyTuple_SetItem(inputs, (Py_ssize_t)i, value) < 0) status = -1;
     }
     PyObject *const context = n->extra->context ? n->extra->context : Py_None;
@@ -191,6 +194,7 @@ static int python_rule(pass *p, node *n, PyObject *g) {
         status ? NULL : PyObject_CallFunctionObjArgs(n->extra->rule, g, y, inputs, context, NULL);
     status = result ? give_all(p, n, result) : -1;
     Py_XDECREF(result);
+    if (y && inputs) Py_XDECREF(g);
     Py_XDECREF(inputs);
     Py_XDECREF(y);
     return status;
@@ -243,7 +247,7 @@ static int refuse_loan(const node *n) {
 
 int dc_tape_lend(pass *p, node *n, PyObject *g) {
     loan *const loans = PyMem_Calloc((size_t)n->count + 1, sizeof *loans);
-    PyObject *const own = g ? ref(g) : PyFloat_FromDouble(n->g.number);
+    PyObject *const own = g ? dc_tape_visible(ref(g)) : PyFloat_FromDouble(n->g.number);
     if (!loans || !own) {
         PyMem_Free(loans);
         Py_XDECREF(own);

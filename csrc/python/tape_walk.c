@@ -108,17 +108,11 @@ static int order(pass *p, node *root) {
 
 /* ---- Giving ---------------------------------------------------------------------------------- */
 
-/* Whether an array is seen from one place only and holds memory of its own. */
-static int is_exclusive(PyObject *object) {
-    return Py_REFCNT(object) == 1 && Py_TYPE(object) == &PyArray_Type &&
-           !PyArray_BASE((PyArrayObject *)object);
-}
-
 static int give_scalar(node *to, PyObject *c) {
     double number;
     int good = 1;
     if (!dc_tape_is_number(c, &number)) {
-        PyObject *sum = dc_tape_unary(OP_SUM, c);
+        PyObject *sum = dc_tape_visible(dc_tape_unary(OP_SUM, c));
         number = sum ? PyFloat_AsDouble(sum) : 0;
         good = sum && !PyErr_Occurred();
         Py_XDECREF(sum);
@@ -144,6 +138,11 @@ static int complain_of_nan(const node *n) {
                  "detect_nan: the backward of %s made a NaN from a gradient without one",
                  dc_tape_name(n));
     return -1;
+}
+
+/* A sum of two gradients: of nodes as their class adds. */
+static PyObject *add(PyObject *a, PyObject *b) {
+    return is_node(a) || is_node(b) ? PyNumber_Add(a, b) : dc_tape_binary(OP_ADD, a, b);
 }
 
 int dc_tape_give(pass *p, const node *n, size_t i, PyObject *c) {
@@ -177,15 +176,14 @@ int dc_tape_give(pass *p, const node *n, size_t i, PyObject *c) {
         to->g.object = c;
         return 0;
     }
-    if (!p->create && (is_exclusive(before) || to->flags & IN_PLACE)) {
+    if (!p->create && (dc_array_is_exclusive(before) || to->flags & IN_PLACE)) {
         const int added = dc_array_add(before, c);
         if (added) {
             Py_DECREF(c);
             return 0;
         }
     }
-    PyObject *sum =
-        p->create || is_scalar(to) ? PyNumber_Add(before, c) : dc_tape_binary(OP_ADD, before, c);
+    PyObject *sum = add(before, c);
     Py_DECREF(c);
     if (!sum) return -1;
     replace(&to->g.object, sum);
@@ -198,7 +196,7 @@ PyObject *dc_tape_room(pass *p, const node *n, size_t i, int *accumulate) {
     if (p->create || is_scalar(to) || p->clean) return NULL;
     if (to->g.object) {
         *accumulate = 1;
-        return is_exclusive(to->g.object) || to->flags & IN_PLACE ? to->g.object : NULL;
+        return dc_array_is_exclusive(to->g.object) || to->flags & IN_PLACE ? to->g.object : NULL;
     }
     *accumulate = 0;
     const int is_leaf = to->op == OP_LEAF && !p->to_targets && !(to->extra && to->extra->hooks);
@@ -225,7 +223,7 @@ static int check_versions(const node *n) {
     for (uint32_t i = 0; i < n->count; i++) {
         const operand *const o = &operands_of(n)[i];
         if (!o->node || !o->value.object || versions_of(n)[i] == o->node->version) continue;
-        PyObject *shape = PyObject_GetAttrString(o->value.object, "shape");
+        PyObject *shape = dc_tape_shape(o->value.object);
         if (shape)
             PyErr_Format(PyExc_RuntimeError,
                          "backward: operand %u of %s (shape %R) was changed in place after it was "
@@ -240,6 +238,7 @@ static int check_versions(const node *n) {
 
 static int call_hooks(node *n) {
     PyObject *values = PyDict_Values(n->extra->hooks);
+    if (dc_tape_reveal(&n->g.object) < 0) Py_CLEAR(values);
     const Py_ssize_t count = values ? PyList_Size(values) : -1;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *other =
@@ -309,15 +308,19 @@ static int commit_tensor(node *n) {
         return 0;
     }
     if (!n->grad.object) {
-        n->grad.object = is_exclusive(g) ? Py_NewRef(g) : PyArray_NewCopy((PyArrayObject *)g, 0);
+        n->grad.object = dc_array_is_exclusive(g) ? Py_NewRef(g) : dc_array_copy(g);
         return n->grad.object ? 0 : -1;
     }
     if (n->flags & STALE) {
         n->flags &= (uint16_t)~STALE;
-        return PyArray_CopyInto((PyArrayObject *)n->grad.object, (PyArrayObject *)g);
+        return dc_array_assign(n->grad.object, g);
     }
     if (dc_array_add(n->grad.object, g)) return 0;
-    PyObject *sum = PyNumber_InPlaceAdd(n->grad.object, g);
+    PyObject *const seen = dc_tape_visible(Py_NewRef(g));
+    PyObject *sum = seen && dc_tape_reveal(&n->grad.object) == 0
+                        ? PyNumber_InPlaceAdd(n->grad.object, seen)
+                        : NULL;
+    Py_XDECREF(seen);
     Py_XDECREF(sum);
     return sum ? 0 : -1;
 }
@@ -359,9 +362,7 @@ static PyObject *seed_of(const pass *p, const node *root, PyObject *given) {
         return result;
     }
     PyObject *ones = dc_array_like(root->data.object);
-    PyObject *one = PyLong_FromLong(1);
-    if (!ones || !one || PyArray_FillWithScalar((PyArrayObject *)ones, one) < 0) Py_CLEAR(ones);
-    Py_XDECREF(one);
+    if (ones) dc_array_fill(ones, 1);
     return ones;
 }
 
@@ -376,7 +377,7 @@ static int sow(const pass *p, node *root, PyObject *given) {
                          ? given && given != Py_None ? Py_NewRef(given) : PyFloat_FromDouble(1)
                          : seed_of(p, root, given);
     if (seed && root->g.object) {
-        PyObject *sum = PyNumber_Add(root->g.object, seed);
+        PyObject *sum = add(root->g.object, seed);
         Py_DECREF(seed);
         seed = sum;
     }
@@ -394,7 +395,7 @@ static int refuse_root(const node *root, PyObject *seed) {
     }
     const array x = is_scalar(root) ? (array){0} : look(root->data.object);
     if (seed != Py_None || is_scalar(root) || size_of(&x) == 1) return 0;
-    PyObject *shape = PyObject_GetAttrString(root->data.object, "shape");
+    PyObject *shape = dc_tape_shape(root->data.object);
     if (shape)
         PyErr_Format(PyExc_ValueError,
                      "backward: a result of shape %R needs a gradient to start with: "
@@ -445,10 +446,9 @@ static PyObject *harvest(const pass *p, const node *x) {
         if (constant) constant->data.number = PyFloat_AsDouble(g);
         return (PyObject *)constant;
     }
-    PyObject *own =
-        is_exclusive(g) ? Py_NewRef(g) : PyArray_NewCopy((PyArrayObject *)g, NPY_KEEPORDER);
+    PyObject *own = dc_array_is_exclusive(g) ? Py_NewRef(g) : dc_array_copy(g);
     /* Of a graph gradients are nodes, also one that depends on nothing. */
-    return own && p->create ? (PyObject *)dc_tape_new(x->family, own) : own;
+    return own && p->create ? (PyObject *)dc_tape_new(x->family, own) : dc_tape_visible(own);
 }
 
 /* gradients(ys, seeds, xs, create): tuples of the same length, a tuple; gives a tuple. */
