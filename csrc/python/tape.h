@@ -237,6 +237,10 @@ PyObject *dc_array_slope(int op, PyObject *y, PyObject *g);
 PyObject *dc_array_sum(PyObject *x);
 PyObject *dc_array_fit(PyObject *x, PyObject *like);
 PyObject *dc_array_matmul(PyObject *a, PyObject *b, int transpose_a, int transpose_b);
+/* Whether two arrays are of one dtype and shape, their numbers in C's order. */
+int dc_array_alike(PyObject *a, PyObject *b);
+/* target = a, combined with target; 0 if they are not alike. */
+int dc_array_combine_in_place(int combination, PyObject *a, PyObject *target);
 /* target += x, of the same shape and dtype; 0 without an exception if it cannot. */
 int dc_array_add(PyObject *target, PyObject *x);
 /* An array that nothing else can see, of the shape and dtype of another, not initialized. */

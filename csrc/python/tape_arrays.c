@@ -42,7 +42,7 @@ int dc_array_assign(PyObject *target, PyObject *object) {
         return 0;
     }
     PyObject *const x = dc_tape_visible(Py_NewRef(object)), *const y =
-                                                               dc_tape_visible(Py_NewRef(target));
+                                                                dc_tape_visible(Py_NewRef(target));
     const int status = x && y ? PyArray_CopyInto((PyArrayObject *)y, (PyArrayObject *)x) : -1;
     Py_XDECREF(x);
     Py_XDECREF(y);
@@ -56,9 +56,8 @@ PyObject *dc_array_copy(PyObject *x) {
 }
 
 int dc_array_is_exclusive(PyObject *object) {
-    return Py_REFCNT(object) == 1 &&
-           (is_block(object) || (Py_TYPE(object) == &PyArray_Type &&
-                                 !PyArray_BASE((PyArrayObject *)object)));
+    return Py_REFCNT(object) == 1 && (is_block(object) || (Py_TYPE(object) == &PyArray_Type &&
+                                                           !PyArray_BASE((PyArrayObject *)object)));
 }
 
 /* ---- Two operands ---------------------------------------------------------------------------- */
@@ -75,8 +74,8 @@ int dc_tape_is_number(PyObject *object, double *number) {
         *number = PyFloat_AsDouble(object);
         return 1;
     }
+    if (is_block(object) || PyArray_Check(object)) return 0;
     if (!PyLong_Check(object) && !PyArray_CheckScalar(object)) return 0;
-    if (PyArray_Check(object)) return 0;
     *number = PyFloat_AsDouble(object);
     if (*number != -1 || !PyErr_Occurred()) return 1;
     PyErr_Clear();
@@ -135,8 +134,41 @@ static PyObject *combine(int combination, const array *full, const side *a, cons
     return result;
 }
 
+/* Whether two arrays are of one dtype and shape, their numbers in C's order. */
+static inline int are_alike(const array *x, const array *z) {
+    return x->dtype == z->dtype && is_real(x) && is_contiguous(x) && is_contiguous(z) &&
+           same_shape(x, z->ndim, z->shape);
+}
+
+int dc_array_alike(PyObject *a, PyObject *b) {
+    const array x = look(a), z = look(b);
+    return are_alike(&x, &z);
+}
+
+static void combine_alike(int combination, const array *x, const array *z, void *y) {
+    const size_t n = size_of(x);
+    if (x->dtype == FLOAT32)
+        COMPUTE(n, dc_combine_f32(combination, 1, n, (const void *)x->data, n, 1,
+                                  (const void *)z->data, n, 1, y));
+    else
+        COMPUTE(n, dc_combine_f64(combination, 1, n, (const void *)x->data, n, 1,
+                                  (const void *)z->data, n, 1, y));
+}
+
+int dc_array_combine_in_place(int combination, PyObject *a, PyObject *target) {
+    const array x = look(a), y = look(target);
+    if (!are_alike(&x, &y)) return 0;
+    combine_alike(combination, &x, &y, y.data);
+    return 1;
+}
+
 PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b) {
     const array x = look(a), z = look(b);
+    if (are_alike(&x, &z)) {
+        PyObject *result = new_array(x.dtype, x.ndim, x.shape);
+        if (result) combine_alike(combination, &x, &z, memory(result));
+        return result;
+    }
     const int x_real = is_real(&x), z_real = is_real(&z);
     side left, right;
     double number;
@@ -162,15 +194,8 @@ PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b) {
 
 int dc_array_add(PyObject *target, PyObject *x) {
     const array to = look(target), from = look(x);
-    if (!is_real(&to) || to.dtype != from.dtype || !is_contiguous(&to) || !is_contiguous(&from) ||
-        !same_shape(&from, to.ndim, to.shape))
-        return 0;
-    const size_t n = size_of(&to);
-    void *const y = to.data;
-    if (to.dtype == FLOAT32)
-        COMPUTE(n, dc_combine_f32(DC_ADD, 1, n, y, n, 1, (const void *)from.data, n, 1, y));
-    else
-        COMPUTE(n, dc_combine_f64(DC_ADD, 1, n, y, n, 1, (const void *)from.data, n, 1, y));
+    if (!are_alike(&to, &from)) return 0;
+    combine_alike(DC_ADD, &to, &from, to.data);
     return 1;
 }
 

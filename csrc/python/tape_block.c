@@ -99,9 +99,9 @@ static void block_dealloc(PyObject *self) {
 PyObject *dc_tape_visible(PyObject *object) {
     if (!object || !is_block(object)) return object;
     block *const b = (block *)object;
-    PyObject *array = PyArray_New(&PyArray_Type, b->ndim, b->shape,
-                                  b->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE, NULL, b->data, 0,
-                                  NPY_ARRAY_CARRAY, NULL);
+    PyObject *array =
+        PyArray_New(&PyArray_Type, b->ndim, b->shape, b->dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE,
+                    NULL, b->data, 0, NPY_ARRAY_CARRAY, NULL);
     if (!array) {
         Py_DECREF(object);
         return NULL;

@@ -131,8 +131,7 @@ static int give_input(pass *p, node *n, const product *q, const char *d_z) {
     PyObject *room = dc_block_new(q->dtype, x.ndim, x.shape);
     if (!room) return -1;
     multiply(q->dtype, 0, !q->w.transposed, q->x.rows, q->x.cols, q->w.cols, d_z, q->w.cols,
-             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, look(room).data,
-             q->x.cols);
+             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, look(room).data, q->x.cols);
     return dc_tape_give(p, n, 0, room);
 }
 

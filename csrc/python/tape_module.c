@@ -82,7 +82,7 @@ static PyObject *tape_after_fork(PyObject *module, PyObject *const *arguments, P
 #define UNARY(name, op)                                                                            \
     static PyObject *tape_##name(PyObject *module, PyObject *x) {                                  \
         (void)module;                                                                              \
-        return dc_tape_visible(dc_tape_unary(op, x));                                                               \
+        return dc_tape_visible(dc_tape_unary(op, x));                                              \
     }
 UNARY(exp, OP_EXP)
 UNARY(log, OP_LOG)

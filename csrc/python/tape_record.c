@@ -105,10 +105,44 @@ static int scalar_side(PyObject *object, node **n, double *number) {
     return is_scalar(*n);
 }
 
+/* An operand of a new node; its value (stolen) is kept only if backward needs it. */
+static inline void keep(node *n, int i, node *from, PyObject *value, int needed) {
+    n->first[i].node = (node *)Py_XNewRef((PyObject *)from);
+    n->first[i].value.object = needed ? value : NULL;
+    n->versions[i] = from ? from->version : 0;
+    if (from && from->flags & HAS_HISTORY_OF_CALLABLES) n->flags |= HAS_HISTORY_OF_CALLABLES;
+    if (!needed) Py_DECREF(value);
+}
+
+/* dc_tape_record of two operands whose values (stolen) are at hand. */
+static PyObject *record_two(int op, PyObject *result, node *x, PyObject *left, node *z,
+                            PyObject *right) {
+    const int by_x = x && x->flags & REQUIRES, by_z = z && z->flags & REQUIRES;
+    int family = TENSORS;
+    if (x && x->family > family) family = x->family;
+    if (z && z->family > family) family = z->family;
+    const array y = look(result);
+    node *n = dc_tape_new(family, result);
+    if (!n || !(by_x || by_z) || is_silent() || !is_real(&y)) {
+        Py_DECREF(left);
+        Py_DECREF(right);
+        return (PyObject *)n;
+    }
+    const int needed = (by_x ? needs[op][0] : 0) | (by_z ? needs[op][1] : 0);
+    n->op = (uint8_t)op;
+    n->flags |= REQUIRES;
+    n->count = 2;
+    keep(n, 0, x, left, needed & 1);
+    keep(n, 1, z, right, needed & 2);
+    if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
+    return (PyObject *)n;
+}
+
 PyObject *dc_tape_binary(int op, PyObject *a, PyObject *b) {
     node *x, *z;
     double x_number = 0, z_number = 0;
-    if (scalar_side(a, &x, &x_number) && scalar_side(b, &z, &z_number))
+    const int numbers = scalar_side(a, &x, &x_number);
+    if (scalar_side(b, &z, &z_number) && numbers)
         return dc_tape_scalar_binary(op, x, x_number, z, z_number);
     PyObject *result = NULL;
     PyObject *const left = dc_tape_payload(a), *const right = dc_tape_payload(b);
@@ -116,6 +150,8 @@ PyObject *dc_tape_binary(int op, PyObject *a, PyObject *b) {
         result = dc_array_combine(combinations[op], left, right);
         if (!result && !PyErr_Occurred()) result = helped(dc_tape_helpers.binary, op, left, right);
     }
+    const int is_plain = result && result != Py_NotImplemented && (x || z) && !detects();
+    if (is_plain) return record_two(op, result, x, left, z, right);
     Py_XDECREF(left);
     Py_XDECREF(right);
     if (!result || result == Py_NotImplemented) return result;

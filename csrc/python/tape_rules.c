@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "../deepc.h"
+
 /* ---- Small words ----------------------------------------------------------------------------- */
 
 /* An operation on two values or one, which it takes over; NULL if one of them is. */
@@ -33,6 +35,23 @@ static PyObject *ref(PyObject *g) { return Py_NewRef(g); }
 #define GIVE(i, expression) (dc_tape_wants(p, n, i) ? dc_tape_give(p, n, i, (expression)) : 0)
 
 /* ---- Arithmetic ------------------------------------------------------------------------------ */
+
+/* The last operand's gradient takes the place of the result's, if nobody else sees that. */
+static int multiply_rule(pass *p, node *n, PyObject *g) {
+    const int both = dc_tape_wants(p, n, 1);
+    if (!both || p->create) {
+        if (GIVE(0, times(dc_tape_value(p, n, 1), ref(g))) < 0) return -1;
+        return GIVE(1, times(dc_tape_value(p, n, 0), ref(g)));
+    }
+    PyObject *const a = operands_of(n)[0].value.object, *const b = operands_of(n)[1].value.object;
+    if (dc_tape_wants(p, n, 0)) {
+        PyObject *d_a = dc_array_combine(DC_MULTIPLY, b, g);
+        if (!d_a && PyErr_Occurred()) return -1;
+        if (dc_tape_give(p, n, 0, d_a ? d_a : times(ref(b), ref(g))) < 0) return -1;
+    }
+    const int done = dc_array_is_exclusive(g) && dc_array_combine_in_place(DC_MULTIPLY, a, g);
+    return dc_tape_give(p, n, 1, done ? ref(g) : times(ref(a), ref(g)));
+}
 
 static int divide_rule(pass *p, node *n, PyObject *g) {
     if (GIVE(0, two(OP_QUOTIENT, ref(g), dc_tape_value(p, n, 1))) < 0) return -1;
@@ -287,9 +306,7 @@ int dc_tape_rule(pass *p, node *n, PyObject *g) {
     switch (n->op) {
     case OP_ADD: return GIVE(0, ref(g)) < 0 ? -1 : GIVE(1, ref(g));
     case OP_SUBTRACT: return GIVE(0, ref(g)) < 0 ? -1 : GIVE(1, dc_tape_unary(OP_NEGATE, g));
-    case OP_MULTIPLY:
-        if (GIVE(0, times(dc_tape_value(p, n, 1), ref(g))) < 0) return -1;
-        return GIVE(1, times(dc_tape_value(p, n, 0), ref(g)));
+    case OP_MULTIPLY: return multiply_rule(p, n, g);
     case OP_DIVIDE:
     case OP_QUOTIENT: return divide_rule(p, n, g);
     case OP_GATE: return GIVE(1, two(OP_GATE, dc_tape_value(p, n, 0), ref(g)));

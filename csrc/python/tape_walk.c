@@ -122,13 +122,13 @@ static int give_scalar(node *to, PyObject *c) {
     return good ? 0 : -1;
 }
 
-/* A gradient that is a node, for a Scalar: as a Scalar. */
+/* A gradient for a Scalar in a pass that makes a graph: of a node a Scalar, of an array a number. */
 static PyObject *as_scalar_node(PyObject *c) {
     const node *const n = as_node(c);
     if (n && is_scalar(n)) return c;
-    PyObject *sum = dc_tape_unary(OP_SUM, c);
+    PyObject *sum = dc_tape_visible(dc_tape_unary(OP_SUM, c));
     Py_DECREF(c);
-    PyObject *item = sum ? dc_tape_item(sum, 0) : NULL;
+    PyObject *item = !sum ? NULL : is_node(sum) ? dc_tape_item(sum, 0) : PyNumber_Float(sum);
     Py_XDECREF(sum);
     return item;
 }
@@ -161,7 +161,7 @@ int dc_tape_give(pass *p, const node *n, size_t i, PyObject *c) {
     if (is_scalar(to)) {
         if (!p->create) return give_scalar(to, c);
         c = dc_tape_is_number(c, &(double){0}) ? c : as_scalar_node(c);
-    } else {
+    } else if (is_node(c) || !dc_array_alike(c, to->data.object)) {
         PyObject *fitting = dc_tape_fit(c, to->data.object);
         Py_DECREF(c);
         c = fitting;

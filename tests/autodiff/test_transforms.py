@@ -120,6 +120,13 @@ def test_scalars_too():
     assert ad.gradients(g, a) == 18
 
 
+def test_scalar_added_to_a_tensor_in_a_pass_that_makes_a_graph():
+    s, t = ad.Scalar(2.0), Tensor(A, True)
+    by_s, by_t = ad.gradients([t + s], [s, t], seeds=[[1.0, 2.0, 4.0]], create_graph=True)
+    assert by_s.data == 7
+    assert by_t.data.tolist() == [1, 2, 4]
+
+
 def test_check_gradients_finds_a_wrong_one():
     def wrong(x):
         from deepc._c import tape
