@@ -14,6 +14,7 @@
  *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
  *   tape_linear.c   the fused products and losses
  *   tape_walk.c     the walk back
+ *   tape_collect.c  which parameters a model has
  *   tape_module.c   functions for Python
  *
  * A node is invisible to the garbage collector unless it holds a Python callable or belongs to a
@@ -327,5 +328,6 @@ void dc_tape_after_fork(void);
 PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 #endif

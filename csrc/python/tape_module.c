@@ -272,12 +272,17 @@ static PyObject *tape_adopt(PyObject *module, PyObject *const *arguments, Py_ssi
     return Py_NewRef(Py_None);
 }
 
-/* tape_zero(list): gradients stand for zeros, whatever is in them. */
-static PyObject *tape_zero(PyObject *module, PyObject *list) {
+/* tape_zero(list, passes = False): gradients stand for zeros, whatever is in them. Whether what is
+ * no node is passed over or refused. */
+static PyObject *tape_zero(PyObject *module, PyObject *const *arguments, Py_ssize_t given) {
     (void)module;
-    const Py_ssize_t count = PyList_Size(list);
+    const int passes = given == 2 ? PyObject_IsTrue(arguments[1]) : 0;
+    if (given != 2 && !is_count(given, 1)) return NULL;
+    const Py_ssize_t count = passes < 0 ? -1 : PyList_Size(arguments[0]);
     for (Py_ssize_t i = 0; i < count; i++) {
-        node *const n = node_of(PyList_GetItem(list, i), 1);
+        PyObject *const item = PyList_GetItem(arguments[0], i);
+        node *const n = passes ? as_node(item) : node_of(item, 1);
+        if (!n && passes) continue;
         if (!n) return NULL;
         if (is_scalar(n))
             n->grad.number = 0;
@@ -372,6 +377,7 @@ static PyMethodDef methods[] = {
     FAST("tape_fit", tape_fit),
     FAST("tape_linear", dc_tape_linear),
     FAST("tape_loss", dc_tape_loss),
+    FAST("tape_collect", dc_tape_collect),
     FAST("tape_record", tape_record),
     FAST("tape_lent", tape_lent),
     SINGLE("tape_gather", tape_gather),
@@ -379,7 +385,7 @@ static PyMethodDef methods[] = {
     FAST("tape_item", tape_item),
     FAST("tape_swap", tape_swap),
     FAST("tape_adopt", tape_adopt),
-    SINGLE("tape_zero", tape_zero),
+    FAST("tape_zero", tape_zero),
     SINGLE("tape_settle", tape_settle),
     SINGLE("tape_retain", tape_retain),
     FAST("tape_backward", tape_backward),

@@ -66,13 +66,16 @@ record = _deepc.tape_record
 # (node, inputs, backward, name): an operation whose backward(*inputs, output) adds to .grad, which
 # is lent to it.
 lent = _deepc.tape_lent
+# (dict, function): the parameters among its values, and in lists, tuples and dicts of them, each
+# once. Of any other value function(value) gives a list of those that are in it.
+collect: Callable[..., list[Any]] = _deepc.tape_collect
 # A list of Scalars as one Tensor; the elements of a Tensor as a list of Scalars.
 gather, spread = _deepc.tape_gather, _deepc.tape_spread
 # (tensor, index): one element, by its number, as a Scalar; (leaf, array): the array takes the place
 # of its own, which what was computed before keeps.
 item, swap = _deepc.tape_item, _deepc.tape_swap
 # (tensor, array, shared): the array is its gradient, shared with a layer or not; (list): gradients
-# stand for zeros; (list): gradients are zeros where they stood for it, and the parameters are about
+# stand for zeros, and (list, True) passes over what is no node; (list): gradients are zeros where they stood for it, and the parameters are about
 # to change.
 adopt, zero, settle = _deepc.tape_adopt, _deepc.tape_zero, _deepc.tape_settle
 retain = _deepc.tape_retain

@@ -171,15 +171,14 @@ class Module(BookLayer):
 
     def parameters(self) -> list[Any]:
         """Return all parameters, each once."""
-        found: dict[int, Any] = {}
-        for value in vars(self).values():
-            if value is not self.__dict__.get("_pass"):
-                _collect(value, found)
-        return list(found.values())
+        attributes = vars(self)
+        if "_pass" in attributes:
+            attributes = {name: value for name, value in attributes.items() if name != "_pass"}
+        return tape.collect(attributes, _collect)
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
-        tape.zero([p for p in self.parameters() if isinstance(p, Node)])
+        tape.zero(self.parameters(), True)
 
     def scalars(self) -> list[Any]:
         """Return every single number that is trained: Scalars, or views on elements of arrays."""
@@ -245,22 +244,11 @@ class Module(BookLayer):
         return {name: value for name, value in self.__dict__.items() if name != "_pass"}
 
 
-def _collect(value: Any, found: dict[int, Any]) -> None:
-    """Add the parameters in an attribute to those found."""
-    if isinstance(value, Node):
-        if value.requires_grad and not value._op:
-            found.setdefault(id(value), value)
-    elif isinstance(value, _View):
-        found.setdefault(id(value), value)
-    elif isinstance(value, BookLayer):
-        for p in bridges.parameters(value):
-            found.setdefault(id(p), p)
-    elif isinstance(value, dict):
-        for one in value.values():
-            _collect(one, found)
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            _collect(one, found)
+def _collect(value: Any) -> list[Any]:
+    """Return the parameters in what the tape does not know."""
+    if isinstance(value, _View):
+        return [value]
+    return bridges.parameters(value) if isinstance(value, BookLayer) else []
 
 
 # ---- Views on elements ---------------------------------------------------------------------------

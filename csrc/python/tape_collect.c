@@ -1,0 +1,96 @@
+/* The parameters of a model, found among the attributes of Python objects. See tape.h. */
+#include "tape.h"
+
+/* What cannot be or hold a parameter, and is not worth a call of Python. */
+static int is_plain(PyObject *value) {
+    return value == Py_None || PyUnicode_Check(value) || PyLong_Check(value) ||
+           PyFloat_Check(value) || PyArray_Check(value);
+}
+
+static int collect(PyObject *value, PyObject *found, PyObject *other);
+
+static int collect_list(PyObject *list, PyObject *found, PyObject *other) {
+    /* Its length is asked for each time: `other` may change it. */
+    for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
+        PyObject *const value = Py_NewRef(PyList_GetItem(list, i));
+        const int status = collect(value, found, other);
+        Py_DECREF(value);
+        if (status < 0) return -1;
+    }
+    return 0;
+}
+
+static int collect_tuple(PyObject *tuple, PyObject *found, PyObject *other) {
+    const Py_ssize_t count = PyTuple_Size(tuple);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (collect(PyTuple_GetItem(tuple, i), found, other) < 0) return -1;
+    return 0;
+}
+
+static int collect_dict(PyObject *dict, PyObject *found, PyObject *other) {
+    PyObject *values = PyDict_Values(dict);
+    const int status = values ? collect_list(values, found, other) : -1;
+    Py_XDECREF(values);
+    return status;
+}
+
+/* What Python finds in a value that is none of these: a list. */
+static int collect_other(PyObject *value, PyObject *found, PyObject *other) {
+    PyObject *more = PyObject_CallFunctionObjArgs(other, value, NULL);
+    const Py_ssize_t count = more ? PyList_Size(more) : -1, end = PyList_Size(found);
+    const int status = count < 0 ? -1 : PyList_SetSlice(found, end, end, more);
+    Py_XDECREF(more);
+    return status;
+}
+
+/* Adds the parameters in a value to those found, in order. */
+static int collect(PyObject *value, PyObject *found, PyObject *other) {
+    const node *const n = as_node(value);
+    if (n) return n->flags & REQUIRES && n->op == OP_LEAF ? PyList_Append(found, value) : 0;
+    if (is_plain(value)) return 0;
+    if (Py_EnterRecursiveCall(" in the search for parameters")) return -1;
+    const int status = PyList_Check(value)    ? collect_list(value, found, other)
+                       : PyTuple_Check(value) ? collect_tuple(value, found, other)
+                       : PyDict_Check(value)  ? collect_dict(value, found, other)
+                                              : collect_other(value, found, other);
+    Py_LeaveRecursiveCall();
+    return status;
+}
+
+/* Whether all of a short list are different objects. */
+static int are_different(PyObject *list) {
+    enum { SHORT = 16 };
+    const Py_ssize_t count = PyList_Size(list);
+    if (count > SHORT) return 0;
+    for (Py_ssize_t i = 1; i < count; i++)
+        for (Py_ssize_t k = 0; k < i; k++)
+            if (PyList_GetItem(list, i) == PyList_GetItem(list, k)) return 0;
+    return 1;
+}
+
+/* Each of a list once. By identity: a user's class may compare otherwise. */
+static PyObject *each_once(PyObject *list) {
+    if (are_different(list)) return Py_NewRef(list);
+    PyObject *found = PyDict_New();
+    int status = found ? 0 : -1;
+    for (Py_ssize_t i = 0; status == 0 && i < PyList_Size(list); i++) {
+        PyObject *const value = PyList_GetItem(list, i), *key = PyLong_FromVoidPtr(value);
+        status = key ? PyDict_SetItem(found, key, value) : -1;
+        Py_XDECREF(key);
+    }
+    PyObject *result = status ? NULL : PyDict_Values(found);
+    Py_XDECREF(found);
+    return result;
+}
+
+PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 2 || !PyDict_Check(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "collect: expected a dict and a function");
+        return NULL;
+    }
+    PyObject *found = PyList_New(0), *result = NULL;
+    if (found && collect_dict(arguments[0], found, arguments[1]) == 0) result = each_once(found);
+    Py_XDECREF(found);
+    return result;
+}
