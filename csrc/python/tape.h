@@ -328,6 +328,7 @@ void dc_tape_after_fork(void);
 PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 #endif

@@ -60,6 +60,8 @@ total, fit = _deepc.tape_sum, _deepc.tape_fit
 matmul = _deepc.tape_matmul
 # (x, w, b or None, activation); (kind, mean, predicted, actual).
 linear, loss = _deepc.tape_linear, _deepc.tape_loss
+# (steps, x): each of a list applied to what the one before gave; a function, or (w, b, activation).
+chain = _deepc.tape_chain
 # (name, rule, data, inputs, context): an operation that Python computed. Its backward is
 # rule(g, y, inputs, context), over arrays, or over nodes where gradients are differentiated again.
 record = _deepc.tape_record
@@ -75,8 +77,8 @@ gather, spread = _deepc.tape_gather, _deepc.tape_spread
 # of its own, which what was computed before keeps.
 item, swap = _deepc.tape_item, _deepc.tape_swap
 # (tensor, array, shared): the array is its gradient, shared with a layer or not; (list): gradients
-# stand for zeros, and (list, True) passes over what is no node; (list): gradients are zeros where they stood for it, and the parameters are about
-# to change.
+# stand for zeros, and (list, True) passes over what is no node; (list): gradients are zeros where
+# they stood for it, and the parameters are about to change.
 adopt, zero, settle = _deepc.tape_adopt, _deepc.tape_zero, _deepc.tape_settle
 retain = _deepc.tape_retain
 # (node, seed or None, free); (ys, seeds, xs, create): tuples.

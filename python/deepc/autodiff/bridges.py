@@ -8,7 +8,7 @@ activation after it, the usual activations. Any other layer computes through its
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +23,7 @@ from deepc.autodiff import ops
 from deepc.autodiff.tensor import Parameter, Tensor
 from deepc.layers import Dropout, Flatten, Layer, Linear, Sequential, _plan
 from deepc.layers.base import BuiltinLayer, TwoModes, is_builtin
-from deepc.losses import SSE, BuiltinLoss, Loss, SoftmaxCrossEntropy
+from deepc.losses import SSE, BuiltinLoss, SoftmaxCrossEntropy
 
 __all__ = ["parameters"]
 
@@ -33,7 +33,8 @@ _OPERATIONS: dict[type, str] = {Sigmoid: "sigmoid", Tanh: "tanh", Relu: "relu"}
 _FUSED = {SSE, SoftmaxCrossEntropy}
 _IS_MEAN = {REDUCTIONS["sum"]: False, REDUCTIONS["mean"]: True}
 
-Step = Callable[[Any], Any]
+# What is done with a Tensor: a function of it, or weights, bias and activation of a fused product.
+Step = Callable[[Any], Any] | tuple[Any, Any, int]
 
 
 def parameters(model: Any) -> list[Any]:
@@ -87,18 +88,17 @@ def _call_layer(layer: Any, x: Any) -> Any:
         raise TypeError(
             f"input: expected a Tensor, got {describe(x)}; stack() makes one of Scalars"
         )
-    for step in _steps(layer):
-        x = step(x)
-    return x
-
-
-def _steps(layer: Any) -> Sequence[Step]:
-    """Return what to do with a Tensor, kept as long as no layer changes."""
     if isinstance(layer, Sequential):
         # That no method was replaced was looked at when the steps were made.
         plan = layer._plan
         if plan.version == _plan.structure_version and plan.over_tensors is not None:
-            return plan.over_tensors
+            return tape.chain(plan.over_tensors, x)
+    return tape.chain(_steps(layer), x)
+
+
+def _steps(layer: Any) -> list[Step]:
+    """Return what to do with a Tensor, kept as long as no layer changes."""
+    if isinstance(layer, Sequential):
         current = layer.current_plan()
         if current is None:
             return [functools.partial(_call_foreign, layer)]
@@ -138,12 +138,12 @@ def _step(layer: Any) -> Step:
             return functools.partial(_call_flatten, layer)
         if not isinstance(layer, Layer) or type(layer).__call__ is Layer.__call__:
             return functools.partial(_call_foreign, layer)
-        return cast(Step, layer)
+        return cast("Step", layer)
     if isinstance(layer, Linear):
         return _linear_step(layer)
     name = _OPERATIONS.get(type(layer))
     if name:
-        return cast(Step, getattr(ops, name))
+        return cast("Step", getattr(ops, name))
     if isinstance(layer, Dropout):
         return functools.partial(_call_dropout, layer)
     return functools.partial(_call_builtin, layer)
@@ -152,7 +152,7 @@ def _step(layer: Any) -> Step:
 def _linear_step(layer: Linear, activation: str | None = None) -> Step:
     leaves = _leaves(layer)
     w, b, number = leaves["weights"], leaves.get("bias"), ops.fused(activation)
-    return lambda x: tape.linear(x, w, b, number)
+    return w, b, number
 
 
 def _call_flatten(layer: Flatten, x: Any) -> Any:
@@ -261,12 +261,13 @@ def _foreign_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
 # ---- Losses --------------------------------------------------------------------------------------
 
 
-def _call_loss(loss: Loss, predicted: Any, actual: Any, *sample_weight: Any) -> Any:
+def _call_loss(loss: Any, predicted: Any, actual: Any, *sample_weight: Any) -> Any:
     """Return the loss of a Tensor as a Tensor: one operation, value and gradient in one call."""
     if type(loss) in _FUSED and not sample_weight:
-        kind, reduction, _, smoothing = cast(BuiltinLoss, loss)._rule
-        if reduction in _IS_MEAN and not smoothing:
-            return tape.loss(kind, _IS_MEAN[reduction], predicted, actual)
+        kind, reduction, _, smoothing = loss._rule
+        mean = _IS_MEAN.get(reduction)
+        if mean is not None and not smoothing:
+            return tape.loss(kind, mean, predicted, actual)
     if isinstance(actual, Node):
         if actual.requires_grad:
             raise TypeError(

@@ -208,7 +208,7 @@ class Plan:
     ) -> None:
         self.version, self.made_of, self.runs, self.only = version, made_of, runs, only
         self.repeats = repeats
-        self.over_tensors: list[Callable[[Any], Any]] | None = None  # made when one comes
+        self.over_tensors: list[Any] | None = None  # made when one comes
 
     def at(self, version: int) -> Plan:
         """Return the same plan, good for another version."""
