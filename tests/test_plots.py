@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import deepc
 import numpy as np
 import pytest
-from deepc import Linear, datasets
+from deepc import Linear, datasets, keras
 
 pytest.importorskip("matplotlib")
 from deepc import plots
@@ -50,6 +52,56 @@ def test_confusion_matrix_counts():
         assert share in words
 
 
+@pytest.mark.parametrize("names", ["ab", ["in time", "late"], ["a", "a very long name", "b"]])
+def test_confusion_matrix_has_room_for_its_words(names):
+    figure = plots.confusion_matrix([0, 1], [1, 1], names, name="Rentals of a station")
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for axes in figure.axes for text in axes.texts]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
+    heads = [box for box, text in zip(boxes, figure.axes[0].texts, strict=True)
+             if text.get_text() in names and text.get_ha() == "center"]  # fmt: skip
+    assert len(heads) == len(names)
+    assert all(one.x1 < next_one.x0 for one, next_one in itertools.pairwise(heads))
+
+
+def lines(figure):
+    """Return the lines of each panel, without that of the best epoch."""
+    return [
+        [line.get_xydata().tolist() for line in panel.lines if line.get_linestyle() == "-"]
+        for panel in figure.axes
+    ]
+
+
+def test_history_draws_what_was_measured():
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    stopping = keras.callbacks.EarlyStopping("loss", patience=50, restore_best_weights=True)
+    of_keras = model.fit(x, y, epochs=5, verbose=0, validation_data=(x, y), validation_freq=2,
+                         callbacks=[stopping])  # fmt: skip
+    found = lines(plots.history(of_keras, "loss", "accuracy"))
+    for name, (training, validation) in zip(("loss", "accuracy"), found, strict=True):
+        assert training == [list(p) for p in enumerate(of_keras.history[name])]
+        values = of_keras.history[f"val_{name}"]
+        assert validation == [list(p) for p in zip([1, 3], values, strict=True)]
+    assert "best" in [text.get_text().strip() for text in plots.history(of_keras).axes[0].texts]
+
+    of_deepc = deepc.fit(Linear(2, 1), x, y, loss=deepc.SSE("mean"), optimizer=deepc.SGD(0.01),
+                         epochs=3, progress=False)  # fmt: skip
+    assert lines(of_deepc.plot()) == [[[list(p) for p in enumerate(of_deepc)]]]
+    # As Keras' own dict has it.
+    by_name = {"loss": [3.0, 2.0], "val_loss": [2.0, 1.0]}
+    assert lines(plots.history(by_name)) == [[[[0, 3], [1, 2]], [[0, 2], [1, 1]]]]
+
+
+def test_history_names_lines_apart():
+    figure = plots.history({"loss": [3.0, 1.0], "val_loss": [2.0, 1.0]})
+    figure.canvas.draw()
+    one, other = (text.get_window_extent() for text in figure.axes[0].texts)
+    assert not one.overlaps(other)
+
+
 def test_weight_images_are_the_weights():
     layer = Linear(6, 3, rng=0)
     figure = plots.weight_images(layer.w, (2, 3))
@@ -81,6 +133,11 @@ def test_decision_surface_is_what_the_model_gives():
         (lambda: plots.confusion_matrix([0], [0], ["one"]), "classes: expected 2 to 20"),
         (lambda: plots.confusion_matrix([0], [-1], "ab"), "predicted: .*0 to 1"),
         (lambda: plots.confusion_matrix([[0]], [0], "ab"), "actual: expected shape"),
+        (
+            lambda: plots.history({"loss": [1.0, 2.0], "val_loss": [1.0]}),
+            "'val_loss' has 1 numbers",
+        ),
+        (lambda: plots.history({"loss": [1.0]}, axes=[1, 2]), "axes: expected 1"),
         (lambda: plots.weight_images(np.ones((2, 5)), (2, 2)), r"weights: .*\(neurons, 4\)"),
         (lambda: plots.weight_images(np.ones((2, 0)), (2, 0)), "shape: expected at least 1"),
         (lambda: plots.decision_surface(Linear(3, 1), np.ones((4, 3)), [0] * 4), "x: expected"),
@@ -90,6 +147,13 @@ def test_decision_surface_is_what_the_model_gives():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_is_no_history_is_refused():
+    with pytest.raises(TypeError, match=r"history: expected a History.*got list"):
+        plots.history([1.0, 2.0])
+    with pytest.raises(KeyError, match="'accuracy': this training measured loss"):
+        plots.history({"loss": [1.0]}, "accuracy")
 
 
 def test_figures_leave_the_callers_style_alone():

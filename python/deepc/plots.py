@@ -6,11 +6,12 @@ Matplotlib is imported when one is drawn. The figures belong to no window: save 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepc._values import Array, any_array, as_array, as_int
+from deepc._values import Array, any_array, as_array, as_int, describe
 from deepc.layers import Layer
 from deepc.losses import as_labels
 
@@ -52,12 +53,14 @@ STYLE: Any = {
 }
 
 
-def history(history: History, *names: str, axes: Any = None) -> Figure:
+def history(
+    history: History | Mapping[str, Sequence[float]] | Any, *names: str, axes: Any = None
+) -> Figure:
     """Draw the series of a training over its epochs, one panel for each name.
 
     Parameters
     ----------
-    history : History
+    history : History, or what Keras' ``fit`` returns, or its dict of series
     *names : str, optional
         Which series, without ``val_``; all of them if none is given.
     axes : matplotlib Axes or a sequence of them, optional
@@ -73,17 +76,27 @@ def history(history: History, *names: str, axes: Any = None) -> Figure:
         If Matplotlib is not installed.
     KeyError
         If there is no series of a name.
+    TypeError
+        If `history` is none.
     ValueError
-        If the number of axes is not that of the names.
+        If the number of axes is not that of the names, or nobody knows the epochs of a series.
+
+    Examples
+    --------
+    >>> from deepc import plots
+    >>> losses = {"loss": [0.9, 0.5, 0.4], "val_loss": [0.8, 0.6, 0.7]}
+    >>> figure = plots.history(losses)  # doctest: +SKIP
     """
     try:
         from matplotlib import pyplot
         from matplotlib.ticker import MaxNLocator
     except ImportError:
         raise ImportError("plot: needs Matplotlib; install it: pip install matplotlib") from None
-    shown = list(names) or [name for name in history.names() if not name.startswith("val_")]
+    series = _series(history)
+    shown = list(names) or [name for name in series if not name.startswith("val_")]
     for name in shown:
-        history.epochs_of(name)  # refuses what was not measured
+        if name not in series:
+            raise KeyError(f"{name!r}: this training measured {', '.join(series) or 'nothing'}")
     if axes is None:
         _, axes = pyplot.subplots(
             1, len(shown), figsize=(4.5 * len(shown), 3.2), layout="constrained", squeeze=False
@@ -91,27 +104,69 @@ def history(history: History, *names: str, axes: Any = None) -> Figure:
     panels = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
     if len(panels) != len(shown):
         raise ValueError(f"axes: expected {len(shown)}, one for each series, got {len(panels)}")
+    best = getattr(history, "best_epoch", None)
     for panel, name in zip(panels, shown, strict=True):
-        for series, colour, label in (
+        ends = []
+        for one, colour, label in (
             (name, TRAINING, "training"),
             (f"val_{name}", VALIDATION, "validation"),
         ):
-            if series in history.series:
-                epochs, values = history.epochs_of(series), history[series]
+            if one in series:
+                epochs, values = series[one]
                 panel.plot(epochs, values, color=colour, marker="." if len(epochs) < 25 else "")
-                # At the end of its line, so that nobody has to look up a legend.
-                panel.annotate(
-                    f" {label}", (epochs[-1], values[-1]), color=colour, va="center", fontsize=9
-                )
-        if history.best_epoch is not None:
-            panel.axvline(history.best_epoch, color="0.7", linewidth=1, linestyle=":")
+                ends.append((epochs[-1], values[-1], colour, label))
+        if best is not None:
+            panel.axvline(best, color=GREY, linewidth=1, linestyle=":")
+            at_the_top = panel.get_xaxis_transform()
+            panel.text(best, 1, " best", transform=at_the_top, color=GREY, fontsize=8, va="top")
         panel.set_title(name.replace("_", " "), loc="left")
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.margins(x=0.18)
+        panel.margins(x=0.03)
         panel.grid(axis="y", color="0.9")
         panel.spines[["top", "right"]].set_visible(False)
+        _name_ends(panel, ends)
     return panels[0].figure  # type: ignore[no-any-return]
+
+
+def _name_ends(panel: Axes, ends: list[tuple[int, float, str, str]]) -> None:
+    """Write names at the ends of lines, so that nobody has to look up a legend.
+
+    Where two lines end close to each other, their names are moved apart.
+    """
+    panel.get_ylim()  # now the scale is final
+    points = [panel.transData.transform(end[:2])[1] * 72 / panel.figure.dpi for end in ends]
+    moves = [0.0] * len(ends)
+    if len(ends) == 2:
+        upper = int(points[1] >= points[0])
+        lacking = max(0.0, 11 - abs(points[1] - points[0])) / 2
+        moves[upper], moves[1 - upper] = lacking, -lacking
+    for (epoch, value, colour, label), move in zip(ends, moves, strict=True):
+        panel.annotate(
+            label, (epoch, value), (5, move), textcoords="offset points", color=colour,
+            va="center", fontsize=9, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _series(history: Any) -> dict[str, tuple[list[int], list[float]]]:
+    """Return the epochs and numbers of each series of a history of any kind."""
+    found = getattr(history, "series", getattr(history, "history", history))
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"history: expected a History, what Keras' fit returns, or its dict of series, "
+            f"got {describe(history)}"
+        )
+    of = getattr(history, "epochs_of", None)
+    every = list(getattr(history, "epoch", range(max(map(len, found.values()), default=0))))
+    series = {}
+    for name, values in found.items():
+        if of is None and len(values) != len(every):
+            raise ValueError(
+                f"history: {name!r} has {len(values)} numbers, other series {len(every)}, and "
+                "nobody knows of which epochs; give the history that fit returned"
+            )
+        series[name] = (every if of is None else of(name), list(values))
+    return series
 
 
 # ---- What a classifier reads ---------------------------------------------------------------------
@@ -277,33 +332,37 @@ def confusion_matrix(
     hue = np.where(diagonal[..., None], to_rgb(BLUE), to_rgb(VERMILION))
     strength = strength[..., None]
 
-    left, top, cell = 90 + 9 * max(0, max(map(len, names)) - 1), 200, 95
-    width = cell * count
+    title = f"{name}: " if name else ""
+    title += f"{int(np.trace(counts)):,} of {counts.sum():,} read right"
+    about = f"Rows: what they are. Columns: what {reader} reads."
     with matplotlib.rc_context(STYLE):
-        figure, canvas = _canvas(left + width + 120, top + width + 40)
-        title = f"{name}: " if name else ""
-        title += f"{int(np.trace(counts)):,} of {counts.sum():,} read right"
+        # Names stand beside rows and above columns, so all must have room for the longest.
+        widest = max(_text_width(each, 11) for each in names)
+        left, top, wide, high = round(75 + widest), 200, round(max(95, widest + 16)), 95
+        width, height = wide * count, high * count
+        needed = 130 + max(_text_width(title, 13, "bold"), _text_width(about, 9))
+        figure, canvas = _canvas(round(max(left + width + 120, needed)), top + height + 40)
         canvas.text(90, 62, title, fontsize=13, fontweight="bold")
-        canvas.text(90, 100, f"Rows: what they are. Columns: what {reader} reads.", color=GREY)
+        canvas.text(90, 100, about, color=GREY)
         end = left + width + 75
         middle: Any = {"va": "center", "ha": "center"}
         for i, label in enumerate(names):
-            at = (i + 0.5) * cell
-            canvas.text(left - 22, top + at, label, va="center", ha="right", fontsize=11)
-            canvas.text(left + at, top - 24, label, fontsize=11, **middle)
-            canvas.text(end, top + at, f"{shares[i, i]:.0%}", va="center", ha="right", color=GREY)
+            across, down = left + (i + 0.5) * wide, top + (i + 0.5) * high
+            canvas.text(left - 22, down, label, va="center", ha="right", fontsize=11)
+            canvas.text(across, top - 24, label, fontsize=11, **middle)
+            canvas.text(end, down, f"{shares[i, i]:.0%}", va="center", ha="right", color=GREY)
         canvas.text(end, top - 24, "right", va="center", ha="right", color=GREY)
-        extent = (left, left + width, top + width, top)
+        extent = (left, left + width, top + height, top)
         image = 1 - strength * (1 - hue)
         canvas.imshow(image, interpolation="nearest", extent=extent, aspect="auto")
         for i in range(count + 1):
             line: Any = {"color": "white", "linewidth": 2}
-            canvas.plot([left, left + width], [top + i * cell] * 2, **line)
-            canvas.plot([left + i * cell] * 2, [top, top + width], **line)
+            canvas.plot([left, left + width], [top + i * high] * 2, **line)
+            canvas.plot([left + i * wide] * 2, [top, top + height], **line)
         for (row, column), number in np.ndenumerate(counts):
             if number:
                 dark = row == column and strength[row, column, 0] > 0.6
-                x, y = left + (column + 0.5) * cell, top + (row + 0.5) * cell
+                x, y = left + (column + 0.5) * wide, top + (row + 0.5) * high
                 canvas.text(x, y, f"{number:,}", color="white" if dark else INK, **middle)
     return figure
 
@@ -473,6 +532,15 @@ def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     return figure, axes
+
+
+def _text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Return how many pixels wide a text is."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(weight=weight, size=size)
+    return float(TextPath((0, 0), text, prop=font).get_extents().width * DPI / 72)
 
 
 def logarithmic(axes: Axes, losses: list[float]) -> None:

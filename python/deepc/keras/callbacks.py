@@ -108,12 +108,18 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self._epochs_of: dict[str, list[int]] = {}
 
     def record(self, epoch: int, logs: dict[str, float]) -> None:
         """Add an epoch."""
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
+            self._epochs_of.setdefault(name, []).append(epoch)
+
+    def epochs_of(self, name: str) -> list[int]:
+        """Return the epochs in which a series was measured."""
+        return list(self._epochs_of[name])
 
     def __repr__(self) -> str:
         return f"<keras.src.callbacks.history.History object at {id(self):#x}>"
