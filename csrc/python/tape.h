@@ -63,7 +63,8 @@ static inline void replace(PyObject **place, PyObject *with) {
     O(ITEM, "item", 0, 0)                                                                          \
     O(GATHER, "gather", 0, 0)                                                                      \
     O(PYTHON, "python", 0, 0)                                                                      \
-    O(LENT, "function", 0, 0)
+    O(LENT, "function", 0, 0)                                                                      \
+    O(FREED, "freed", 0, 0) /* any of them, after its history was forgotten; code: which */
 
 enum operation {
 #define OPERATION(name, text, for_first, for_second) OP_##name,
@@ -105,8 +106,7 @@ enum flag {
     HAS_HISTORY_OF_CALLABLES = 512,
     IS_SHARED = 1024, /* the gradient's array belongs to a layer too: it never stands for zeros */
     KEEPS_ARRAY = 2048, /* the gradient's array stays: None is zeros, as optimizers know it */
-    HAS_MORE = 4096, /* operands than fit into the node */
-    IS_MEAN = 8192 /* of a loss: it is the mean of the rows' */
+    HAS_MORE = 4096 /* operands than fit into the node */
 };
 
 /* How many operands fit into a Scalar, into a Tensor. */
@@ -122,7 +122,7 @@ typedef struct node {
     struct extra *extra;
     uint32_t count;   /* of operands */
     uint32_t version; /* how often its array was changed in place */
-    int32_t code;     /* of the operation: which activation, loss, element */
+    int32_t code; /* of the operation: which activation, loss, element; of FREED the operation */
     uint16_t flags;
     uint8_t op, family;
     union {
@@ -166,6 +166,8 @@ node *dc_tape_new(int family, PyObject *array);
 PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 /* Of such a family, dropped nodes are kept for the next ones. */
 void dc_tape_keep_spare(int family);
+/* A Tensor of a class over an array, which is not looked at. */
+PyObject *dc_tape_over(PyTypeObject *type, PyObject *array);
 /* Makes room for so many operands. */
 int dc_tape_reserve(node *n, size_t count);
 extra *dc_tape_extra(node *n);
@@ -260,13 +262,13 @@ int dc_array_has_nan(PyObject *x);
 /* Python's functions for what C cannot take: H(name). The module's `register` sets them. */
 #define HELPERS(H)                                                                                 \
     H(convert) /* (what came) -> an array for a Tensor, or an error */                             \
-    H(binary)  /* (operation, a, b): on arrays and numbers, by NumPy's rules */                    \
-    H(unary)   /* (operation, x) */                                                                \
-    H(fit)     /* (x, array): x summed or repeated to an array's shape, in its dtype */            \
+    H(binary) /* (operation, a, b): on arrays and numbers, by NumPy's rules */                     \
+    H(unary) /* (operation, x) */                                                                  \
+    H(fit) /* (x, array): x summed or repeated to an array's shape, in its dtype */                \
     H(seed) /* (x, array): x as the gradient of a result, of its shape */                          \
-    H(linear)       /* the fused product, whatever the operands are */                             \
-    H(linear_rule)  /* its backward over Tensors */                                                \
-    H(loss)         /* (kind, mean, predicted, actual) */                                          \
+    H(linear) /* the fused product, whatever the operands are */                                   \
+    H(linear_rule) /* its backward over Tensors */                                                 \
+    H(loss) /* (kind, mean, predicted, actual) */                                                  \
     H(loss_rule)
 typedef struct helpers {
 #define HELPER(name) PyObject *name;

@@ -140,6 +140,12 @@ static int set_tensor_grad(node *n, PyObject *value) {
     return status;
 }
 
+/* The gradient, but None where it stands for zeros: what a face calls no gradient. */
+static PyObject *get_found(PyObject *self, void *closure) {
+    const node *const n = (node *)self;
+    return is_scalar(n) || !(n->flags & STALE) ? get_grad(self, closure) : Py_NewRef(Py_None);
+}
+
 static int set_grad(PyObject *self, PyObject *value, void *closure) {
     (void)closure;
     node *const n = (node *)self;
@@ -206,7 +212,7 @@ const char *dc_tape_name(const node *n) {
         if (text) return text;
         PyErr_Clear();
     }
-    return dc_tape_names[n->op];
+    return dc_tape_names[n->op == OP_FREED ? n->code : n->op];
 }
 
 static PyObject *get_op(PyObject *self, void *closure) {
@@ -276,6 +282,8 @@ static int set_label(PyObject *self, PyObject *value, void *closure) {
 PyGetSetDef dc_tape_attributes[] = {
     {"data", get_data, set_data, "The value: a float, or an array.", NULL},
     {"grad", get_grad, set_grad, "The gradient of what backward() was called on.", NULL},
+    {"_data", get_data, set_data, "The same, whatever a subclass makes of data.", NULL},
+    {"_grad", get_found, set_grad, "The gradient, None where there is none yet.", NULL},
     {"requires_grad", get_requires, set_requires, "Whether a gradient is wanted.", NULL},
     {"shape", get_shape, NULL, "The shape of the value.", NULL},
     {"dtype", get_dtype, NULL, "The dtype of the value.", NULL},

@@ -7,6 +7,9 @@
 
 /* ---- linear: activation(x w + b) ------------------------------------------------------------- */
 
+/* Beside the number of an activation: w is (outputs, inputs), as PyTorch has it. */
+enum { TRANSPOSED = 1 << 16 };
+
 typedef struct product {
     dtype dtype;
     matrix x, w;
@@ -15,14 +18,14 @@ typedef struct product {
 } product;
 
 /* What two arrays are as the factors of a product; 0: something else. */
-static int take_product(PyObject *x_object, PyObject *w_object, product *out) {
+static int take_product(PyObject *x_object, PyObject *w_object, int transposed, product *out) {
     const array x = look(x_object), w = look(w_object);
     out->dtype = x.dtype;
     out->x_data = x.data;
     out->w_data = w.data;
     out->x_ndim = x.ndim;
     return x.dtype == w.dtype && w.ndim == 2 && as_matrix(&x, 0, 0, &out->x) &&
-           as_matrix(&w, 0, 0, &out->w) && out->x.cols == out->w.rows;
+           as_matrix(&w, transposed, 0, &out->w) && out->x.cols == out->w.rows;
 }
 
 static void multiply(dtype dtype, int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
@@ -42,7 +45,8 @@ enum { WORTH_UNLOCKING = 65536 };
 static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) {
     product q;
     array bias = {0};
-    if (!take_product(x, w, &q)) return NULL;
+    if (!take_product(x, w, (activation & TRANSPOSED) != 0, &q)) return NULL;
+    activation &= ~TRANSPOSED;
     const size_t m = q.x.rows, n = q.w.cols, k = q.x.cols;
     if (b != Py_None) {
         bias = look(b);
@@ -63,7 +67,7 @@ static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) 
     return result;
 }
 
-/* linear(x, w, b, activation): b may be None. */
+/* linear(x, w, b, activation): b may be None; activation may be TRANSPOSED. */
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     if (count != 4) {
@@ -125,7 +129,7 @@ static int give_weights(pass *p, node *n, const product *q, const char *d_z) {
     if (!room) return -1;
     const array d_w = look(room);
     matrix to;
-    if (!as_matrix(&d_w, 0, 0, &to)) return -1;
+    if (!as_matrix(&d_w, (n->code & TRANSPOSED) != 0, 0, &to)) return -1;
     const size_t m = q->x.rows, cols = q->w.cols, k = q->x.cols;
     if (to.transposed)
         multiply(q->dtype, 1, q->x.transposed, cols, k, m, d_z, cols, q->x_data, q->x.leading,
@@ -162,10 +166,11 @@ static int give_input(pass *p, node *n, const product *q, const char *d_z) {
 /* The gradient before the activation: of the identity g itself. */
 static PyObject *before_activation(node *n, PyObject *g) {
     PyObject *flat = dc_array_flat(g);
-    if (!flat || n->code == DC_IDENTITY) return flat;
-    PyObject *d_z = dc_array_slope(n->code == DC_SIGMOID ? OP_SIGMOID
-                                   : n->code == DC_TANH  ? OP_TANH
-                                                         : OP_RELU,
+    const int activation = n->code & ~TRANSPOSED;
+    if (!flat || activation == DC_IDENTITY) return flat;
+    PyObject *d_z = dc_array_slope(activation == DC_SIGMOID ? OP_SIGMOID
+                                   : activation == DC_TANH  ? OP_TANH
+                                                            : OP_RELU,
                                    n->data.object, flat);
     Py_DECREF(flat);
     return d_z;
@@ -194,7 +199,8 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
     if (p->create) return rule_over_tensors(p, n, g);
     product q;
     PyObject *const d_z = before_activation(n, g);
-    if (!d_z || !take_product(operands_of(n)[0].value.object, operands_of(n)[1].value.object, &q)) {
+    if (!d_z || !take_product(operands_of(n)[0].value.object, operands_of(n)[1].value.object,
+                              (n->code & TRANSPOSED) != 0, &q)) {
         Py_XDECREF(d_z);
         return -1;
     }
@@ -206,11 +212,14 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
     return status;
 }
 
+/* Where a loss's node has its reduction, beside its kind. */
+enum { REDUCTION_SHIFT = 16 };
+
 /* ---- Losses ---------------------------------------------------------------------------------- */
 
 /* The loss as an array of no dimensions, and where `gradient` is not NULL that of `predicted`. NULL
  * without an exception: other arrays. */
-static PyObject *loss_of(int kind, int mean, const array *predicted, const array *actual,
+static PyObject *loss_of(const dc_loss_rule *rule, const array *predicted, const array *actual,
                          PyObject **gradient, PyObject *predicted_object) {
     if (!is_real(predicted) || !is_contiguous(predicted) || !is_contiguous(actual)) return NULL;
     if (predicted->ndim < 1 || predicted->ndim > 2) return NULL;
@@ -222,9 +231,6 @@ static PyObject *loss_of(int kind, int mean, const array *predicted, const array
     const size_t rows = batch ? (size_t)predicted->shape[0] : 1;
     const size_t cols = (size_t)predicted->shape[batch];
     if (rows == 0 || cols == 0) return NULL;
-    const dc_loss_rule rule = {.kind = kind,
-                               .reduction = mean ? DC_MEAN_OF_ROWS : DC_SUM,
-                               .parameter = dc_loss_default(kind)};
     PyObject *result = dc_block_new(predicted->dtype, 0, NULL);
     if (gradient) *gradient = result ? dc_array_like(predicted_object) : NULL;
     if (!result || (gradient && !*gradient)) {
@@ -238,12 +244,12 @@ static PyObject *loss_of(int kind, int mean, const array *predicted, const array
     double value = 0;
     int status;
     if (predicted->dtype == FLOAT32) {
-        status = dc_loss_f32(&rule, rows, cols, (const void *)predicted->data, targets, labels,
-                             NULL, 1, &value, d);
+        status = dc_loss_f32(rule, rows, cols, (const void *)predicted->data, targets, labels, NULL,
+                             1, &value, d);
         *(float *)to = (float)value;
     } else {
-        status = dc_loss_f64(&rule, rows, cols, (const void *)predicted->data, targets, labels,
-                             NULL, 1, &value, d);
+        status = dc_loss_f64(rule, rows, cols, (const void *)predicted->data, targets, labels, NULL,
+                             1, &value, d);
         *(double *)to = value;
     }
     if (!status) return result;
@@ -252,16 +258,20 @@ static PyObject *loss_of(int kind, int mean, const array *predicted, const array
     return NULL;
 }
 
-/* loss(kind, mean, predicted, actual) */
+/* loss(kind, reduction, predicted, actual[, parameter]): the mean of rows where it is True. */
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count != 4) {
-        PyErr_SetString(PyExc_TypeError, "loss: expected 4 arguments");
+    if (count != 4 && count != 5) {
+        PyErr_SetString(PyExc_TypeError, "loss: expected 4 or 5 arguments");
         return NULL;
     }
-    const long kind = PyLong_AsLong(arguments[0]);
-    const int mean = PyObject_IsTrue(arguments[1]);
-    if (mean < 0 || (kind == -1 && PyErr_Occurred())) return NULL;
+    const long kind = PyLong_AsLong(arguments[0]), reduction = PyLong_AsLong(arguments[1]);
+    const double parameter =
+        count == 5 ? PyFloat_AsDouble(arguments[4]) : dc_loss_default((int)kind);
+    if ((kind == -1 || reduction == -1 || parameter == -1) && PyErr_Occurred()) return NULL;
+    const dc_loss_rule rule = {.kind = (int)kind,
+                               .reduction = (int)reduction,
+                               .parameter = parameter};
     node *const n = as_node(arguments[2]), *const target = as_node(arguments[3]);
     PyObject *gradient = NULL, *result = NULL;
     PyObject *const predicted = dc_tape_payload(arguments[2]), *const actual =
@@ -269,18 +279,18 @@ PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     const int recorded = n && !is_scalar(n) && n->flags & REQUIRES && !is_silent();
     if (predicted && actual && !(target && target->flags & REQUIRES)) {
         const array x = look(predicted), z = look(actual);
-        result = loss_of((int)kind, mean, &x, &z, recorded ? &gradient : NULL, predicted);
+        result = loss_of(&rule, &x, &z, recorded ? &gradient : NULL, predicted);
     }
     Py_XDECREF(predicted);
     if (!result) {
         Py_XDECREF(actual);
-        return PyErr_Occurred() ? NULL : dc_tape_help(dc_tape_helpers.loss, 4, arguments);
+        return PyErr_Occurred() ? NULL
+                                : dc_tape_help(dc_tape_helpers.loss, (size_t)count, arguments);
     }
     result = dc_tape_record(OP_LOSS, result, arguments + 2, 2);
     node *const y = result && recorded ? (node *)result : NULL;
     if (y) {
-        y->code = (int32_t)kind;
-        if (mean) y->flags |= IS_MEAN;
+        y->code = (int32_t)(kind | reduction << REDUCTION_SHIFT);
         operands_of(y)[0].value.object = gradient;
         operands_of(y)[1].value.object = Py_XNewRef(actual);
     } else {
@@ -299,12 +309,13 @@ int dc_tape_loss_rule(pass *p, node *n, PyObject *g) {
         return dc_tape_give(p, n, 0,
                             number == 1 ? Py_NewRef(slope) : dc_tape_binary(OP_MULTIPLY, slope, g));
     }
-    PyObject *const kind = PyLong_FromLong(n->code);
-    PyObject *const mean = PyBool_FromLong(n->flags & IS_MEAN);
-    PyObject *const arguments[] = {kind, mean, g, (PyObject *)operands_of(n)[0].node,
+    PyObject *const kind = PyLong_FromLong(n->code & ((1 << REDUCTION_SHIFT) - 1));
+    PyObject *const reduction = PyLong_FromLong(n->code >> REDUCTION_SHIFT);
+    PyObject *const arguments[] = {kind, reduction, g, (PyObject *)operands_of(n)[0].node,
                                    operands_of(n)[1].value.object};
-    PyObject *result = kind ? dc_tape_help(dc_tape_helpers.loss_rule, 5, arguments) : NULL;
+    PyObject *result =
+        kind && reduction ? dc_tape_help(dc_tape_helpers.loss_rule, 5, arguments) : NULL;
     Py_XDECREF(kind);
-    Py_DECREF(mean);
+    Py_XDECREF(reduction);
     return dc_tape_give(p, n, 0, result);
 }

@@ -305,6 +305,33 @@ static PyObject *tape_settle(PyObject *module, PyObject *list) {
     return count < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* tape_due(list): how many have a gradient, which an optimizer is about to step by: what was
+ * computed from those parameters so far is out of date. */
+static PyObject *tape_due(PyObject *module, PyObject *list) {
+    (void)module;
+    const Py_ssize_t count = PyList_Size(list);
+    long due = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        node *const n = node_of(PyList_GetItem(list, i), 0);
+        if (!n) return NULL;
+        if (!n->grad.object || n->flags & STALE) continue;
+        n->version++;
+        due++;
+    }
+    return count < 0 ? NULL : PyLong_FromLong(due);
+}
+
+/* tape_over(class, array): a Tensor of that class over an array as it is, whatever its strides. */
+static PyObject *tape_over(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (!is_count(count, 2)) return NULL;
+    if (!PyType_Check(arguments[0]) || Py_TYPE(arguments[1]) != &PyArray_Type) {
+        PyErr_SetString(PyExc_TypeError, "expected a class of Tensors and an array");
+        return NULL;
+    }
+    return dc_tape_over((PyTypeObject *)arguments[0], arguments[1]);
+}
+
 /* tape_retain(tensor): it keeps its gradient although it is no leaf. */
 static PyObject *tape_retain(PyObject *module, PyObject *tensor) {
     (void)module;
@@ -388,6 +415,8 @@ static PyMethodDef methods[] = {
     FAST("tape_adopt", tape_adopt),
     FAST("tape_zero", tape_zero),
     SINGLE("tape_settle", tape_settle),
+    SINGLE("tape_due", tape_due),
+    FAST("tape_over", tape_over),
     SINGLE("tape_retain", tape_retain),
     FAST("tape_backward", tape_backward),
     FAST("tape_gradients", dc_tape_gradients),

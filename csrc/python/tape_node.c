@@ -221,6 +221,13 @@ static PyObject *new_tensor(PyTypeObject *type, int family, PyObject *data, PyOb
     return (PyObject *)n;
 }
 
+PyObject *dc_tape_over(PyTypeObject *type, PyObject *array) {
+    const int family = family_of(type);
+    if (family == SCALARS) PyErr_SetString(PyExc_TypeError, "expected a class of Tensors");
+    if (family <= SCALARS) return NULL;
+    return (PyObject *)allocate(type, family, Py_NewRef(array));
+}
+
 static PyObject *node_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     const int family = family_of(type);
     if (family < 0) return NULL;

@@ -59,6 +59,13 @@ static int begin_node(const pass *p, node *n, node *from) {
                          dc_tape_name(n));
             return -1;
         }
+    if (n->op == OP_FREED) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "backward: what %s was computed from is forgotten: an earlier backward was "
+                     "asked to free the graph; let that one keep it",
+                     dc_tape_name(n));
+        return -1;
+    }
     n->pass = p->number;
     n->g.object = NULL; /* also 0.0, and the first operand */
     n->link = from;
@@ -421,8 +428,8 @@ PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
             next = n->link;
             if (n->op != OP_LEAF) {
                 dc_tape_clear_history(n);
-                n->op = OP_LEAF;
-                n->flags &= (uint16_t)~REQUIRES;
+                n->code = n->op;
+                n->op = OP_FREED;
             }
             Py_DECREF(n);
         }

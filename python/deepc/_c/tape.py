@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
         data: Any
         grad: Any
+        _data: Any
+        _grad: Any
         requires_grad: bool
         shape: tuple[int, ...]
         dtype: np.dtype[Any]
@@ -58,7 +60,9 @@ quotient, gate, power = _deepc.tape_quotient, _deepc.tape_gate, _deepc.tape_powe
 total, fit = _deepc.tape_sum, _deepc.tape_fit
 # (a, b, transpose_a, transpose_b): of matrices, else NotImplemented.
 matmul = _deepc.tape_matmul
-# (x, w, b or None, activation); (kind, mean, predicted, actual).
+# (x, w, b or None, activation), where activation + TRANSPOSED says that w is (outputs, inputs);
+# (kind, reduction, predicted, actual[, parameter]).
+TRANSPOSED = 1 << 16
 linear, loss = _deepc.tape_linear, _deepc.tape_loss
 # (steps, x): each of a list applied to what the one before gave; a function, or (w, b, activation).
 chain = _deepc.tape_chain
@@ -81,6 +85,9 @@ item, swap = _deepc.tape_item, _deepc.tape_swap
 # they stood for it, and the parameters are about to change.
 adopt, zero, settle = _deepc.tape_adopt, _deepc.tape_zero, _deepc.tape_settle
 retain = _deepc.tape_retain
+# (list of leaves): how many have a gradient; what was computed from these is out of date from now
+# on. (class, array): a Tensor of that class over an array as it is.
+due, over = _deepc.tape_due, _deepc.tape_over
 # (node, seed or None, free); (ys, seeds, xs, create): tuples.
 backward, gradients = _deepc.tape_backward, _deepc.tape_gradients
 # (value): set for this thread; returns what it was.
@@ -112,7 +119,7 @@ def convert(value: Any, dtype: Any = None) -> Array:
     dtype.
     """
     if isinstance(value, Node):
-        value = value.data
+        value = value._data
     elif isinstance(value, (list, tuple)) and any(isinstance(item, Node) for item in value):
         raise TypeError(
             "data: a list of Tensors or Scalars; stack() joins them and keeps their gradients"
@@ -308,6 +315,6 @@ register(convert=convert, binary=binary, unary=unary, fit=fitted, seed=seed)
 def values(x: Any) -> Any:
     """Return the array of a Tensor, an array as it is, anything else as an array."""
     if isinstance(x, Node):
-        data = x.data
+        data = x._data
         return data if isinstance(data, np.ndarray) else np.asarray(data)
     return x if isinstance(x, np.ndarray) else convert(x)

@@ -172,7 +172,7 @@ def _call_dropout(layer: Dropout, x: Any) -> Any:
     """Drop by the layer's own stream; what was kept is remembered by the operation."""
     if not layer.train:
         return x * 1.0 if layer.inverted else x * (1.0 - layer.p)
-    y = np.asarray(layer.forward(np.ascontiguousarray(x.data).reshape(-1, x.shape[-1])))
+    y = np.asarray(layer.forward(np.ascontiguousarray(x._data).reshape(-1, x.shape[-1])))
     kept = layer.mask.astype(y.dtype) / (1.0 - layer.p if layer.inverted and layer.p < 1 else 1.0)
     scale = np.asarray(kept, y.dtype).reshape(x.shape)
     return record("dropout", _scale_rule, y.reshape(x.shape), (x,), scale)
@@ -197,7 +197,7 @@ def _call_builtin(layer: BuiltinLayer, x: Any) -> Any:
     """Compute through the library's layer, each call with a memory of its own."""
     dtype = layer._dtype or x.dtype
     leaves = _leaves(layer)
-    a = np.array(x.data, dtype if x.data.dtype.kind == "f" else None, order="C", copy=None)
+    a = np.array(x._data, dtype if x._data.dtype.kind == "f" else None, order="C", copy=None)
     run = _Pass(layer, np.dtype(dtype))
     y = np.asarray(run.network.forward(a))
     run.ticket = _ticket(layer)
@@ -240,7 +240,7 @@ def _refuse_twice(y: Any, name: str) -> None:
 
 def _call_foreign(layer: Any, x: Any) -> Any:
     """Compute through a user's layer, which remembers one pass only."""
-    y = np.asarray(layer.forward(x.data), x.data.dtype)
+    y = np.asarray(layer.forward(x._data), x._data.dtype)
     ticket = object()
     layer._last_pass = ticket
     return record(type(layer).__name__, _foreign_rule, y, (x,), (layer, ticket))
@@ -274,7 +274,7 @@ def _call_loss(loss: Any, predicted: Any, actual: Any, *sample_weight: Any) -> A
                 f"actual: {type(loss).__name__} has no gradient by its targets; detach() them, or "
                 "write the loss with operations of deepc.autodiff"
             )
-        actual = actual.data
+        actual = actual._data
     p: Array = values(predicted)
     if isinstance(loss, BuiltinLoss):
         value, slope = loss.loss_and_gradient(p, actual, *sample_weight)

@@ -21,6 +21,7 @@ from deepc._c import random as _random
 from deepc._c import tape
 from deepc._c.activations import ACTIVATIONS
 from deepc._c.arrays import SOFTMAX, checked, map_array
+from deepc._c.losses import REDUCTIONS
 from deepc._c.tape import Node, gate, quotient, record, values
 from deepc._values import INT64, Array, as_float, as_int, default_dtype, describe
 
@@ -33,7 +34,7 @@ Axis = int | tuple[int, ...] | None
 
 def _float(x: Any, name: str) -> Array:
     """Return the array of an operand that has to hold floats."""
-    if isinstance(x, Node) and not isinstance(x.data, np.ndarray):
+    if isinstance(x, Node) and not isinstance(x._data, np.ndarray):
         raise TypeError(
             f"{name}: expected a Tensor or an array, got {describe(x)}; stack() makes a Tensor of "
             "Scalars"
@@ -602,7 +603,7 @@ def _index(index: Any) -> Any:
     """Return an index without Tensors."""
     if isinstance(index, tuple):
         return tuple(_index(part) for part in index)
-    return index.data if isinstance(index, Node) else index
+    return index._data if isinstance(index, Node) else index
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -682,7 +683,7 @@ def _concatenate_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> 
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Return Tensors (or Scalars) joined along a new axis."""
     inputs = list(tensors)
-    if inputs and all(isinstance(t, Node) and not isinstance(t.data, np.ndarray) for t in inputs):
+    if inputs and all(isinstance(t, Node) and not isinstance(t._data, np.ndarray) for t in inputs):
         return tape.gather(inputs)
     shapes = {values(t).shape for t in inputs}
     if len(shapes) != 1:
@@ -823,6 +824,8 @@ def linear(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
 
 def _linear(x: Any, w: Any, b: Any, activation: int) -> Any:
     """Compute what the fused product does not take as it is: other dtypes, more dimensions."""
+    if activation & tape.TRANSPOSED:
+        return tape.linear(x, transpose(w), b, activation & ~tape.TRANSPOSED)
     a, m = values(x), values(w)
     bias = None if b is None else values(b)
     if m.ndim != 2 or a.ndim == 0 or a.shape[-1] != m.shape[0]:
@@ -853,6 +856,9 @@ def _plain(x: Any, dtype: Any) -> Any:
 
 
 def _linear_rule(g: Any, y: Any, x: Any, w: Any, activation: int) -> Any:
+    if activation & tape.TRANSPOSED:
+        d_x, d_w, d_b = _linear_rule(g, y, x, transpose(w), activation & ~tape.TRANSPOSED)
+        return d_x, transpose(d_w), d_b
     if activation == SIGMOID:
         g = g * (y * (1.0 - y))
     elif activation == TANH:
@@ -909,26 +915,26 @@ def _is_mean(reduction: str) -> bool:
     return reduction == "mean"
 
 
-def _loss(kind: int, mean: bool, predicted: Any, actual: Any) -> Any:
+def _loss(kind: int, reduction: int, predicted: Any, actual: Any, *parameter: float) -> Any:
     """Compute a loss of what the fused one does not take as it is."""
     p = _float(predicted, "predicted")
     t = values(actual)
     if p.ndim not in (1, 2) or not p.size:
         raise ValueError(f"predicted: expected (outputs,) or (rows, outputs), got shape {p.shape}")
     if kind == tape.CROSS_ENTROPY and t.dtype.kind in "iu" and t.ndim == p.ndim - 1:
-        return _loss_of_labels(mean, predicted, p, t)
+        return _loss_of_labels(reduction, predicted, p, t)
     if t.shape != p.shape:
         more = " or labels of its rows" if kind == tape.CROSS_ENTROPY else ""
         raise ValueError(f"targets: expected the shape {p.shape}{more}, got shape {t.shape}")
     predicted = _plain(predicted, p.dtype)
     if isinstance(actual, Node) and actual.requires_grad:
-        return _composed_loss(kind, mean, predicted, actual)
-    return tape.loss(kind, mean, predicted, np.array(t, p.dtype, order="C"))
+        return _composed_loss(kind, reduction, predicted, actual)
+    return tape.loss(kind, reduction, predicted, np.array(t, p.dtype, order="C"), *parameter)
 
 
-def _loss_of_labels(mean: bool, predicted: Any, p: Array, labels: Array) -> Any:
+def _loss_of_labels(reduction: int, predicted: Any, p: Array, labels: Array) -> Any:
     if p.ndim == 1:
-        return _loss_of_labels(mean, reshape(predicted, (1, -1)), p[None], labels[None])
+        return _loss_of_labels(reduction, reshape(predicted, (1, -1)), p[None], labels[None])
     if labels.shape != p.shape[:1]:
         raise ValueError(f"targets: expected {len(p)} labels, got shape {labels.shape}")
     outside = (labels < 0) | (labels >= p.shape[1])
@@ -937,27 +943,41 @@ def _loss_of_labels(mean: bool, predicted: Any, p: Array, labels: Array) -> Any:
             f"targets: expected labels from 0 to {p.shape[1] - 1}, got {labels[outside][0]}"
         )
     predicted = _plain(predicted, p.dtype)
-    return tape.loss(tape.CROSS_ENTROPY, mean, predicted, np.array(labels, INT64, order="C"))
+    return tape.loss(tape.CROSS_ENTROPY, reduction, predicted, np.array(labels, INT64, order="C"))
 
 
-def _composed_loss(kind: int, mean: bool, predicted: Any, actual: Any) -> Any:
+def _count(reduction: int, shape: tuple[int, ...]) -> float:
+    """Return by what a mean of losses divides their sum."""
+    if reduction == REDUCTIONS["mean_of_elements"]:
+        return float(math.prod(shape))
+    return float(shape[0]) if reduction and len(shape) == 2 else 1.0
+
+
+def _composed_loss(kind: int, reduction: int, predicted: Any, actual: Any) -> Any:
     """Compute a loss by single operations: targets get a gradient too."""
+    if kind not in (tape.CROSS_ENTROPY, tape.SQUARED_ERROR):
+        raise TypeError("targets: this loss has no gradient by its targets; detach() them")
     if kind == tape.CROSS_ENTROPY:
         total = -sum(actual * log_softmax(predicted))
     else:
         difference = predicted - actual
         total = sum(difference * difference)
-    rows = predicted.shape[0] if len(predicted.shape) == 2 else 1
-    return total / float(rows) if mean else total
+    count = _count(reduction, predicted.shape)
+    return total / count if count != 1 else total
 
 
-def _loss_rule(kind: int, mean: bool, g: Any, predicted: Any, actual: Any) -> Any:
-    rows = predicted.shape[0] if mean and len(predicted.shape) == 2 else 1
+def _loss_rule(kind: int, reduction: int, g: Any, predicted: Any, actual: Any) -> Any:
+    count = _count(reduction, predicted.shape)
     if kind == tape.SQUARED_ERROR:
-        return (predicted - actual) * (g * (2.0 / rows))
+        return (predicted - actual) * (g * (2.0 / count))
+    if kind != tape.CROSS_ENTROPY:
+        raise RuntimeError(
+            "loss: its gradient cannot be differentiated again; write it with operations of "
+            "deepc.autodiff where second derivatives are wanted"
+        )
     if actual.dtype.kind in "iu":
         actual = np.eye(predicted.shape[1], dtype=predicted.dtype)[actual]
-    return (softmax(predicted) - actual) * (g * (1.0 / rows))
+    return (softmax(predicted) - actual) * (g * (1.0 / count))
 
 
 # ---- Dropout -------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class Tensor(Node):
 
     def detach(self) -> Any:
         """Return a Tensor over the same memory without a history."""
-        return _family(self)(self.data)
+        return _family(self)(self._data)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a Tensor that is a result; leaves keep theirs anyway."""
@@ -140,7 +140,7 @@ class Tensor(Node):
     @property
     def size(self) -> int:
         """The number of elements."""
-        return int(self.data.size)
+        return int(self._data.size)
 
     @property
     def T(self) -> Any:
@@ -154,17 +154,17 @@ class Tensor(Node):
 
     def numpy(self) -> Array:
         """Return the array, without the history."""
-        return cast(Array, self.data)
+        return cast(Array, self._data)
 
     def tolist(self) -> Any:
         """Return the numbers in lists."""
-        return self.data.tolist()
+        return self._data.tolist()
 
     def item(self) -> Any:
         """Return the only element as a Python number."""
-        if self.data.size != 1:
+        if self._data.size != 1:
             raise ValueError(f"item: expected one element, got shape {self.shape}")
-        return self.data.item()
+        return self._data.item()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -176,12 +176,12 @@ class Tensor(Node):
             yield ops.getitem(self, i)
 
     def __bool__(self) -> bool:
-        if self.data.size != 1:
+        if self._data.size != 1:
             raise ValueError(
                 f"bool: a Tensor of shape {self.shape} is neither true nor false; use .data.any() "
                 "or .data.all()"
             )
-        return bool(self.data.item())
+        return bool(self._data.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -190,17 +190,17 @@ class Tensor(Node):
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.data.dtype.kind not in "iu":
-            raise TypeError(f"index: expected integers, got {self.data.dtype}")
+        if self._data.dtype.kind not in "iu":
+            raise TypeError(f"index: expected integers, got {self._data.dtype}")
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.data.item() if self.data.size == 1 and spec else repr(self), spec)
+        return format(self._data.item() if self._data.size == 1 and spec else repr(self), spec)
 
     def __repr__(self) -> str:
-        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
-        if self.data.dtype == np.float64:
-            text += ", dtype=float64" if self.data.dtype != default_dtype() else ""
+        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        if self._data.dtype == np.float64:
+            text += ", dtype=float64" if self._data.dtype != default_dtype() else ""
         return (
             f"Tensor({text}{', requires_grad=True' if self.is_leaf and self.requires_grad else ''})"
         )
@@ -220,14 +220,14 @@ class Tensor(Node):
                 "a Tensor that requires a gradient is no array: use t.data, or t.detach() to go on "
                 "without gradients"
             )
-        array = self.data if dtype is None else self.data.astype(dtype, copy=False)
-        return cast(Array, array.copy() if copy and array is self.data else array)
+        array = self._data if dtype is None else self._data.astype(dtype, copy=False)
+        return cast(Array, array.copy() if copy and array is self._data else array)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
         if method != "__call__" or keywords:
             return NotImplemented
         if ufunc in _COMPARISONS:
-            return ufunc(*(x.data if isinstance(x, Node) else x for x in inputs))
+            return ufunc(*(x._data if isinstance(x, Node) else x for x in inputs))
         function = _UFUNCS.get(ufunc)
         return function(*inputs) if function else NotImplemented
 
@@ -237,7 +237,7 @@ class Tensor(Node):
         return ops.power(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return ops.power(Tensor(np.asarray(other, self.data.dtype)), self)
+        return ops.power(Tensor(np.asarray(other, self._data.dtype)), self)
 
     def __matmul__(self, other: Any) -> Any:
         return ops.matmul(self, other)
@@ -249,33 +249,33 @@ class Tensor(Node):
         return ops.abs(self)
 
     def __eq__(self, other: Any) -> Any:
-        return np.equal(self.data, _bare(other))
+        return np.equal(self._data, _bare(other))
 
     def __ne__(self, other: Any) -> Any:
-        return np.not_equal(self.data, _bare(other))
+        return np.not_equal(self._data, _bare(other))
 
     def __lt__(self, other: Any) -> Any:
-        return np.less(self.data, _bare(other))
+        return np.less(self._data, _bare(other))
 
     def __le__(self, other: Any) -> Any:
-        return np.less_equal(self.data, _bare(other))
+        return np.less_equal(self._data, _bare(other))
 
     def __gt__(self, other: Any) -> Any:
-        return np.greater(self.data, _bare(other))
+        return np.greater(self._data, _bare(other))
 
     def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self.data, _bare(other))
+        return np.greater_equal(self._data, _bare(other))
 
     # ---- Copies hold values, no history ----
 
     def __copy__(self) -> Any:
-        return type(self)(self.data, self.requires_grad)
+        return type(self)(self._data, self.requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return type(self)(self.data.copy(), self.requires_grad)
+        return type(self)(self._data.copy(), self.requires_grad)
 
     def __reduce__(self) -> Any:
-        return type(self), (self.data, self.requires_grad)
+        return type(self), (self._data, self.requires_grad)
 
     # ---- Functions as methods ----
 
@@ -290,7 +290,7 @@ class Tensor(Node):
 
 
 def _bare(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
+    return x._data if isinstance(x, Node) else x
 
 
 class Parameter(Tensor):

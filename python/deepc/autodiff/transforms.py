@@ -142,7 +142,7 @@ class ops_are_written_down:
 def _start(given: Any, y: Any) -> Any:
     if given is None or isinstance(given, Node) or isinstance(y, Scalar):
         return given
-    return tape.seed(given, y.data)
+    return tape.seed(given, y._data)
 
 
 def _or_unused(x: Any, gradient: Any, i: int, unused: str) -> Any:
@@ -151,7 +151,7 @@ def _or_unused(x: Any, gradient: Any, i: int, unused: str) -> Any:
     if unused == "raise":
         reason = "does not depend on it" if x.requires_grad else "it does not require a gradient"
         raise ValueError(f"xs: no gradient at place {i}, shape {x.shape}: the result {reason}")
-    return 0.0 if isinstance(x, Scalar) else np.zeros_like(x.data)
+    return 0.0 if isinstance(x, Scalar) else np.zeros_like(x._data)
 
 
 # ---- Calling a function with fresh leaves --------------------------------------------------------
@@ -220,7 +220,7 @@ def _leaf(x: Any) -> Any:
 
 
 def _zeros(x: Any) -> Any:
-    return 0.0 if isinstance(x, Scalar) else np.zeros_like(x.data)
+    return 0.0 if isinstance(x, Scalar) else np.zeros_like(x._data)
 
 
 def _plain(y: Any, nested: bool) -> Any:
