@@ -136,7 +136,7 @@ FLOORS = {
     ],
     "training and files": ["config", "plots", "shipping", "training", "datasets"],
     "the package": ["__init__"],
-    "faces and commands": ["book", "keras", "_tensorflow", "tf", "demo", "__main__"],
+    "faces and commands": ["book", "keras", "torch", "_tensorflow", "tf", "demo", "__main__"],
 }  # fmt: skip
 PACKAGES = {
     "_c": [
@@ -162,6 +162,11 @@ PACKAGES = {
         "constraints", "losses", "metrics", "optimizers.schedules", "optimizers.__init__",
         "callbacks", "backend", "utils", "datasets.mnist", "datasets.fashion_mnist",
         "datasets.__init__", "layers", "_training", "_summary", "_saving", "models", "__init__",
+    ],
+    "torch": [
+        "_names", "_types", "_print", "_rng", "_tensor", "_functions", "cuda", "backends",
+        "autograd", "nn._module", "nn.functional", "nn._layers", "nn._losses", "nn.__init__",
+        "optim._optimizer", "optim._rules", "optim.__init__", "utils.__init__", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip

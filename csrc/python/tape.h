@@ -161,8 +161,8 @@ const char *dc_tape_name(const node *n);
 
 /* A new node without operands. Steals `array`, which is NULL for a Scalar. */
 node *dc_tape_new(int family, PyObject *array);
-/* tape_family(name, scalars, dict): a class of the tape's own, with what a Python class has. Objects
- * of a class that Python makes itself take twice as long to drop. */
+/* tape_family(name, scalars, dict): a class of the tape's own, with what a Python class has.
+ * Objects of a class that Python makes itself take twice as long to drop. */
 PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 /* Of such a family, dropped nodes are kept for the next ones. */
 void dc_tape_keep_spare(int family);
@@ -329,8 +329,9 @@ void dc_tape_after_fork(void);
 /* Methods of the module. */
 PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
-PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 #endif

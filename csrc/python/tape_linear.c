@@ -113,6 +113,36 @@ PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t
     return x;
 }
 
+/* linears(x, steps): linear of x and each (w, b, activation) of a list, one after the other. What
+ * does not fit as it is gives NotImplemented: who asked says why, in words of his own. */
+PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    const Py_ssize_t steps = count == 2 ? PyList_Size(arguments[1]) : -1;
+    if (steps < 0) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "linears: expected a list");
+        return NULL;
+    }
+    const node *const first = as_node(arguments[0]);
+    PyObject *y = first && !is_scalar(first) ? Py_NewRef(arguments[0]) : NULL;
+    for (Py_ssize_t i = 0; y && i < steps; i++) {
+        PyObject *const step = PyList_GetItem(arguments[1], i);
+        PyObject *const operands[] = {y, PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 1)};
+        PyObject *const number = PyTuple_GetItem(step, 2);
+        const node *const w = operands[1] ? as_node(operands[1]) : NULL;
+        const node *const b = operands[2] ? as_node(operands[2]) : NULL;
+        const long activation = number && w && !is_scalar(w) ? PyLong_AsLong(number) : -1;
+        const int fits = activation >= 0 && (b ? !is_scalar(b) : operands[2] == Py_None);
+        PyObject *result = fits ? compute(((node *)y)->data.object, w->data.object,
+                                          b ? b->data.object : Py_None, (int)activation)
+                                : NULL;
+        if (result) result = dc_tape_record(OP_LINEAR, result, operands, b ? 3 : 2);
+        if (result) ((node *)result)->code = (int32_t)activation;
+        replace(&y, result);
+    }
+    if (!y && !PyErr_Occurred()) return Py_NewRef(Py_NotImplemented);
+    return y ? dc_tape_visible(y) : NULL;
+}
+
 /* The array for the gradient of operand i: where it is kept, or a new one, which *new says. */
 static PyObject *room_for(pass *p, node *n, size_t i, int *accumulate, int *new) {
     PyObject *room = dc_tape_room(p, n, i, accumulate);

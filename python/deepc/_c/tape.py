@@ -66,6 +66,9 @@ TRANSPOSED = 1 << 16
 linear, loss = _deepc.tape_linear, _deepc.tape_loss
 # (steps, x): each of a list applied to what the one before gave; a function, or (w, b, activation).
 chain = _deepc.tape_chain
+# (x, list of (w, b, activation)): one linear after the other, NotImplemented where something does
+# not fit as it is.
+linears = _deepc.tape_linears
 # (name, rule, data, inputs, context): an operation that Python computed. Its backward is
 # rule(g, y, inputs, context), over arrays, or over nodes where gradients are differentiated again.
 record = _deepc.tape_record

@@ -1,0 +1,429 @@
+"""Functions of the module: what makes Tensors, and the Tensor's methods as functions."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepc._c import random as _random
+from deepc._c import tape
+from deepc._c.tape import values
+from deepc._values import default_dtype
+from deepc.autodiff import ops
+from deepc.autodiff.tensor import enable_grad as enable_grad
+from deepc.autodiff.tensor import no_grad as no_grad
+from deepc.torch._rng import Generator, key
+from deepc.torch._tensor import Tensor, _check_device, _product, _shape, tape_is_silent, wrap
+from deepc.torch._types import as_numpy_dtype, of_numpy
+
+# ---- What makes Tensors --------------------------------------------------------------------------
+
+
+def _made(array: Any, requires_grad: bool, device: Any) -> Any:
+    if device is not None:
+        _check_device(device)
+    result = wrap(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _kind(dtype: Any) -> Any:
+    return as_numpy_dtype(dtype) or default_dtype()
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Return zeros."""
+    return _made(np.zeros(_shape(size), _kind(dtype)), requires_grad, device)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Return ones."""
+    return _made(np.ones(_shape(size), _kind(dtype)), requires_grad, device)
+
+
+empty = zeros
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """Return one number everywhere."""
+    kind = as_numpy_dtype(dtype)
+    if kind is None and isinstance(fill_value, float):
+        kind = default_dtype()
+    if kind is None:
+        kind = np.dtype(bool if isinstance(fill_value, bool) else np.int64)
+    return _made(np.full(size, fill_value, kind), requires_grad, device)
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """Return the numbers from `start` (0) up to `end`, without it."""
+    if end is None:
+        start, end = 0, start
+    kind = as_numpy_dtype(dtype)
+    if kind is None:
+        floats = any(isinstance(number, float) for number in (start, end, step))
+        kind = default_dtype() if floats else np.dtype(np.int64)
+    count = max(math.ceil((end - start) / step), 0)
+    array = np.arange(count) * step + start
+    return _made(array.astype(kind), requires_grad, device)
+
+
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """Return so many evenly spaced numbers, both ends among them."""
+    return _made(np.linspace(start, end, steps, dtype=_kind(dtype)), requires_grad, device)
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, **more: Any) -> Any:
+    """Return the powers of a base at evenly spaced exponents."""
+    kind = _kind(more.pop("dtype", None))
+    return _made(np.logspace(start, end, steps, base=base).astype(kind), False, more.get("device"))
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Any:
+    """Return ones on the diagonal, zeros beside it."""
+    return _made(np.eye(n, m, dtype=_kind(dtype)), False, device)
+
+
+def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False, **_: Any) -> Any:
+    """Return zeros of the shape and dtype of another Tensor."""
+    return _made(np.zeros_like(values(input), as_numpy_dtype(dtype)), requires_grad, None)
+
+
+def ones_like(input: Any, *, dtype: Any = None, requires_grad: bool = False, **_: Any) -> Any:
+    """Return ones of the shape and dtype of another Tensor."""
+    return _made(np.ones_like(values(input), as_numpy_dtype(dtype)), requires_grad, None)
+
+
+empty_like = zeros_like
+
+
+def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **_: Any) -> Any:
+    """Return one number everywhere, in the shape and dtype of another Tensor."""
+    return wrap(np.full_like(values(input), fill_value, as_numpy_dtype(dtype)))
+
+
+# ---- Random numbers ------------------------------------------------------------------------------
+
+
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """Return numbers drawn evenly from [0, 1)."""
+    array = _random.uniform(_shape(size), _kind(dtype), key(generator))
+    return _made(array, requires_grad, device)
+
+
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """Return numbers drawn from the normal distribution."""
+    array = _random.normal(_shape(size), _kind(dtype), key(generator))
+    return _made(array, requires_grad, device)
+
+
+def rand_like(input: Any, *, dtype: Any = None, **_: Any) -> Any:
+    """Return numbers drawn evenly from [0, 1), in the shape and dtype of another Tensor."""
+    return rand(values(input).shape, dtype=dtype or values(input).dtype)
+
+
+def randn_like(input: Any, *, dtype: Any = None, **_: Any) -> Any:
+    """Return normal numbers in the shape and dtype of another Tensor."""
+    return randn(values(input).shape, dtype=dtype or values(input).dtype)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None,
+    dtype: Any = None, device: Any = None,
+) -> Any:  # fmt: skip
+    """Return whole numbers from `low` (0) up to `high`, without it."""
+    if size is None:
+        low, high, size = 0, low, high
+    if high <= low:
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
+    numbers = _random.uniform(tuple(size), np.dtype("f8"), key(generator))
+    array = (numbers * (high - low)).astype(np.int64) + low
+    return _made(array.astype(as_numpy_dtype(dtype) or np.int64), False, device)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Any:
+    """Return the numbers from 0 to n - 1 in random order."""
+    order = _random.permutation(n, _random.key(key(generator)))
+    return wrap(order.astype(as_numpy_dtype(dtype) or np.int64, copy=False))
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Any:
+    """Return normal numbers of a mean and a deviation: numbers, or a Tensor each."""
+    shape = np.broadcast_shapes(np.shape(values(mean)), np.shape(values(std)))
+    return randn(shape if size is None else size, generator=generator) * std + mean
+
+
+def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
+    """Return 1 with the probabilities that a Tensor holds, else 0."""
+    p = values(input)
+    return wrap((_random.uniform(p.shape, np.dtype("f8"), key(generator)) < p).astype(p.dtype))
+
+
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Any:
+    """Return places drawn by weights, from each row."""
+    weights = np.atleast_2d(np.asarray(values(input), np.float64))
+    if (weights < 0).any() or not np.isfinite(weights).all():
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if (weights.sum(-1) <= 0).any():
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    enough = (weights > 0).sum(-1).min() >= num_samples
+    if not replacement and not enough:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    shape = (num_samples if replacement else 1, *weights.shape)
+    numbers = _random.uniform(shape, np.dtype("f8"), key(generator))
+    if replacement:
+        ends = np.cumsum(weights, -1) / weights.sum(-1, keepdims=True)
+        found = (numbers[:, :, :1] >= ends).sum(-1).T
+        found = np.minimum(found, weights.shape[-1] - 1)
+    else:
+        # The smallest of exponential times are a sample without replacement.
+        with np.errstate(divide="ignore"):
+            times = -np.log1p(-numbers[0]) / weights
+        found = np.argsort(times, -1, kind="stable")[:, :num_samples]
+    return wrap(found.astype(np.int64).reshape((*np.shape(values(input))[:-1], num_samples)))
+
+
+# ---- Several Tensors -----------------------------------------------------------------------------
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Return Tensors joined along a dimension that they have."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+    try:
+        result = ops.concatenate(tensors, dim)
+    except ValueError as error:
+        raise RuntimeError(
+            f"Sizes of tensors must match except in dimension {dim}. {error}"
+        ) from None
+    return result
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Return Tensors of one shape joined along a new dimension."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    first = tensors[0].shape
+    for i, one in enumerate(tensors):
+        if one.shape != first:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 "
+                f"and {list(one.shape)} at entry {i}"
+            )
+    return ops.concatenate([ops.expand_dims(one, dim) for one in tensors], dim)
+
+
+def vstack(tensors: Sequence[Any]) -> Any:
+    """Return Tensors joined as rows."""
+    return cat([t if t.dim() > 1 else t.reshape(1, -1) for t in tensors], 0)
+
+
+def hstack(tensors: Sequence[Any]) -> Any:
+    """Return Tensors joined as columns."""
+    tensors = tuple(tensors)
+    return cat(tensors, 0 if tensors[0].dim() < 2 else 1)
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Return elements of one Tensor where a condition holds, else of the other."""
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    arrays = [x for x in (input, other) if isinstance(x, Tensor)]
+    if arrays and all(not x.is_floating_point() for x in arrays):
+        return wrap(np.where(values(condition), _bare(input), _bare(other)))
+    result = ops.where(condition, input, other)
+    return result if isinstance(result, Tensor) else wrap(result)
+
+
+def _bare(x: Any) -> Any:
+    return x._data if isinstance(x, Tensor) else x
+
+
+def maximum(input: Any, other: Any) -> Any:
+    """Return the larger element of each pair."""
+    return ops.maximum(input, other)
+
+
+def minimum(input: Any, other: Any) -> Any:
+    """Return the smaller element of each pair."""
+    return ops.minimum(input, other)
+
+
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    """Return ``beta * input + alpha * (mat1 @ mat2)``."""
+    product = _product(mat1, mat2)
+    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
+
+
+def tril(input: Any, diagonal: int = 0) -> Any:
+    """Return a matrix with zeros above a diagonal."""
+    return input * np.tril(np.ones(input.shape[-2:], input._data.dtype), diagonal)
+
+
+def triu(input: Any, diagonal: int = 0) -> Any:
+    """Return a matrix with zeros below a diagonal."""
+    return input * np.triu(np.ones(input.shape[-2:], input._data.dtype), diagonal)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Return the coordinates of a grid, a Tensor for each dimension."""
+    grids = tensors[0] if isinstance(tensors[0], (list, tuple)) else tensors
+    made = np.meshgrid(*(values(t) for t in grids), indexing=indexing)  # type: ignore[call-overload]
+    return tuple(wrap(np.ascontiguousarray(one)) for one in made)
+
+
+def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+    """Return where the elements of two Tensors are nearly the same."""
+    return wrap(np.isclose(values(input), values(other), rtol, atol))
+
+
+def bincount(input: Any, minlength: int = 0) -> Any:
+    """Return how often each whole number occurs."""
+    return wrap(np.bincount(values(input), minlength=minlength))
+
+
+# ---- What is known of Tensors --------------------------------------------------------------------
+
+
+def is_tensor(obj: Any) -> bool:
+    """Return whether something is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """Return the number of elements."""
+    return input.numel()
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations are recorded."""
+    return not tape_is_silent()
+
+
+class set_grad_enabled:
+    """Record operations or not, from now on or in a ``with`` block."""
+
+    def __init__(self, mode: bool) -> None:
+        self._before = tape.set_silent(not mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        tape.set_silent(self._before)
+
+
+class inference_mode(no_grad):
+    """`no_grad`; ``inference_mode(False)`` does nothing."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        self._before.append(tape.set_silent(self._mode or tape_is_silent()))
+
+    def __call__(self, function: Any) -> Any:
+        """Run a function that way, each time."""
+        return super().__call__(function) if self._mode else function
+
+
+def finfo(dtype: Any) -> Any:
+    """Return what there is to know of floats: eps, max, tiny."""
+    return np.finfo(as_numpy_dtype(dtype))
+
+
+def get_default_dtype() -> Any:
+    """Return the dtype of new float Tensors."""
+    return of_numpy(default_dtype())
+
+
+def set_num_threads(number: int) -> None:
+    """Set how many threads compute, at most."""
+    from deepc._c import library
+
+    library.set_num_threads(number)
+
+
+def get_num_threads() -> int:
+    """Return how many threads compute, at most."""
+    from deepc._c import library
+
+    return library.get_num_threads()
+
+
+def use_deterministic_algorithms(mode: bool, **_: Any) -> None:
+    """Do nothing: deepc's results are always the same."""
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Do nothing: products are float32's."""
+
+
+# ---- Methods as functions ------------------------------------------------------------------------
+
+
+def _function(name: str) -> Callable[..., Any]:
+    method = getattr(Tensor, name)
+
+    @functools.wraps(method)
+    def function(input: Any, *arguments: Any, **keywords: Any) -> Any:
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                f"{type(input).__name__}"
+            )
+        return method(input, *arguments, **keywords)
+
+    function.__qualname__ = function.__name__ = name
+    return function
+
+
+# THE list of methods that are functions too.
+METHODS = (
+    "abs", "add", "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "bmm",
+    "ceil", "chunk", "clamp", "clip", "clone", "cos", "cumsum", "detach", "div", "dot", "eq",
+    "equal", "exp", "flatten", "floor", "gather", "ge", "gt", "index_select", "isfinite", "isinf",
+    "isnan", "le", "log", "log_softmax", "logical_not", "logsumexp", "lt", "masked_select",
+    "matmul", "max", "mean", "min", "mm", "mul", "mv", "narrow", "ne", "neg", "nonzero", "norm",
+    "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "reshape", "round",
+    "rsqrt", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze",
+    "std", "sub", "sum", "t", "tanh", "topk", "transpose", "unbind", "unique", "unsqueeze", "var",
+)  # fmt: skip
+globals().update({name: _function(name) for name in METHODS})
+# All that the module torch has of here.
+NAMES = frozenset(
+    name
+    for name, value in globals().items()
+    if name in METHODS or (name[0] != "_" and getattr(value, "__module__", "") == __name__)
+) | {"no_grad", "enable_grad"}

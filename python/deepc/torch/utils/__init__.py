@@ -1,0 +1,1 @@
+"""torch.utils: what is around training."""
