@@ -129,7 +129,7 @@ static int give_scalar(node *to, PyObject *c) {
     return good ? 0 : -1;
 }
 
-/* A gradient for a Scalar in a pass that makes a graph: a node gives a Scalar, an array a number. */
+/* A Scalar for the gradient in a pass that makes a graph: a node gives one, an array a number. */
 static PyObject *as_scalar_node(PyObject *c) {
     const node *const n = as_node(c);
     if (n && is_scalar(n)) return c;
