@@ -956,9 +956,11 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
     size_t o = outputs, k, start, end;
     do {
         const NET_FLASH real *column;
+        real y0 = 0, y1 = 0, y2 = 0, y3 = 0, *to;
         o = o < 4 ? 0 : o - 4;
         column = w + o;
         for (start = 0; start < inputs; start = end) {
+            const int later = NET_BLOCKS && start;
             real sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
             end = NET_BLOCKS && inputs - start > 256 ? start + 256 : inputs;
             for (k = start; k < end; k++, column += outputs) {
@@ -967,19 +969,24 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
                 sum2 = net_fma(x[k], column[2], sum2);
                 sum3 = net_fma(x[k], column[3], sum3);
             }
-            if (NET_BLOCKS && start) {
-                sum0 = y[o] + sum0;
-                sum1 = y[o + 1] + sum1;
-                sum2 = y[o + 2] + sum2;
-                sum3 = y[o + 3] + sum3;
-            }
-            y[o] = sum0;
-            y[o + 1] = sum1;
-            y[o + 2] = sum2;
-            y[o + 3] = sum3;
+            y0 = later ? y0 + sum0 : sum0;
+            y1 = later ? y1 + sum1 : sum1;
+            y2 = later ? y2 + sum2 : sum2;
+            y3 = later ? y3 + sum3 : sum3;
         }
+        if (b) {
+            const NET_FLASH real *bias = b + o;
+            y0 += bias[0];
+            y1 += bias[1];
+            y2 += bias[2];
+            y3 += bias[3];
+        }
+        to = y + o;
+        to[0] = y0;
+        to[1] = y1;
+        to[2] = y2;
+        to[3] = y3;
     } while (o);
-    for (; b && o < outputs; o++) y[o] += b[o];
 }
 #endif
 
