@@ -20,6 +20,7 @@
 
 #include "deepc.h"
 #include "mode.h"
+#include "of_a_thread.h"
 
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
@@ -33,17 +34,8 @@
 #include <unistd.h>
 #endif
 
-/* glibc makes the thread-local memory of a library that was loaded later when a thread first
- * touches it, and ends the process where there is no memory then. The initial-exec model takes it
- * from what each thread has from its start, of which these few bytes are a small part. */
-#if defined(__GLIBC__)
-#define THREAD_MODEL __attribute__((tls_model("initial-exec")))
-#else
-#define THREAD_MODEL
-#endif
-
 /* What a thread knows of itself. */
-static _Thread_local THREAD_MODEL struct {
+static OF_A_THREAD struct {
     int inside;    /* runs tasks */
     void *scratch; /* on a 64-byte boundary inside `memory` */
     size_t size;   /* from there on */

@@ -24,6 +24,7 @@
 #ifndef DEEPC_TAPE_H
 #define DEEPC_TAPE_H
 
+#include "../of_a_thread.h"
 #include "look.h"
 
 #include <stdatomic.h>
@@ -187,7 +188,7 @@ int dc_tape_zero(node *n);
 typedef struct settings {
     int silent, detects;
 } settings;
-extern _Thread_local settings dc_tape_settings;
+extern OF_A_THREAD settings dc_tape_settings;
 /* How many settings of all threads are on. Usually none is, and a number of the process is read
  * in a fraction of the time that a thread's own takes. */
 extern _Atomic int dc_tape_set;

@@ -8,7 +8,7 @@
 PyTypeObject *dc_tape_families[MOST_FAMILIES];
 PyTypeObject *dc_tape_type;
 helpers dc_tape_helpers;
-_Thread_local settings dc_tape_settings;
+OF_A_THREAD settings dc_tape_settings;
 _Atomic int dc_tape_set;
 
 int dc_tape_setting(int *setting, int value) {

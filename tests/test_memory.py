@@ -1,0 +1,146 @@
+"""Where there is no memory: MemoryError, and nothing has changed; never the end of the process."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+
+import pytest
+from deepc import _deepc
+
+# Each allocation of Python in turn fails, alone or with all that follow.
+EACH_ALLOCATION = """
+import _testcapi, deepc, numpy as np
+import deepc.autodiff as autodiff
+from deepc import Adam, Linear, Sequential, SoftmaxCrossEntropy, SSE, Tanh
+
+net = Sequential([Linear(3, 4, rng=1), Tanh(), Linear(4, 2, rng=2)])
+x, t = [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], [[1.0, 0.0], [0.0, 1.0]]
+array = np.array(x, np.float32)
+adam, tensor, scalar = Adam(), autodiff.Tensor([1.0, 2.0], requires_grad=True), autodiff.Scalar(2.0)
+
+def of_tensors():
+    tensor.grad = None
+    y = (tensor * tensor).sum()
+    y.backward()
+    return y.data.tobytes(), tensor.grad.tobytes()
+
+def of_scalars():
+    scalar.grad = 0.0
+    y = (scalar * scalar + 3) / scalar
+    y.backward()
+    return y.data, scalar.grad
+
+calls = {
+    "forward of lists": lambda: net.forward(x),
+    "forward": lambda: net.forward(array).tobytes(),
+    "backward of lists": lambda: net.backward(t),
+    "loss of lists": lambda: SSE().loss(x, x),
+    "gradient of lists": lambda: SSE().gradient(x, [[1.0] * 3] * 2),
+    "gradient of labels": lambda: SoftmaxCrossEntropy().gradient(x, [0, 1]),
+    "functions": lambda: (deepc.sigmoid([1.0, 2.0]), deepc.softmax(x), deepc.dot([1.0], [2.0])),
+    "sums": lambda: (deepc.tensor_sum(x), deepc.shape(x)),
+    "product": lambda: deepc.kernels.matmul(array, array.T).tobytes(),
+    "tensors": of_tensors,
+    "scalars": of_scalars,
+}
+net.backward(net.forward(x))
+adam.step(net)
+for name, call in calls.items():
+    right, params = call(), [p.tobytes() for p in net.params()]
+    failures = 0
+    for alone in (True, False):
+        for first in range(1, 200):
+            done = False
+            _testcapi.set_nomemory(first, first + 1 if alone else 0)
+            try:
+                got = call()
+                done = True
+            except MemoryError:
+                failures += 1
+            finally:
+                _testcapi.remove_mem_hooks()
+            assert not done or got == right, name
+            if done and not alone:
+                break
+        assert [p.tobytes() for p in net.params()] == params
+        assert call() == right, name
+    print(name, failures)
+"""
+
+# The limit is what the process has, and a little more.
+NEW_THREADS = """
+import resource, sys, threading
+import numpy as np
+import deepc, deepc.autodiff as autodiff
+
+deepc.set_num_threads(int(sys.argv[2]))
+x = np.ones((600, 300), np.float32)
+net = deepc.Sequential([deepc.Linear(300, 200, rng=1), deepc.Tanh(), deepc.Linear(200, 10, rng=2)])
+right, ended = net.forward(x).tobytes(), []
+tensor = autodiff.Tensor(x[:5], requires_grad=True)
+
+def body(get):
+    try:
+        ended.append(get())
+    except MemoryError:
+        ended.append(None)
+
+def train():
+    deepc.fit(net, x, x[:, :10], loss=deepc.SSE(), optimizer=deepc.SGD(0.0), progress=False)
+    return net.forward(x).tobytes()
+
+with open("/proc/self/statm") as file:
+    size = int(file.read().split()[0]) * resource.getpagesize()
+calls = [lambda: net.forward(x).tobytes(), train, lambda: (tensor * tensor).sum().data]
+threads = [threading.Thread(target=body, args=(call,)) for call in calls]
+resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]),) * 2)
+started = 0
+for thread in threads:
+    try:
+        thread.start()
+    except (MemoryError, RuntimeError):
+        continue
+    thread.join()
+    started += 1
+assert len(ended) == started, (ended, started)
+assert all(result in (None, right, 1500.0) for result in ended)
+print("alive")
+"""
+
+
+def run(code, *arguments):
+    command = [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_each_allocation_of_python_may_fail():
+    pytest.importorskip("_testcapi", reason="this Python cannot be told to have no memory")
+    result = run(EACH_ALLOCATION)
+    assert result.returncode == 0, result.stderr
+    counts = [int(line.split()[-1]) for line in result.stdout.splitlines()]
+    assert len(counts) == 11
+    assert sum(counts) > 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the limits of Linux")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_first_call_of_a_thread_without_memory(threads):
+    # 8 MB are the stack of a thread; it is what comes beyond them that is short.
+    for more in (0, 2**20, 9 * 2**20, 17 * 2**20, 2**28):
+        result = run(NEW_THREADS, more, threads)
+        assert result.returncode == 0, (more, result.stderr)
+        assert "alive" in result.stdout
+
+
+@pytest.mark.skipif(
+    shutil.which("readelf") is None or platform.libc_ver()[0] != "glibc", reason="needs readelf"
+)
+def test_no_memory_of_threads_is_made_when_it_is_first_touched():
+    """What glibc makes so late, it cannot refuse: it ends the process."""
+    command = ["readelf", "--relocs", "--wide", _deepc.__file__]
+    relocations = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "TPOFF" in relocations or "TPREL" in relocations
+    assert not [line for line in relocations.splitlines() if "DTPMOD" in line or "TLSDESC" in line]
