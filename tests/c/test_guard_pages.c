@@ -3,114 +3,51 @@
  *
  *     test_guard_pages [seconds [seed]]        1 second, seed 1
  *
- * Each call is made with every array at the end of its pages, at their beginning, and on two
- * threads; what is only read stands in pages that cannot be written, and all else holds other bytes
- * each time. The results must have the same bits. A fault names the case and the seed that repeats
- * it. */
+ * Each call is made with every array at the end of its pages, at their beginning, on two threads,
+ * and on another instruction set; what is only read stands in pages that cannot be written, and all
+ * else holds other bytes each time. The results must have the same bits, and where numbers are
+ * plain be those of the formulas. A fault names the case and the seed that repeats it. */
 #if defined(_WIN32) || defined(__wasm__)
 #include <stdio.h>
 int main(void) { return puts("skipped: no pages to guard here"), 0; }
 #else
 #define _GNU_SOURCE
 #include <signal.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* The first one says which type is `real`. */
 #include "arrays.h"
 
 #include "any_layer.h"
+#include "guard_formulas.h"
+#include "guard_pages.h"
 #include "losses.h"
 #include "rule_cases.h"
 #include "threads.h"
 
-/* ---- Pages ----------------------------------------------------------------------------------- */
-
-enum { SLOTS = 48, SLOT_BYTES = 1 << 19 };
-static char *slots[SLOTS];
-static int used, at_end;
-
-static void slots_make(void) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (int i = 0; i < SLOTS; i++) {
-        char *all =
-            mmap(NULL, SLOT_BYTES + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (all == MAP_FAILED) abort();
-        slots[i] = all + page;
-    }
-}
-
-static void *place(size_t bytes) {
-    if (used == SLOTS || bytes > SLOT_BYTES) abort();
-    char *slot = slots[used++], *x = at_end ? slot + SLOT_BYTES - bytes : slot;
-    mprotect(slot, SLOT_BYTES, PROT_READ | PROT_WRITE);
-    memset(x, at_end ? 0x5a : 0xc3, bytes);
-    return x;
-}
-
-/* ---- Numbers --------------------------------------------------------------------------------- */
-
-static size_t below(size_t n) { return (size_t)uniform(0, (double)n); }
-static int one_in(size_t n) { return below(n) == 0; }
-
-/* Mostly small, at times enough for several blocks or threads. */
-static size_t some_size(size_t most) {
-    const size_t n = one_in(2) ? 5 : one_in(3) ? most : 40;
-    return below((n < most ? n : most) + 1);
-}
-
-static real some_number(void) {
-    static const double odd[] = {0,     -0.0, 1,    NAN,    INFINITY, -INFINITY,
-                                 1e-40, -1,   1e38, 1e-310, 1e300,    0.5};
-    return (real)(one_in(30) ? odd[below(COUNT(odd))] : uniform(-3, 3));
-}
-
-static real plain_number(void) { return (real)uniform(0.1, 1); }
-
-/* What a function only reads. */
-static const real *input_of(size_t n, real (*number)(void)) {
-    real *x = place(n * sizeof *x);
-    for (size_t i = 0; i < n; i++) x[i] = number();
-    mprotect(slots[used - 1], SLOT_BYTES, PROT_READ);
-    return x;
-}
-static const real *input(size_t n) { return input_of(n, some_number); }
-
-static const int64_t *whole_numbers(size_t n, size_t limit) {
-    int64_t *x = place(n * sizeof *x);
-    for (size_t i = 0; i < n; i++) x[i] = (int64_t)below(limit);
-    mprotect(slots[used - 1], SLOT_BYTES, PROT_READ);
-    return x;
-}
-
-static real *output(size_t n) { return place(n * sizeof(real)); }
-
-/* What a function changes. */
-static real *state(size_t n) {
-    real *x = output(n);
-    for (size_t i = 0; i < n; i++) x[i] = plain_number();
-    return x;
-}
-
-/* ---- Results --------------------------------------------------------------------------------- */
-
-static uint64_t hash;
-
-static void take(size_t n, const real *x) {
-    for (size_t i = 0; i < n; i++) {
-        real_bits bits;
-        memcpy(&bits, x + i, sizeof bits);
-        hash = (hash ^ (isnan(x[i]) ? 1 : bits)) * 1099511628211u;
-    }
-}
-static void take_double(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    hash = (hash ^ (isnan(x) ? 1 : bits)) * 1099511628211u;
-}
-static void take_status(int status) { hash = (hash ^ (uint64_t)status) * 1099511628211u; }
+/* Whether results are compared with the formulas: the first time, which is enough. */
+static int checking;
 
 /* ---- The calls ------------------------------------------------------------------------------- */
+
+/* An activation of plain numbers, and its slope. */
+static void activation(void) {
+    const int kind = (int)below(DC_ACTIVATION_COUNT);
+    const size_t n = some_size(3000);
+    const double parameter = dc_activation_default(kind);
+    const real *x = input_of(n, signed_number), *d_y = input_of(n, signed_number);
+    real *y = output(n), *d_x = output(n);
+    CHECK(!TYPED(dc_activation_forward)(kind, parameter, n, x, y));
+    const real *kept = dc_activation_needs_input(kind) ? x : y;
+    CHECK(!TYPED(dc_activation_backward)(kind, parameter, n, kept, d_y, d_x));
+    take(n, y), take(n, d_x);
+    for (size_t i = 0; i < n && checking; i++) {
+        const long double right = activation_value(kind, x[i], parameter);
+        const long double slope = activation_slope(kind, kept[i], parameter) * d_y[i];
+        if (is_near(y[i], right, fabsl(right)) && is_near(d_x[i], slope, 3)) continue;
+        CHECK(!"an activation and its slope are those of the formulas");
+        return;
+    }
+}
 
 static void elementwise(void) {
     const size_t n = some_size(40000);
@@ -145,23 +82,48 @@ static void rowwise(void) {
     take(n, y);
 }
 
-/* Against the sums in long double, where numbers are plain. */
-static void check_product(int ta, int tb, size_t m, size_t n, size_t k, const real *a, size_t lda,
-                          const real *b, size_t ldb, const real *bias, const real *c, size_t ldc) {
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            long double sum = bias ? bias[j] : 0;
-            for (size_t p = 0; p < k; p++)
-                sum += (long double)(ta ? a[p * lda + i] : a[i * lda + p]) *
-                       (tb ? b[j * ldb + p] : b[p * ldb + j]);
-            const long double most =
-                (long double)(DEEPC_REAL_BITS == 32 ? FLT_EPSILON : DBL_EPSILON) *
-                (long double)(k + 2) * (sum + 1);
-            if (!(fabsl(sum - c[i * ldc + j]) <= most)) {
-                CHECK(!"a product is that of long double");
-                return;
-            }
-        }
+/* The tape's arithmetic: two arrays, where one may be a row, a column or a number. */
+static void combination(void) {
+    const size_t rows = some_size(200), cols = some_size(70), n = rows * cols;
+    const int function = (int)below(DC_QUOTIENT + 1);
+    const real *operands[2];
+    size_t row[2], col[2];
+    for (int i = 0; i < 2; i++) {
+        row[i] = one_in(3) ? 0 : one_in(3) ? 1 : cols;
+        col[i] = row[i] == 1 ? 0 : !one_in(4);
+        const size_t last = rows && cols ? (rows - 1) * row[i] + (cols - 1) * col[i] + 1 : 0;
+        operands[i] = input_of(last, signed_number);
+    }
+    real *y = output(n), *sums = state(cols);
+    take_status(TYPED(dc_combine)(function, rows, cols, operands[0], row[0], col[0], operands[1],
+                                  row[1], col[1], y));
+    take(n, y);
+    const int accumulate = one_in(2);
+    take_status(TYPED(dc_column_sum)(rows, cols, y, accumulate, sums));
+    take(cols, sums);
+    for (size_t i = 0; i < n && checking; i++) {
+        const long double a = operands[0][i / cols * row[0] + i % cols * col[0]];
+        const long double b = operands[1][i / cols * row[1] + i % cols * col[1]];
+        const long double right[] = {a + b, a - b, a * b, a / b, (a > 0) * b, a == 0 ? 0 : a / b};
+        if (is_near(y[i], right[function], fabsl(right[function]))) continue;
+        CHECK(!"a combination is that of the formulas");
+        return;
+    }
+}
+
+static void clipping(void) {
+    enum { ARRAYS = 3 };
+    size_t sizes_of[ARRAYS];
+    real *arrays[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) {
+        sizes_of[i] = some_size(5000);
+        arrays[i] = state(sizes_of[i]);
+    }
+    double norm = 0;
+    take_status(TYPED(dc_clip_arrays)((int)below(DC_CLIP_GLOBAL_NORM + 1), uniform(0.1, 2), 1e-7,
+                                      ARRAYS, sizes_of, arrays, &norm));
+    take_double(norm);
+    for (int i = 0; i < ARRAYS; i++) take(sizes_of[i], arrays[i]);
 }
 
 static void product(void) {
@@ -189,6 +151,25 @@ static dc_loss_rule some_rule(void) {
     rule.parameter = dc_loss_default(rule.kind);
     if (dc_loss_takes_smoothing(rule.kind) && one_in(2)) rule.smoothing = 0.1;
     return rule;
+}
+
+/* A loss of numbers that it is made for. */
+static void plain_loss(void) {
+    const size_t rows = 1 + some_size(100), cols = 1 + some_size(LOSS_COLS - 1), n = rows * cols;
+    const dc_loss_rule rule = {.kind = (int)below(DC_LOSS_COUNT),
+                               .reduction = (int)below(4),
+                               .parameter = 0.5};
+    const loss_reference *r = &loss_references[rule.kind];
+    number_low = r->p_low, number_high = r->p_high;
+    const real *predicted = input_of(n, ranged_number);
+    number_low = r->t_low, number_high = r->t_high;
+    const real *targets = input_of(n, ranged_number);
+    real *d = output(n), *losses = output(rows);
+    double value = 0;
+    take_status(TYPED(dc_loss)(&rule, rows, cols, predicted, targets, NULL, NULL, 1, &value, d));
+    take_status(TYPED(dc_loss_rows)(&rule, rows, cols, predicted, targets, NULL, NULL, losses));
+    take_double(value), take(n, d), take(rows, losses);
+    if (checking) check_loss(&rule, rows, cols, predicted, targets, d, losses);
 }
 
 static void loss(void) {
@@ -295,18 +276,57 @@ static void network(void) {
         if (d_x) take(rows * inputs, d_x);
     }
     dc_optimizer o = rule_form((int)below(DC_RULE_COUNT), (int)below(RULE_FORMS));
-    const TYPED(dc_samples) samples = {.rows = rows,
-                                       .cols = inputs,
-                                       .x = x,
-                                       .targets = input_of(rows * outputs, plain_number),
-                                       .order = one_in(2) ? whole_numbers(rows, rows) : NULL,
-                                       .batch_size = 1 + below(rows + 1),
-                                       .loss = {.kind = DC_SQUARED_ERROR}};
+    const size_t batch = 1 + below(rows + 1);
+    const int has_labels = one_in(3);
+    double *rates = one_in(3) ? place((rows + batch - 1) / batch * sizeof *rates) : NULL;
+    for (size_t i = 0; rates && i < (rows + batch - 1) / batch; i++) rates[i] = uniform(0, 0.01);
+    real *predictions = one_in(3) ? output(rows * outputs) : NULL;
+    const TYPED(dc_samples)
+        samples = {.rows = rows,
+                   .cols = inputs,
+                   .x = x,
+                   .targets = has_labels ? NULL : input_of(rows * outputs, plain_number),
+                   .labels = has_labels ? whole_numbers(rows, outputs) : NULL,
+                   .order = one_in(2) ? whole_numbers(rows, rows) : NULL,
+                   .weights = one_in(3) ? input_of(rows, plain_number) : NULL,
+                   .rates = rates,
+                   .predictions = predictions,
+                   .batch_size = batch,
+                   .loss = {.kind = has_labels ? DC_SOFTMAX_CROSS_ENTROPY : DC_SQUARED_ERROR,
+                            .reduction = (int)below(4)}};
     size_t next = 0;
     double value = 0;
     take_status(TYPED(dc_network_train)(net, &o, MOST_TENSORS, t, &samples, 1e9, &next, &value));
     take_double(value);
     take_tensors(MOST_TENSORS, t);
+    if (predictions) take(next * outputs, predictions);
+    TYPED(dc_network_free)(net);
+}
+
+/* An embedding, and a linear layer behind it. */
+static void embedding(void) {
+    const size_t rows = 1 + some_size(40), cols = 1 + some_size(8), outputs = 1 + some_size(20);
+    any_layer table;
+    any_layer_make(&table, DC_LAYER_EMBEDDING, 1, plain_number);
+    const size_t inputs = cols * ANY_OUTPUTS, size = inputs * outputs;
+    real *w = state(size), *d_w = output(size);
+    dc_layer behind = {.kind = DC_LAYER_LINEAR,
+                       .inputs = inputs,
+                       .outputs = outputs,
+                       .parameters = {{size, w, d_w}}};
+    dc_layer *layers[] = {&table.layer, &behind};
+    TYPED(dc_network) *net = NULL;
+    CHECK(!TYPED(dc_network_create)(2, layers, &net));
+    const int64_t *which = whole_numbers(rows * cols, ANY_INPUTS + (size_t)one_in(10));
+    const real *d_y = input_of(rows * outputs, plain_number);
+    real *y = output(rows * outputs);
+    const int status = TYPED(dc_network_forward_indices)(net, rows, cols, which, y);
+    take_status(status);
+    if (!status) {
+        take(rows * outputs, y);
+        take_status(TYPED(dc_network_backward_indices)(net, rows, cols, which, d_y));
+        take(size, d_w), take(ANY_SIZE, table.gradients[0]);
+    }
     TYPED(dc_network_free)(net);
 }
 
@@ -316,8 +336,12 @@ static const struct {
     const char *name;
     void (*call)(void);
 } cases[] = {
-    {"elementwise", elementwise}, {"rowwise", rowwise},     {"product", product}, {"loss", loss},
-    {"numbers", numbers},         {"optimizer", optimizer}, {"network", network},
+    {"elementwise", elementwise}, {"rowwise", rowwise},
+    {"product", product},         {"loss", loss},
+    {"numbers", numbers},         {"optimizer", optimizer},
+    {"network", network},         {"activation", activation},
+    {"combination", combination}, {"clipping", clipping},
+    {"plain loss", plain_loss},   {"embedding", embedding},
 };
 
 static volatile uint64_t now_seed;
@@ -351,14 +375,21 @@ int main(int count, char **arguments) {
     do {
         now_seed = seed;
         use_isa((size_t)(seed % isas));
+        const int is_exact = isa_is_exact();
         for (size_t which = 0; which < COUNT(cases); which++) {
             now_case = cases[which].name;
             const int failed = checks_failed;
+            checking = 1;
             const uint64_t first = run(which, seed, 1, 1);
+            checking = 0;
             CHECK(run(which, seed, 0, 1) == first);
             CHECK(run(which, seed, one_in(2), 2) == first);
+            use_isa((size_t)((seed + 1) % isas));
+            if (is_exact && isa_is_exact()) CHECK(run(which, seed, 1, 1) == first);
+            use_isa((size_t)(seed % isas));
             if (checks_failed > failed)
-                fprintf(stderr, "%s; repeat with: 0 %llu\n", now_case, (unsigned long long)seed);
+                fprintf(stderr, "%s on %s; repeat with: 0 %llu\n", now_case, dc_isa(),
+                        (unsigned long long)seed);
         }
         seed++;
     } while (dc_seconds() < until && checks_failed < CHECKS_SHOWN);
