@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""deepc beside NumPy, SciPy, PyTorch, JAX, ONNX Runtime and scikit-learn, on the same work.
+"""deepc beside NumPy, SciPy, PyTorch, JAX, Keras, ONNX Runtime and scikit-learn, on the same work.
 
 All work is checked to give the same results, then timed in turns in one process on one thread;
 README.md says how. Peers that are not installed are left out.
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Nothing here may import NumPy before the threads are pinned: it reads its environment once.
 from peers import available
 
-GROUPS = ("matmul", "elementwise", "updates", "network", "chapter", "tape", "import")
+GROUPS = ("matmul", "elementwise", "updates", "network", "chapter", "tape", "keras", "import")
 
 
 def arguments() -> argparse.Namespace:
@@ -38,6 +38,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few short rounds: no measurement")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="for all (default 1)")
     parser.add_argument(
+        "--cpu",
+        action="store_true",
+        help="CPU time in place of the clock's, for a machine that others use too; one thread",
+    )
+    parser.add_argument(
         "--mnist", metavar="FOLDER", help="the four IDX files, for the book's epoch"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
@@ -46,17 +51,30 @@ def arguments() -> argparse.Namespace:
     many = {"type": Path, "action": "append", "default": [], "metavar": "FILE"}
     parser.add_argument("--from-json", **many, help="measure nothing, read such files instead")
     parser.add_argument("--c-json", **many, help="results of the C programs, or their folder")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.cpu and options.threads != 1:
+        parser.error("--cpu: CPU time says nothing of several threads")
+    return options
 
 
 def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
     """Run what is asked for."""
-    from peers import chapter, elementwise, importing, matmul, tape, training, updates
+    from peers import (
+        chapter,
+        elementwise,
+        importing,
+        keras_programs,
+        matmul,
+        tape,
+        training,
+        updates,
+    )
 
     groups = {
         "import": [importing.run],
         "chapter": [chapter.run_plain, chapter.run_mnist, chapter.run_memory],
         "tape": [tape.run],
+        "keras": [keras_programs.run],
         "network": [training.run],
         "updates": [updates.run],
         "elementwise": [elementwise.run],
@@ -92,6 +110,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "compiler": peers.deepc._c.library.compiler(),
         "threads": options.threads,
         "quick": options.quick,
+        "cpu": options.cpu,
         "date": time.strftime("%Y-%m-%d"),
         "versions": available.versions(),
         "peak": peaks,
@@ -124,6 +143,10 @@ def main() -> None:
     options = arguments()
     available.pin_threads(options.threads)
     from peers import report
+    from peers.worker import CLOCK
+
+    if options.cpu:
+        os.environ[CLOCK] = "cpu"
 
     if options.from_json:
         runs = [json.loads(path.read_text()) for path in options.from_json]

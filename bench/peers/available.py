@@ -64,6 +64,9 @@ def versions() -> dict[str, str]:
         "deepc-nn",
         *(distribution for distribution, _ in PEERS.values()),
         "jaxlib",
+        "keras",
+        "tensorflow-cpu",
+        "tensorflow",
     ]:
         try:
             found[distribution] = importlib.metadata.version(distribution)

@@ -10,20 +10,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from peers.race import Result
+from peers.worker import clock
 
 IMPORTS = {
     "deepc": "import deepc",
+    "deepc, Keras' face": "from deepc import keras\nkeras.Sequential, keras.layers.Dense",
     "NumPy": "import numpy",
     "PyTorch": "import torch",
     "JAX": "import jax, jax.numpy",
+    "Keras on JAX": "import os\nos.environ['KERAS_BACKEND'] = 'jax'\nimport keras",
+    "Keras on TensorFlow": "import os\nos.environ['KERAS_BACKEND'] = 'tensorflow'\nimport keras",
     "ONNX Runtime": "import onnxruntime",
     "scikit-learn": "from sklearn.neural_network import MLPClassifier",
 }
 TIMER = """
 import time
-start = time.perf_counter()
-{}
-print(time.perf_counter() - start)
+start = time.{clock}()
+{statement}
+print(time.{clock}() - start)
 """
 # Distributions beside NumPy that are of no use without the library.
 DISTRIBUTIONS = {
@@ -42,7 +46,9 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
     for _ in range(2 if options.quick else 7):
         for name, statement in IMPORTS.items():
             done = subprocess.run(
-                [sys.executable, "-c", TIMER.format(statement)], capture_output=True, text=True
+                [sys.executable, "-c", TIMER.format(statement=statement, clock=clock().__name__)],
+                capture_output=True,
+                text=True,
             )
             if done.returncode == 0:
                 samples.setdefault(name, []).append(float(done.stdout))

@@ -99,7 +99,7 @@ def _tables(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for row in data["results"]:
         groups.setdefault(row["group"], []).append(row)
     special: dict[str, Callable[[dict[str, Any], list[dict[str, Any]]], str]] = {
-        "matmul, grid": _grid, "matmul, square": _squares,
+        "matmul, grid": _grid, "matmul, square": _squares, "Keras programs": _keras_programs,
     }  # fmt: skip
     for group, rows in groups.items():
         name = re.sub(r"\W+", " ", group)
@@ -132,6 +132,8 @@ def _machine(data: dict[str, Any]) -> str:
         f"deepc: {data['isa']}, {data['compiler']}.",
         ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
+    if data.get("cpu"):
+        lines.append("CPU time, because others used the machine meanwhile.")
     if data["quick"]:
         lines.append("**A quick run: these figures mean nothing.**")
     return "  \n".join(lines)
@@ -171,6 +173,30 @@ def _comparison(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
             cells.append("; ".join(aim + [row["aim_ratio"]] * bool(row.get("aim_ratio"))))
         lines.append(cells)
     return table(head, lines)
+
+
+def _keras_programs(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Times, and how many times as long as deepc those who do the same take.
+
+    Keras is compared with deepc's face of it, everybody else with `fit`.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row["least"]))
+    names.sort(key=lambda name: not is_ours(name))
+    lines = []
+    for row in rows:
+        least, cells = row["least"], [row["case"]]
+        first = next(iter(least.values()))
+        for name in names:
+            if name not in least:
+                cells.append("")
+                continue
+            base = first if "Keras" in name else least.get("deepc, fit", first)
+            ratio = f" ({least[name] / base:.3g} x)" if least[name] != base else ""
+            cells.append(amount(least[name], row) + ratio)
+        aims = [amount(row["aim"], row)] if row.get("aim") else []
+        cells.append("; ".join(aims + [row["aim_ratio"]] * bool(row.get("aim_ratio"))))
+        lines.append(cells)
+    return table(["work", *names, "aim"], lines)
 
 
 # The groups whose work is in the README's table, and what they are called there.

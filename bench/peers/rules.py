@@ -27,6 +27,7 @@ class Rule:
             "momentum": 0.9 if self.name == "Momentum" else 0.0, "beta1": 0.9, "beta2": 0.999,
             "decay": 0.9, "epsilon": {"Adagrad": 1e-10, "RMSProp": 1e-7}.get(self.name, 1e-8),
             "weight_decay": 0.01 if self.name == "AdamW" else 0.0, "nesterov": False,
+            "epsilon_inside": False,
         }  # fmt: skip
         return self.numbers[name] if name in self.numbers else defaults[name]
 
@@ -70,6 +71,8 @@ def _jax_update(jnp: Any, rule: Rule, t: Any, p: Any, g: Any, first: Any, second
         return p - lr * (g + m * first if rule.of("nesterov") else first), first, second
     if rule.name == "RMSProp":
         second = rule.of("decay") * second + (1 - rule.of("decay")) * g * g
+        if rule.of("epsilon_inside"):
+            return p - lr * g / jnp.sqrt(second + eps), first, second
         return p - lr * g / (jnp.sqrt(second) + eps), first, second
     if rule.name == "Adagrad":
         second = second + g * g
@@ -120,8 +123,11 @@ class NumpyRule:
                 second *= of("decay")
                 squares *= 1 - of("decay")
             second += squares
-            np.sqrt(second, b)
-            b += of("epsilon")
+            if of("epsilon_inside"):
+                np.sqrt(np.add(second, of("epsilon"), b), b)
+            else:
+                np.sqrt(second, b)
+                b += of("epsilon")
             np.divide(g, b, b)
             b *= lr
             p -= b

@@ -10,9 +10,19 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+# Set by compare.py, and inherited by its workers: "cpu" where others use the machine too.
+CLOCK = "DEEPC_BENCH_CLOCK"
+
+
+def clock() -> Callable[[], float]:
+    """Return what times are measured with."""
+    return time.process_time if os.environ.get(CLOCK) == "cpu" else time.perf_counter
 
 
 def aligned(array: Any) -> Any:
@@ -28,7 +38,7 @@ def aligned(array: Any) -> Any:
 
 
 class Worker:
-    """A NumPy in another process, with some variables of its environment set."""
+    """A peer in another process, with some variables of its environment set."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -79,12 +89,46 @@ class RemoteContestant:
         return self._worker.ask("seconds", self.code, loops)
 
 
+class RemoteProgram:
+    """A contestant of `race` whose names are made in a worker by code that runs there once.
+
+    `setup` makes what `code` uses; `result` may be several lines, of which the last one is what is
+    compared, and sees the names of `few` in place of those of `setup`.
+    """
+
+    steps = 1
+
+    def __init__(
+        self, peer: str, worker: Worker, setup: str, code: str, result: str,
+        names: dict[str, Any], few: str = "", tolerance: float | None = None,
+    ) -> None:  # fmt: skip
+        self.peer, self.code, self.tolerance = peer, code, tolerance
+        self._worker, self._result = worker, f"{few}\n{result}".strip()
+        self._setup: tuple[str, dict[str, Any]] | None = (setup, names)
+
+    def value(self) -> Any:
+        return self._ask("result", self._result, None)
+
+    def seconds(self, loops: int) -> float:
+        return self._ask("time", self.code, loops)
+
+    def _ask(self, *request: Any) -> Any:
+        if self._setup is not None:
+            self._worker.ask("prepare", *self._setup)
+            self._setup = None
+        answer = self._worker.ask(*request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 def serve() -> None:
     """Answer requests until the input ends."""
     import timeit
 
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     timers: dict[str, timeit.Timer] = {}
+    kept: dict[str, Any] = {}
     while True:
         try:
             kind, code, argument = pickle.load(requests)
@@ -95,7 +139,21 @@ def serve() -> None:
             answer = np.asarray(eval(code, dict(argument)), np.float64)
         elif kind == "define":
             names = {k: aligned(v) if isinstance(v, np.ndarray) else v for k, v in argument.items()}
-            timers = {code: timeit.Timer(code, globals=names)}
+            timers = {code: timeit.Timer(code, timer=clock(), globals=names)}
+        elif kind in ("prepare", "result", "time"):
+            try:
+                if kind == "prepare":
+                    kept = {**argument}
+                    exec(code, kept)
+                elif kind == "result":
+                    *before, expression = code.split("\n")
+                    names = {**kept}
+                    exec("\n".join(before), names)
+                    answer = np.asarray(eval(expression, names), np.float64)
+                else:
+                    answer = timeit.Timer(code, timer=clock(), globals=kept).timeit(argument)
+            except Exception as error:
+                answer = RuntimeError(f"{type(error).__name__}: {error}")
         else:
             answer = timers[code].timeit(argument)
         pickle.dump(answer, answers)
