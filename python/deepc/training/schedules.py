@@ -83,20 +83,28 @@ _SIN = (3.141592653589793, -5.16771278004997, 2.5501640398773455, -0.59926452932
         -2.1915353447830217e-05)  # fmt: skip
 
 
+# The same in pairs, the highest power first.
+_COS_SIN = [np.array(pair) for pair in zip(_COS[::-1], (*_SIN, 0.0)[::-1], strict=True)]
+
+
 def cos_pi(x: Any) -> Array:
     """Return cos(pi x) by additions and products only."""
     x = np.abs(np.asarray(x, np.float64))
     quarter = np.floor(2.0 * x + 0.5)
     rest = x - 0.5 * quarter  # exact, within +-1/4
     square = rest * rest
-    cosine, sine = np.zeros_like(x), np.zeros_like(x)
-    for coefficient in reversed(_COS):
-        cosine = cosine * square + coefficient
-    for coefficient in reversed(_SIN):
-        sine = sine * square + coefficient
-    turn = np.mod(quarter, 4.0)
-    return np.select([turn == 0, turn == 1, turn == 2], [cosine, -rest * sine, -cosine],
-                     rest * sine)  # fmt: skip
+    both = np.zeros((2, *x.shape))
+    # Both at once and in place: an epoch of a small network is not much longer than this.
+    for pair in _COS_SIN:
+        both *= square
+        both += pair.reshape(2, *[1] * x.ndim)
+    cosine, sine = both[0], both[1] * rest
+    # A quarter of a turn puts the sine in the cosine's place, half a turn changes the sign; one of
+    # them alone makes it negative.
+    half = np.floor(0.5 * quarter)
+    odd = quarter - 2.0 * half
+    value = np.where(odd == 1.0, sine, cosine)
+    return np.where(half - 2.0 * np.floor(0.5 * half) == odd, value, -value)
 
 
 def _steps(value: Any, name: str) -> float:
@@ -234,7 +242,7 @@ class Cosine(Schedule):
         return np.where(step < self.warmup, rising, self._fall(step - self.warmup, self.peak))
 
     def _fall(self, step: Array, top: float) -> Array:
-        part = np.clip(step / self.steps, 0.0, 1.0)
+        part = np.minimum(np.maximum(step / self.steps, 0.0), 1.0)
         wave = 0.5 * (1.0 + cos_pi(part))
         return top * ((1.0 - self.alpha) * wave + self.alpha)
 
