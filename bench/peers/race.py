@@ -71,7 +71,8 @@ class Result:
     least: dict[str, float]
     median: dict[str, float]
     code: dict[str, str]
-    # Anything else about the work: flops, sizes, the target of the project.
+    # Anything else about the work: flops, sizes, the target of the project, and `beside`: ways of
+    # ours that are timed for comparison and have no part in the ratio.
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -82,8 +83,9 @@ class Result:
 
     @property
     def ours(self) -> float:
-        """Our own time: the least one if there are several ways."""
-        return min(seconds for name, seconds in self.least.items() if is_ours(name))
+        """Our own time: the least one if there are several ways, without what stands beside."""
+        beside = self.more.get("beside", ())
+        return min(s for name, s in self.least.items() if is_ours(name) and name not in beside)
 
     @property
     def ratio(self) -> float | None:

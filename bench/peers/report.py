@@ -49,8 +49,9 @@ def is_behind(row: dict[str, Any]) -> bool:
 
 
 def our_time(row: dict[str, Any]) -> float:
-    """Return our least time."""
-    return min(value for name, value in row["least"].items() if is_ours(name))
+    """Return our least time, without what stands beside."""
+    beside = row.get("beside", ())
+    return min(v for name, v in row["least"].items() if is_ours(name) and name not in beside)
 
 
 def summary(data: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from peers import operators
 from peers.race import FULL, QUICK, Contestant, Result, race
 
 TESTS = Path(__file__).parents[2] / "tests"
@@ -81,6 +82,8 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
     yield _scalars(autodiff, pace)
     for shape in ((1,), (64,), (64, 64)):
         yield _tensors(peers, autodiff, shape, pace)
+    if peers.torch:
+        yield from operators.run(peers.torch, autodiff, GROUP, pace)
     for case in STEPS:
         yield _steps(peers, autodiff, *case, pace)
     yield _pinn(peers, autodiff, pace)
@@ -171,7 +174,11 @@ def _steps(
     if peers.torch:
         found.append(_with_torch(peers.torch, x, labels, weights, activation))
     name = "-".join(map(str, widths))
-    return race(GROUP, f"a training step of {name}, batch {rows}", found, pace, 1e-3, aim_ratio=aim)
+    # The compiled network stands beside: what the ratio is about is the tape.
+    return race(
+        GROUP, f"a training step of {name}, batch {rows}", found, pace, 1e-3, aim_ratio=aim,
+        beside=["deepc, compiled"],
+    )  # fmt: skip
 
 
 def _with_tensors(

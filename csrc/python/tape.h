@@ -9,6 +9,7 @@
  *   tape_block.c    what it has instead of arrays that Python never sees
  *   tape_attributes.c   what Python reads and sets
  *   tape_arrays.c   operations on bare arrays, and what Python computes where C cannot
+ *   tape_sums.c     their sums, and what fits one to another's shape
  *   tape_record.c   an operation on nodes: computes, and writes down what backward needs
  *   tape_scalar.c   the operations of Scalars
  *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
@@ -162,8 +163,8 @@ const char *dc_tape_name(const node *n);
 
 /* A new node without operands. Steals `array`, which is NULL for a Scalar. */
 node *dc_tape_new(int family, PyObject *array);
-/* tape_family(name, scalars, dict): a class of the tape's own, with what a Python class has.
- * Objects of a class that Python makes itself take twice as long to drop. */
+/* tape_family(name, scalars, dict): a class of the tape, with what a Python class has. Objects
+ * of a class that Python makes itself take twice as long to drop. */
 PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 /* Of such a family, dropped nodes are kept for the next ones. */
 void dc_tape_keep_spare(int family);
@@ -224,6 +225,24 @@ int dc_tape_is_number(PyObject *object, double *number);
 
 /* ---- Arrays ---------------------------------------------------------------------------------- */
 
+/* Multiply-adds or elements from which on other threads of Python may run meanwhile: letting go of
+ * the interpreter's lock and taking it again costs about as much as 1000 of them. */
+enum { WORTH_UNLOCKING = 32768 };
+
+/* Computes with the interpreter's lock only if that is short. */
+#define COMPUTE(work, statement)                                                                   \
+    do {                                                                                           \
+        if ((work) < WORTH_UNLOCKING)                                                              \
+            statement;                                                                             \
+        else                                                                                       \
+            UNLOCKED(statement);                                                                   \
+    } while (0)
+
+/* Where an array's numbers are. */
+static inline void *numbers_of(PyObject *object) {
+    return is_block(object) ? ((block *)object)->data : PyArray_DATA((PyArrayObject *)object);
+}
+
 /* A new array, not initialized: a block, or NumPy's where that is better. */
 PyObject *dc_block_new(dtype dtype, int ndim, const npy_intp *shape);
 /* What Python may see of an array (stolen; NULL for NULL): a block as NumPy's over its memory. */
@@ -239,6 +258,8 @@ PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b);
 PyObject *dc_array_map(int op, PyObject *x);
 PyObject *dc_array_slope(int op, PyObject *y, PyObject *g);
 PyObject *dc_array_sum(PyObject *x);
+/* Summed over axes (bits) to what has that shape then. */
+PyObject *dc_array_summed(PyObject *x, uint64_t axes, int ndim, const npy_intp *shape);
 PyObject *dc_array_fit(PyObject *x, PyObject *like);
 PyObject *dc_array_matmul(PyObject *a, PyObject *b, int transpose_a, int transpose_b);
 /* Whether two arrays are of one dtype and shape, their numbers in C's order. */
@@ -330,6 +351,7 @@ void dc_tape_after_fork(void);
 /* Methods of the module. */
 PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count);

@@ -7,25 +7,8 @@
 
 #include "../deepc.h"
 
-/* Multiply-adds or elements from which on other threads of Python may run meanwhile: letting go of
- * the interpreter's lock and taking it again costs about as much as 1000 of them. */
-enum { WORTH_UNLOCKING = 32768 };
-
-/* Computes with the interpreter's lock only if that is short. */
-#define COMPUTE(work, statement)                                                                   \
-    do {                                                                                           \
-        if ((work) < WORTH_UNLOCKING)                                                              \
-            statement;                                                                             \
-        else                                                                                       \
-            UNLOCKED(statement);                                                                   \
-    } while (0)
-
 static PyObject *new_array(dtype dtype, int ndim, const npy_intp *shape) {
     return dc_block_new(dtype, ndim, shape);
-}
-
-static void *memory(PyObject *object) {
-    return is_block(object) ? ((block *)object)->data : PyArray_DATA((PyArrayObject *)object);
 }
 
 PyObject *dc_array_like(PyObject *object) {
@@ -120,7 +103,7 @@ static PyObject *combine(int combination, const array *full, const side *a, cons
                          size_t rows, size_t cols) {
     PyObject *result = new_array(full->dtype, full->ndim, full->shape);
     if (!result) return NULL;
-    void *const y = memory(result);
+    void *const y = numbers_of(result);
     const size_t work = rows * cols;
     if (full->dtype == FLOAT32) {
         const float *x = a->data ? a->data : &a->f32, *z = b->data ? b->data : &b->f32;
@@ -166,7 +149,7 @@ PyObject *dc_array_combine(int combination, PyObject *a, PyObject *b) {
     const array x = look(a), z = look(b);
     if (are_alike(&x, &z)) {
         PyObject *result = new_array(x.dtype, x.ndim, x.shape);
-        if (result) combine_alike(combination, &x, &z, memory(result));
+        if (result) combine_alike(combination, &x, &z, numbers_of(result));
         return result;
     }
     const int x_real = is_real(&x), z_real = is_real(&z);
@@ -218,7 +201,7 @@ PyObject *dc_array_map(int op, PyObject *object) {
     PyObject *result = new_array(x.dtype, x.ndim, x.shape);
     if (!result) return NULL;
     const size_t n = size_of(&x);
-    void *const y = memory(result);
+    void *const y = numbers_of(result);
 #define MAP(suffix)                                                                                \
     do {                                                                                           \
         if (op == OP_EXP)                                                                          \
@@ -246,91 +229,13 @@ PyObject *dc_array_slope(int op, PyObject *y_object, PyObject *g_object) {
     if (!result) return NULL;
     const size_t n = size_of(&y);
     const int activation = activation_of(op);
-    void *const d = memory(result);
+    void *const d = numbers_of(result);
     if (y.dtype == FLOAT32)
         COMPUTE(n, dc_activation_backward_f32(activation, 0, n, (const void *)y.data,
                                               (const void *)g.data, d));
     else
         COMPUTE(n, dc_activation_backward_f64(activation, 0, n, (const void *)y.data,
                                               (const void *)g.data, d));
-    return result;
-}
-
-/* ---- Sums and repetitions -------------------------------------------------------------------- */
-
-static double sum_of(const array *x) {
-    const size_t n = size_of(x);
-    double sum;
-    if (x->dtype == FLOAT32)
-        COMPUTE(n, sum = dc_sum_f32(n, (const void *)x->data));
-    else
-        COMPUTE(n, sum = dc_sum_f64(n, (const void *)x->data));
-    return sum;
-}
-
-void dc_array_fill(PyObject *target, double number) {
-    const array x = look(target);
-    const size_t n = size_of(&x);
-    for (size_t i = 0; i < n; i++)
-        if (x.dtype == FLOAT32)
-            ((float *)(void *)x.data)[i] = (float)number;
-        else
-            ((double *)(void *)x.data)[i] = number;
-}
-
-static void store(PyObject *target, dtype dtype, double number) {
-    if (dtype == FLOAT32)
-        *(float *)memory(target) = (float)number;
-    else
-        *(double *)memory(target) = number;
-}
-
-PyObject *dc_array_sum(PyObject *object) {
-    const array x = look(object);
-    if (!is_real(&x) || !is_contiguous(&x)) return NULL;
-    PyObject *result = new_array(x.dtype, 0, NULL);
-    if (result) store(result, x.dtype, sum_of(&x));
-    return result;
-}
-
-/* Repeats a number (or an array of one element) over a shape. */
-static PyObject *repeat(const array *x, const array *like) {
-    PyObject *result = new_array(like->dtype, like->ndim, like->shape);
-    if (!result) return NULL;
-    const size_t n = size_of(like);
-    void *const y = memory(result);
-    if (like->dtype == FLOAT32) {
-        const float value = *(const float *)(const void *)x->data;
-        for (size_t i = 0; i < n; i++) ((float *)y)[i] = value;
-    } else {
-        const double value = *(const double *)(const void *)x->data;
-        for (size_t i = 0; i < n; i++) ((double *)y)[i] = value;
-    }
-    return result;
-}
-
-/* x summed or repeated to the shape of `like`, which has its dtype: the same shape, one element, or
- * the last dimensions. */
-PyObject *dc_array_fit(PyObject *object, PyObject *like_object) {
-    const array x = look(object), like = look(like_object);
-    if (!is_real(&x) || x.dtype != like.dtype || !is_contiguous(&x)) return NULL;
-    if (same_shape(&x, like.ndim, like.shape)) return Py_NewRef(object);
-    const size_t x_size = size_of(&x), size = size_of(&like);
-    if (x_size == 1 && x.ndim <= like.ndim && size > 1) return repeat(&x, &like);
-    if (size == 1 && like.ndim <= x.ndim) {
-        PyObject *result = new_array(x.dtype, like.ndim, like.shape);
-        if (result) store(result, x.dtype, sum_of(&x));
-        return result;
-    }
-    if (like.ndim != 1 || x.ndim < 2 || x.shape[x.ndim - 1] != like.shape[0]) return NULL;
-    PyObject *result = new_array(x.dtype, 1, like.shape);
-    if (!result) return NULL;
-    const size_t rows = size ? x_size / size : 0;
-    void *const y = memory(result);
-    if (x.dtype == FLOAT32)
-        COMPUTE(x_size, dc_column_sum_f32(rows, size, (const void *)x.data, 0, y));
-    else
-        COMPUTE(x_size, dc_column_sum_f64(rows, size, (const void *)x.data, 0, y));
     return result;
 }
 
@@ -347,7 +252,7 @@ PyObject *dc_array_matmul(PyObject *a_object, PyObject *b_object, int transpose_
     const npy_intp shape[2] = {(npy_intp)m, (npy_intp)n};
     PyObject *result = new_array(a.dtype, 2, shape);
     if (!result) return NULL;
-    void *const c = memory(result);
+    void *const c = numbers_of(result);
     if (a.dtype == FLOAT32)
         COMPUTE(m * n * k, dc_matmul_f32(op_a.transposed, op_b.transposed, m, n, k,
                                          (const void *)a.data, op_a.leading, (const void *)b.data,

@@ -39,9 +39,6 @@ static void multiply(dtype dtype, int transpose_a, int transpose_b, size_t m, si
                       activation, 0, c, ldc);
 }
 
-/* Multiply-adds from which on it pays to let other threads of Python run meanwhile. */
-enum { WORTH_UNLOCKING = 65536 };
-
 static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) {
     product q;
     array bias = {0};
@@ -58,7 +55,7 @@ static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) 
     PyObject *result = dc_block_new(q.dtype, q.x_ndim, q.x_ndim == 2 ? shape : shape + 1);
     if (!result) return NULL;
     void *const y = look(result).data;
-    if (m * n * k < WORTH_UNLOCKING)
+    if (m * n * k < 2 * WORTH_UNLOCKING)
         multiply(q.dtype, q.x.transposed, q.w.transposed, m, n, k, q.x_data, q.x.leading, q.w_data,
                  q.w.leading, 0, bias.data, activation, y, n);
     else

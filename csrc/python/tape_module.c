@@ -405,6 +405,7 @@ static PyMethodDef methods[] = {
     FAST("tape_linear", dc_tape_linear),
     FAST("tape_chain", dc_tape_chain),
     FAST("tape_linears", dc_tape_linears),
+    FAST("tape_summed", dc_tape_summed),
     FAST("tape_loss", dc_tape_loss),
     FAST("tape_collect", dc_tape_collect),
     FAST("tape_record", tape_record),

@@ -129,7 +129,7 @@ static int give_scalar(node *to, PyObject *c) {
     return good ? 0 : -1;
 }
 
-/* A Scalar for the gradient in a pass that makes a graph: a node gives one, an array a number. */
+/* A gradient for a Scalar in a pass that makes a graph: a Scalar, or of an array a number. */
 static PyObject *as_scalar_node(PyObject *c) {
     const node *const n = as_node(c);
     if (n && is_scalar(n)) return c;
@@ -363,6 +363,7 @@ static PyObject *seed_of(const pass *p, const node *root, PyObject *given) {
     if (given && given != Py_None) {
         if (is_node(given) && p->create) return Py_NewRef(given);
         PyObject *const payload = dc_tape_payload(given);
+        if (payload && dc_array_alike(payload, root->data.object)) return payload;
         PyObject *const arguments[] = {payload, root->data.object};
         PyObject *result = payload ? dc_tape_help(dc_tape_helpers.seed, 2, arguments) : NULL;
         Py_XDECREF(payload);

@@ -241,35 +241,10 @@ def fitted(x: Any, like: Array) -> Array:
 
 def summed(x: Array, axes: Sequence[int], keepdims: bool) -> Array:
     """Return sums over some axes, in the order of the library's sums whatever the axes are."""
-    axes = sorted(axes)
-    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-    if x.dtype.kind != "f":
-        return np.asarray(x.sum(axis=tuple(axes), keepdims=keepdims))
-    while axes:
-        # Neighbours that are summed become one axis: (before, summed, after).
-        last = axes.pop()
-        first = last
-        while axes and axes[-1] == first - 1:
-            first = axes.pop()
-        before, after = x.shape[:first], x.shape[last + 1 :]
-        blocks = x.reshape(
-            int(np.prod(before)), int(np.prod(x.shape[first : last + 1])), int(np.prod(after))
-        )
-        x = _sum_middle(np.ascontiguousarray(blocks)).reshape((*before, *after))
-    return x.reshape(shape) if keepdims else x
-
-
-def _sum_middle(x: Array) -> Array:
-    typed = TYPED[x.dtype]
-    y = np.empty((x.shape[0], x.shape[2]), x.dtype)
-    if x.shape[2] == 1:
-        for i, row in enumerate(x):
-            y[i, 0] = typed.sum(row.size, pointer(row))
-    else:
-        for block, row in zip(x, y, strict=True):
-            if row.size:
-                check(typed.column_sum(*block.shape, pointer(block), False, pointer(row, True)))
-    return y
+    axes = tuple(axes)
+    if x.dtype.kind == "f" and axes:
+        return cast(Array, _deepc.tape_summed(np.ascontiguousarray(x), axes, keepdims))
+    return np.asarray(x.sum(axis=axes, keepdims=keepdims)) if axes else x
 
 
 def seed(value: Any, like: Array) -> Array:

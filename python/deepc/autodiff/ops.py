@@ -337,8 +337,8 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _sum_rule(g: Any, y: Any, inputs: tuple[Any, ...], axes: tuple[int, ...]) -> Any:
-    shape = inputs[0].shape
-    return (broadcast_to(reshape(g, _kept(shape, axes)), shape),)
+    # The tape repeats it to the input's shape.
+    return (reshape(g, _kept(inputs[0].shape, axes)),)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
