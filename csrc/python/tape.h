@@ -13,6 +13,7 @@
  *   tape_record.c   an operation on nodes: computes, and writes down what backward needs
  *   tape_scalar.c   the operations of Scalars
  *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
+ *   tape_functions.c    activations and softmax
  *   tape_linear.c   the fused products and losses
  *   tape_walk.c     the walk back
  *   tape_collect.c  which parameters a model has
@@ -57,6 +58,9 @@ static inline void replace(PyObject **place, PyObject *with) {
     O(SIGMOID, "sigmoid", 0, 0)                                                                    \
     O(TANH, "tanh", 0, 0)                                                                          \
     O(RELU, "relu", 0, 0)                                                                          \
+    O(ACTIVATION, "activation", 2, 0)                                                              \
+    O(SOFTMAX, "softmax", 2, 0)                                                                    \
+    O(LOG_SOFTMAX, "log_softmax", 2, 0)                                                            \
     O(SUM, "sum", 0, 0)                                                                            \
     O(FIT, "fit", 0, 0)                                                                            \
     O(MATMUL, "@", 2, 1)                                                                           \
@@ -288,9 +292,10 @@ int dc_array_has_nan(PyObject *x);
     H(unary) /* (operation, x) */                                                                  \
     H(fit) /* (x, array): x summed or repeated to an array's shape, in its dtype */                \
     H(seed) /* (x, array): x as the gradient of a result, of its shape */                          \
+    H(function_rule) /* backward of an activation or softmax over Tensors */                       \
     H(linear) /* the fused product, whatever the operands are */                                   \
     H(linear_rule) /* its backward over Tensors */                                                 \
-    H(loss) /* (kind, mean, predicted, actual) */                                                  \
+    H(loss) /* (kind, reduction, predicted, actual[, parameter]) */                                \
     H(loss_rule)
 typedef struct helpers {
 #define HELPER(name) PyObject *name;
@@ -328,6 +333,7 @@ PyObject *dc_tape_value(const pass *p, const node *n, size_t i);
 
 /* The backward formula of a Tensor's operation, given the gradient of the result. */
 int dc_tape_rule(pass *p, node *n, PyObject *g);
+int dc_tape_function_rule(pass *p, node *n, PyObject *g);
 int dc_tape_linear_rule(pass *p, node *n, PyObject *g);
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
 
@@ -351,6 +357,9 @@ void dc_tape_after_fork(void);
 /* Methods of the module. */
 PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_activation(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_softmax(PyObject *module, PyObject *x);
+PyObject *dc_tape_log_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);

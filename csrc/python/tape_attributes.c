@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "../deepc.h"
+
 static int refuse_delete(const char *name) {
     PyErr_Format(PyExc_TypeError, "%s: cannot be deleted", name);
     return -1;
@@ -212,6 +214,7 @@ const char *dc_tape_name(const node *n) {
         if (text) return text;
         PyErr_Clear();
     }
+    if (n->op == OP_ACTIVATION) return dc_activation_name(n->code);
     return dc_tape_names[n->op == OP_FREED ? n->code : n->op];
 }
 

@@ -318,6 +318,9 @@ int dc_tape_rule(pass *p, node *n, PyObject *g) {
     case OP_SIGMOID:
     case OP_TANH:
     case OP_RELU: return GIVE(0, slope_of(p, n, g));
+    case OP_ACTIVATION:
+    case OP_SOFTMAX:
+    case OP_LOG_SOFTMAX: return dc_tape_function_rule(p, n, g);
     case OP_SUM:
     case OP_FIT: return GIVE(0, ref(g)); /* which fits it to the operand's shape */
     case OP_MATMUL: return matmul_rule(p, n, g);

@@ -20,7 +20,6 @@ import numpy as np
 from deepc._c import random as _random
 from deepc._c import tape
 from deepc._c.activations import ACTIVATIONS
-from deepc._c.arrays import SOFTMAX, checked, map_array
 from deepc._c.losses import REDUCTIONS
 from deepc._c.tape import Node, gate, quotient, record, values
 from deepc._values import INT64, Array, as_float, as_int, default_dtype, describe
@@ -156,32 +155,59 @@ def _cos_rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
 
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x)) of each element, right for large and for very negative ones."""
-    a = _float(x, "softplus")
-    y = _quiet(lambda: np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a))))
-    return record("softplus", _softplus_rule, y, (x,), None)
-
-
-def _softplus_rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
-    return (g * sigmoid(inputs[0]),)
+    return _activation("softplus", x)
 
 
 def silu(x: Any) -> Any:
     """Return x sigmoid(x) of each element."""
-    return x * sigmoid(x)
+    return _activation("silu", x)
 
 
 def gelu(x: Any) -> Any:
     """Return x times the normal distribution function of x, of each element."""
-    return x * _normal_cdf(x)
+    return _activation("gelu", x)
 
 
-_erf = np.vectorize(math.erf, [np.float64])
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Return x where it is positive, else alpha (exp(x) - 1), of each element."""
+    return _activation("elu", x, alpha)
+
+
+def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """Return x where it is positive, else slope times x, of each element."""
+    return _activation("leaky_relu", x, slope)
+
+
+def _activation(name: str, x: Any, parameter: float = 0.0) -> Any:
+    """Return an activation of the library of each element."""
+    known = ACTIVATIONS[name]
+    if known.parameter:
+        parameter = as_float(parameter, known.parameter, known.least)
+    result = tape.activation(x, known.number, parameter)
+    if result is NotImplemented:
+        x = _plain(x, _float(x, name).dtype)
+        result = tape.activation(x, known.number, parameter)
+    return result
+
+
+def _function_rule(name: str, parameter: float, g: Any, y: Any, x: Any) -> Any:
+    """Return the gradient of an activation or softmax over Tensors: it is differentiated again."""
+    return g * _SLOPES[name](x, y, parameter) if name in _SLOPES else _ROWS[name](g, y)
+
+
+def _gelu_slope(x: Any, y: Any, _: float) -> Any:
+    # The density times x, and the distribution function: y / x, but not at 0.
+    density = exp(-0.5 * (x * x)) * (1.0 / math.sqrt(2.0 * math.pi))
+    return _normal_cdf(x) + x * density
 
 
 def _normal_cdf(x: Any) -> Any:
-    a = _float(x, "gelu")
+    a = values(x)
     y = 0.5 * (1.0 + _erf(a.astype(np.float64) / math.sqrt(2.0)))
     return record("normal_cdf", _normal_cdf_rule, np.asarray(y, a.dtype), (x,), None)
+
+
+_erf = np.vectorize(math.erf, [np.float64])
 
 
 def _normal_cdf_rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
@@ -189,16 +215,16 @@ def _normal_cdf_rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
     return (g * (exp(-0.5 * (x * x)) * (1.0 / math.sqrt(2.0 * math.pi))),)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Return x where it is positive, else alpha (exp(x) - 1), of each element."""
-    positive = _float(x, "elu") > 0
-    return where(positive, x, alpha * (exp(minimum(x, 0.0)) - 1.0))
+def _silu_slope(x: Any, y: Any, _: float) -> Any:
+    s = sigmoid(x)
+    return s + y * (1.0 - s)
 
 
-def leaky_relu(x: Any, slope: float = 0.01) -> Any:
-    """Return x where it is positive, else slope times x, of each element."""
-    a = _float(x, "leaky_relu")
-    return x * np.where(a > 0, a.dtype.type(1), a.dtype.type(slope))
+_SLOPES: dict[str, Callable[[Any, Any, float], Any]] = {
+    "softplus": lambda x, y, _: sigmoid(x), "silu": _silu_slope, "gelu": _gelu_slope,
+    "elu": lambda x, y, alpha: where(values(x) > 0, 1.0, y + alpha),
+    "leaky_relu": lambda x, y, slope: np.where(values(x) > 0, 1.0, slope).astype(values(x).dtype),
+}  # fmt: skip
 
 
 # ---- Powers --------------------------------------------------------------------------------------
@@ -450,7 +476,7 @@ def zeros_like(x: Any) -> Array:
 
 def _last(x: Any, axis: int, name: str) -> tuple[Any, int]:
     """Return x with an axis moved to the end, and that axis as a number from 0."""
-    ndim = values(x).ndim
+    ndim = len(x.shape) if isinstance(x, Node) else values(x).ndim
     if ndim == 0:
         raise ValueError(f"{name}: expected at least one dimension")
     (number,) = _axes(axis, ndim, name)
@@ -459,30 +485,27 @@ def _last(x: Any, axis: int, name: str) -> tuple[Any, int]:
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """Return exp(x) divided by its sum along an axis; nothing overflows."""
-    moved, number = _last(x, axis, "softmax")
-    a = np.ascontiguousarray(_float(moved, "softmax"))
-    y = checked(map_array(SOFTMAX, a, None), "softmax")
-    result = record("softmax", _softmax_rule, y, (moved,), None)
-    return result if moved is x else moveaxis(result, -1, number)
-
-
-def _softmax_rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
-    weighted = g * y
-    return (weighted - y * sum(weighted, -1, True),)
+    return _of_rows("softmax", tape.softmax, x, axis)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return the logarithm of softmax along an axis, without taking that of a small number."""
-    moved, number = _last(x, axis, "log_softmax")
-    a = np.ascontiguousarray(_float(moved, "log_softmax"))
-    shifted = _quiet(lambda: a - a.max(axis=-1, keepdims=True))
-    total = tape.summed(tape.exp(shifted), (shifted.ndim - 1,), True)
-    result = record("log_softmax", _log_softmax_rule, shifted - tape.log(total), (moved,), None)
+    return _of_rows("log_softmax", tape.log_softmax, x, axis)
+
+
+def _of_rows(name: str, function: Callable[[Any], Any], x: Any, axis: int) -> Any:
+    """Return a function of the rows along an axis."""
+    moved, number = _last(x, axis, name)
+    result = function(moved)
+    if result is NotImplemented:
+        result = function(_plain(moved, _float(moved, name).dtype))
     return result if moved is x else moveaxis(result, -1, number)
 
 
-def _log_softmax_rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
-    return (g - exp(y) * sum(g, -1, True),)
+_ROWS: dict[str, Callable[[Any, Any], Any]] = {
+    "softmax": lambda g, y: y * (g - sum(y * g, -1, True)),
+    "log_softmax": lambda g, y: g - exp(y) * sum(g, -1, True),
+}
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -1009,4 +1032,7 @@ def argmax(x: Any, axis: int | None = None) -> Array:
     return cast(Array, np.asarray(np.argmax(values(x), axis=axis)))
 
 
-tape.register(linear=_linear, linear_rule=_linear_rule, loss=_loss, loss_rule=_loss_rule)
+tape.register(
+    linear=_linear, linear_rule=_linear_rule, loss=_loss, loss_rule=_loss_rule,
+    function_rule=_function_rule,
+)  # fmt: skip
