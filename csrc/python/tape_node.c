@@ -56,12 +56,13 @@ static void start(node *n, int family, PyObject *array) {
     n->data.object = array;
 }
 
-/* Nodes that were dropped, of the two classes that most are of: making one again takes a third of
- * the time that Python's allocator and garbage collector ask. */
+/* Nodes that were dropped are kept: making one again takes a third of the time that Python's
+ * allocator and garbage collector ask. Of Scalars as many as the lesson's graph has (16 MiB), else
+ * each of its steps would ask the system for that memory anew. */
 #ifdef Py_GIL_DISABLED
-enum { MOST_SPARE = 0 };
+enum { MOST_SPARE_SCALARS = 0, MOST_SPARE = 0 };
 #else
-enum { MOST_SPARE = 1024 };
+enum { MOST_SPARE_SCALARS = 131072, MOST_SPARE = 8192 };
 #endif
 static struct {
     node *first; /* by link */
@@ -318,7 +319,8 @@ static void node_dealloc(PyObject *self) {
     /* Of a class that Python made, it comes here tracked whatever it was before. */
     if (n->flags & IS_TRACKED || !is_plain || !spare[family].possible) PyObject_GC_UnTrack(self);
     node_clear(self);
-    if (is_plain && spare[family].possible && spare[family].count < MOST_SPARE) {
+    const unsigned most = family == SCALARS ? MOST_SPARE_SCALARS : MOST_SPARE;
+    if (is_plain && spare[family].possible && spare[family].count < most) {
         n->link = spare[family].first;
         spare[family].first = n;
         spare[family].count++;
