@@ -164,9 +164,10 @@ PACKAGES = {
         "datasets.__init__", "layers", "_training", "_summary", "_saving", "models", "__init__",
     ],
     "torch": [
-        "_names", "_types", "_print", "_rng", "_tensor", "_functions", "cuda", "backends",
-        "autograd", "nn._module", "nn.functional", "nn._layers", "nn._losses", "nn.__init__",
-        "optim._optimizer", "optim._rules", "optim.__init__", "utils.__init__", "__init__",
+        "_names", "_types", "_print", "_rng", "_tensor", "_functions", "_saving", "cuda",
+        "backends", "autograd", "nn._module", "nn.parameter", "nn.init", "nn.utils.__init__",
+        "nn.functional", "nn._layers", "nn._losses", "nn.__init__", "optim._optimizer",
+        "optim._rules", "optim.lr_scheduler", "optim.__init__", "utils.__init__", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from deepc._c import tape
+from deepc._c.optimizer import NUMBERS
 from deepc._c.tape import Node, over
 from deepc._values import Array
 from deepc.autodiff.tensor import enable_grad
@@ -193,12 +194,12 @@ class Optimizer:
             if key == "lr":
                 cohort.rule.lr = group["lr"]
                 continue
-            new = self._make(group)
-            new._memory, new._kept = cohort.rule._memory, cohort.rule._kept
-            for name in _COUNTERS:
-                setattr(new._numbers, name, getattr(cohort.rule._numbers, name))
-            cohort.rule = new
-            cohort.bind()
+            numbers, new = cohort.rule._numbers, self._make(group)
+            for name in NUMBERS:
+                if name not in _COUNTERS:
+                    setattr(numbers, name, getattr(new._numbers, name))
+            if cohort.rule._states != cohort.rule._kept:
+                cohort.bind()
 
     # ---- Steps -----------------------------------------------------------------------------------
 
@@ -353,4 +354,4 @@ class Optimizer:
 
 _REQUIRED = object()
 # The numbers of a rule that say how far it has come.
-_COUNTERS = ("steps", "momentum_product", "moving")
+_COUNTERS = ("steps", "waiting", "momentum_product", "moving")
