@@ -8,6 +8,7 @@
 #   make test-platforms  all of these
 #   make test-export  exported networks with every compiler, option and simulated processor that is installed
 #   make test-keras   the programs of Keras' users with deepc and with Keras itself, in an environment of its own
+#   make test-torch   the programs of torch's users with deepc and with torch itself, likewise
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
@@ -26,13 +27,14 @@ PYTEST_ARGS ?=
 VENV := .venv
 COMPARE_VENV := .venv-compare
 KERAS_VENV := .venv-keras
+TORCH_VENV := .venv-torch
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] tests/c/*.[ch] bench/*.[ch] examples/*.[ch])
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-c test-python test-export test-keras sanitize accuracy bench compare lint review format wheel clean distclean help
+.PHONY: demo test test-c test-python test-export test-keras test-torch sanitize accuracy bench compare lint review format wheel clean distclean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -140,6 +142,15 @@ $(KERAS_VENV)/.made: pyproject.toml $(VENV)/.requirements
 test-keras: build/.installed $(KERAS_VENV)/.made
 	KERAS_PYTHON=$(CURDIR)/$(KERAS_VENV)/bin/python python -m pytest tests/test_keras_beside.py $(PYTEST_ARGS)
 
+$(TORCH_VENV)/.made: pyproject.toml $(VENV)/.requirements
+	$(PYTHON) -m venv $(TORCH_VENV)
+	$(requirements) torch > $(TORCH_VENV)/requirements.txt
+	$(TORCH_VENV)/bin/python -m pip install --quiet --requirement $(TORCH_VENV)/requirements.txt
+	touch $@
+
+test-torch: build/.installed $(TORCH_VENV)/.made
+	TORCH_PYTHON=$(CURDIR)/$(TORCH_VENV)/bin/python python -m pytest tests/test_torch_beside.py $(PYTEST_ARGS)
+
 $(COMPARE_VENV)/.made: pyproject.toml $(VENV)/.requirements
 	$(PYTHON) -m venv $(COMPARE_VENV)
 	$(requirements) compare > $(COMPARE_VENV)/requirements.txt
@@ -183,4 +194,4 @@ clean:
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) $(COMPARE_VENV) $(KERAS_VENV)
+	rm -rf $(VENV) $(COMPARE_VENV) $(KERAS_VENV) $(TORCH_VENV)

@@ -214,14 +214,19 @@ const char *dc_tape_name(const node *n) {
         if (text) return text;
         PyErr_Clear();
     }
-    if (n->op == OP_ACTIVATION) return dc_activation_name(n->code);
-    return dc_tape_names[n->op == OP_FREED ? n->code : n->op];
+    const int op = n->op == OP_FREED ? (int)n->first[0].value.cursor : n->op;
+    return op == OP_ACTIVATION ? dc_activation_name(n->code) : dc_tape_names[op];
 }
 
 static PyObject *get_op(PyObject *self, void *closure) {
     (void)closure;
     const node *const n = (node *)self;
     return PyUnicode_FromString(n->op == OP_LEAF ? "" : dc_tape_name(n));
+}
+
+static PyObject *get_code(PyObject *self, void *closure) {
+    (void)closure;
+    return PyLong_FromLong(((node *)self)->code);
 }
 
 static PyObject *get_version(PyObject *self, void *closure) {
@@ -293,6 +298,7 @@ PyGetSetDef dc_tape_attributes[] = {
     {"label", get_label, set_label, "A name, for drawings and messages.", NULL},
     {"_prev", get_prev, NULL, "The nodes that it was computed from.", NULL},
     {"_op", get_op, NULL, "The operation that computed it.", NULL},
+    {"_code", get_code, NULL, "Of the operation: which activation, loss, element.", NULL},
     {"_version", get_version, NULL, "How often its array was changed in place.", NULL},
     {"_hooks", get_hooks, set_hooks, "What is called with its gradient.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

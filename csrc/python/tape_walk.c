@@ -429,7 +429,7 @@ PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
             next = n->link;
             if (n->op != OP_LEAF) {
                 dc_tape_clear_history(n);
-                n->code = n->op;
+                n->first[0].value.cursor = n->op;
                 n->op = OP_FREED;
             }
             Py_DECREF(n);

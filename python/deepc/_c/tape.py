@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         _prev: tuple[Any, ...]
         _op: str
         _version: int
+        _code: int
         _hooks: dict[Any, Callable[[Any], Any]] | None
 
         def __new__(cls, *arguments: Any, **keywords: Any) -> Any: ...

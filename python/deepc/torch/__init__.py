@@ -50,15 +50,17 @@ _OTHERS = {
     "einsum": "@ with permute",
 }  # fmt: skip
 _refuse = missing(
-    "deepc.torch", [*_MODULES, *_SAVING, *_DTYPES, *_TYPED, *_functions.NAMES, "tensor"], _OTHERS
+    "deepc.torch",
+    [*_MODULES, *_SAVING, *_DTYPES, *_TYPED, *_functions.FUNCTIONS, "tensor"],
+    _OTHERS,
 )
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"deepc.torch.{name}")
-    if name in _functions.NAMES:
-        value = getattr(_functions, name)
+    if name in _functions.FUNCTIONS:
+        value = _functions.FUNCTIONS[name]
     elif name in _DTYPES:
         value = _DTYPES[name]
     elif name in _SAVING:
@@ -76,4 +78,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     public = [name for name in globals() if not name.startswith("_")]
-    return sorted({*public, *_MODULES, *_SAVING, *_DTYPES, *_TYPED, *_functions.NAMES})
+    return sorted({*public, *_MODULES, *_SAVING, *_DTYPES, *_TYPED, *_functions.FUNCTIONS})

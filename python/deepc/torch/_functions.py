@@ -420,10 +420,11 @@ METHODS = (
     "rsqrt", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze",
     "std", "sub", "sum", "t", "tanh", "topk", "transpose", "unbind", "unique", "unsqueeze", "var",
 )  # fmt: skip
-globals().update({name: _function(name) for name in METHODS})
-# All that the module torch has of here.
-NAMES = frozenset(
-    name
+# By name, apart from this module's own names: among them are Python's `all`, `max` and `sum`.
+FUNCTIONS: dict[str, Any] = {
+    name: value
     for name, value in globals().items()
-    if name in METHODS or (name[0] != "_" and getattr(value, "__module__", "") == __name__)
-) | {"no_grad", "enable_grad"}
+    if name[0] != "_" and getattr(value, "__module__", "") == __name__
+}
+FUNCTIONS.update({name: _function(name) for name in METHODS}, no_grad=no_grad)
+FUNCTIONS.update(enable_grad=enable_grad)

@@ -11,6 +11,7 @@ import numpy as np
 from deepc import autodiff
 from deepc._c import random as _random
 from deepc._c import tape
+from deepc._c.losses import LOSSES
 from deepc._c.tape import Node, over, values
 from deepc._values import Array, any_array, default_dtype, describe
 from deepc.autodiff import ops
@@ -23,8 +24,20 @@ __all__ = ["Tensor", "as_tensor", "from_numpy", "tensor"]
 # What torch calls the operations that the tape has names for.
 _NAMES = {
     "+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "neg": "Neg", "**": "Pow", "@": "Mm",
-    "linear": "Addmm", "loss": "Loss", "astype": "ToCopy", "reshape": "View",
+    "linear": "Addmm", "astype": "ToCopy", "reshape": "View",
     "getitem": "Select", "transpose": "T", "concatenate": "Cat", "broadcast_to": "Expand",
+}  # fmt: skip
+
+
+# The losses by number, as torch calls them.
+_LOSSES = {
+    facts.number: {
+        "softmax_cross_entropy": "NllLoss", "squared_error": "MseLoss",
+        "absolute_error": "MeanAbs", "smooth_l1": "SmoothL1Loss", "huber": "HuberLoss",
+        "binary_cross_entropy_clamped": "BinaryCrossEntropy",
+        "binary_cross_entropy_logits": "BinaryCrossEntropyWithLogits",
+    }.get(name, name)
+    for name, facts in LOSSES.items()
 }  # fmt: skip
 
 
@@ -34,7 +47,7 @@ class _Node:
     __slots__ = ("_name",)
 
     def __init__(self, name: str) -> None:
-        name = _NAMES.get(name) or "".join(part.capitalize() for part in name.split("_"))
+        name = _NAMES.get(name) or "".join(part[:1].upper() + part[1:] for part in name.split("_"))
         self._name = f"{name}Backward0"
 
     def name(self) -> str:
@@ -158,6 +171,8 @@ class Tensor(autodiff.Tensor):
     def grad_fn(self) -> Any:
         """The operation that it is the result of, None for a leaf."""
         name = self._op
+        if name == "loss":
+            name = _LOSSES[self._code]
         return _Node(name) if name else None
 
     def size(self, dim: int | None = None) -> Any:  # type: ignore[override]
@@ -229,11 +244,8 @@ class Tensor(autodiff.Tensor):
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise RuntimeError(
-                "Boolean value of Tensor with "
-                f"{'no' if not self._data.size else 'more than one'} value"
-                f"{'' if not self._data.size else 's'} is ambiguous"
-            )
+            many = "more than one value" if self._data.size else "no values"
+            raise RuntimeError(f"Boolean value of Tensor with {many} is ambiguous")
         return bool(self._data.item())
 
     def __len__(self) -> int:
@@ -993,7 +1005,7 @@ def _same(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
 
 
 def _cumsum_rule(g: Any, y: Any, inputs: tuple[Any, ...], axis: int) -> Any:
-    if isinstance(g, Node):
+    if isinstance(y, Node):
         raise RuntimeError("cumsum: its gradient cannot be differentiated again")
     return (np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis).copy(),)
 
@@ -1155,6 +1167,8 @@ def tensor(
     if device is not None:
         _check_device(device)
     array = np.array(_as_array(data), as_numpy_dtype(dtype), order="C")
+    if requires_grad and array.dtype.kind != "f":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     result = over(Tensor, array)
     return cast(Tensor, result.requires_grad_() if requires_grad else result)
 

@@ -314,7 +314,7 @@ class _Pass:
 
 def _pass_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
     module = run.module
-    if isinstance(g, Node):
+    if isinstance(y, Node):
         raise RuntimeError(f"{type(module).__name__}: its gradient cannot be differentiated again")
     layer = module._layer
     if isinstance(layer, _layers.BatchNorm):
@@ -415,20 +415,21 @@ class BatchNorm1d(_OverLayer):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
         affine: bool = True, track_running_stats: bool = True, device: Any = None,
-        dtype: Any = None,
+        dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.num_features = _size(num_features, "num_features")
         self.eps = as_float(eps, "eps", 0.0)
         self.momentum = momentum
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
+        self.__dict__["_has_bias"] = self.affine and bool(bias)
         self._adopt(self._new_layer(as_dtype(as_numpy_dtype(dtype))))
         self.register_buffer("num_batches_tracked", over(Tensor, np.zeros((), np.int64)))
 
     def _new_layer(self, dtype: Any) -> BuiltinLayer:
         return _layers.BatchNorm(
             self.num_features, 1.0 - (0.0 if self.momentum is None else self.momentum), self.eps,
-            center=self.affine, scale=self.affine, unbiased=True, dtype=dtype,
+            center=self._has_bias, scale=self.affine, unbiased=True, dtype=dtype,
         )  # fmt: skip
 
     def forward(self, input: Any) -> Any:
@@ -471,15 +472,16 @@ class BatchNorm1d(_OverLayer):
     def reset_parameters(self) -> None:
         """Let averages and parameters start anew."""
         self.reset_running_stats()
-        if self.affine:
-            self.weight.data.fill_(1)
-            self.bias.data.zero_()
+        for name, number in (("weight", 1), ("bias", 0)):
+            if self._parameters[name] is not None:
+                self._parameters[name].data.fill_(number)
 
     def extra_repr(self) -> str:
         """Return the settings."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self._has_bias}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -532,10 +534,9 @@ class LayerNorm(_OverLayer):
 
     def extra_repr(self) -> str:
         """Return the settings."""
-        more = "" if self._has_bias or not self.elementwise_affine else ", bias=False"
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}{more}"
+            f"elementwise_affine={self.elementwise_affine}, bias={self._has_bias}"
         )
 
 
@@ -678,7 +679,7 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self._modules)
 
-    def __iter__(self) -> Iterator[Module]:
+    def __iter__(self: Any) -> Iterator[Any]:
         return iter(list(self._modules.values()))
 
     def __add__(self, other: Iterable[Module]) -> Sequential:
@@ -759,6 +760,18 @@ class ModuleList(Module):
     __setitem__, __delitem__, pop = (
         Sequential.__setitem__, Sequential.__delitem__, Sequential.pop,
     )  # fmt: skip
+
+    def __repr__(self) -> str:
+        texts = [repr(module) for module in self]
+        lines, place = [], 0
+        while place < len(texts):
+            end = place
+            while end + 1 < len(texts) and texts[end + 1] == texts[place]:
+                end += 1
+            start = f"({place}): " if end == place else f"({place}-{end}): {end - place + 1} x "
+            lines.append("\n  " + (start + texts[place]).replace("\n", "\n  "))
+            place = end + 1
+        return f"{type(self).__name__}({''.join(lines)}" + ("\n)" if lines else ")")
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):

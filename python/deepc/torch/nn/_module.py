@@ -166,8 +166,9 @@ class Module:
             if place is not None and name in place:
                 if value is not None:
                     what = "parameter" if kind is Parameter else "child module"
+                    kind_of = value.type() if isinstance(value, Tensor) else type(value).__name__
                     raise TypeError(
-                        f"cannot assign '{type(value).__name__}' as {what} '{name}' "
+                        f"cannot assign '{kind_of}' as {what} '{name}' "
                         f"(torch.nn.{kind.__name__} or None expected)"
                     )
                 place[name] = None

@@ -125,7 +125,7 @@ def _elementwise(input: Any, name: str, parameter: float | None = None) -> Any:
 
 def _elementwise_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
     name, number = context
-    if isinstance(g, Node):
+    if isinstance(y, Node):
         slope = _SLOPES.get(name)
         if slope is None:
             raise RuntimeError(
@@ -347,7 +347,7 @@ def _each(name: str, p: Tensor, t: Tensor, number: float, reduction: str) -> Any
 
 def _each_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
     name, slope = context
-    if isinstance(g, Node):
+    if isinstance(y, Node):
         raise RuntimeError(f"{name}: its gradient cannot be differentiated again")
     return (g * slope,)
 

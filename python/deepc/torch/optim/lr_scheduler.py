@@ -42,7 +42,7 @@ class LRScheduler:
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             if last_epoch == -1:
-                dict.__setitem__(group, "initial_lr", group["lr"])
+                group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise KeyError(
                     "param 'initial_lr' is not specified in param_groups[0] when resuming an "
@@ -72,7 +72,11 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Set the learning rates of the next epoch."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._set(self.get_lr())
+        self._set(self.get_lr() if epoch is None else self._rates_at())
+
+    def _rates_at(self) -> list[float]:
+        """Return the learning rates of an epoch that was named, whatever they were before."""
+        return self.get_lr()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on."""
@@ -145,6 +149,10 @@ class StepLR(LRScheduler):
         factor = self.gamma if self.last_epoch and not self.last_epoch % self.step_size else 1
         return [rate * factor for rate in self._lrs()]
 
+    def _rates_at(self) -> list[float]:
+        factor = self.gamma ** (self.last_epoch // self.step_size)
+        return [base * factor for base in self.base_lrs]
+
 
 class MultiStepLR(LRScheduler):
     """The rates times `gamma` at certain epochs."""
@@ -161,6 +169,10 @@ class MultiStepLR(LRScheduler):
         factor = self.gamma ** self.milestones[self.last_epoch]
         return [rate * factor for rate in self._lrs()]
 
+    def _rates_at(self) -> list[float]:
+        passed = sum(n for epoch, n in self.milestones.items() if epoch <= self.last_epoch)
+        return [base * self.gamma**passed for base in self.base_lrs]
+
 
 class ExponentialLR(LRScheduler):
     """The rates times `gamma` after each epoch."""
@@ -173,6 +185,9 @@ class ExponentialLR(LRScheduler):
         """Return the learning rates now."""
         factor = self.gamma if self.last_epoch else 1
         return [rate * factor for rate in self._lrs()]
+
+    def _rates_at(self) -> list[float]:
+        return [base * self.gamma**self.last_epoch for base in self.base_lrs]
 
 
 class ConstantLR(LRScheduler):
@@ -305,7 +320,7 @@ class OneCycleLR(LRScheduler):
         ]
         if three_phase:
             self._phases += [
-                (2 * up + 1, "max", "initial", "least", "most"),
+                (2 * up, "max", "initial", "least", "most"),
                 (last, "initial", "min", "most", "most"),
             ]
         else:
