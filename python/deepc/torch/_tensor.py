@@ -1129,21 +1129,24 @@ def _explained(root: Any, gradient: Any, error: Exception) -> Exception:
 # ---- Into torch ----------------------------------------------------------------------------------
 
 
-def _as_array(data: Any) -> Array:
+def _as_array(data: Any, kind: Any = None) -> Array:
     """Return an array of what a Tensor may be made of; whole numbers are int64."""
     if isinstance(data, Node):
-        return cast(Array, values(data))
+        array = cast(Array, values(data))
+        return array if kind is None else array.astype(kind, copy=False)
     if isinstance(data, np.ndarray):
         of_numpy(data.dtype)
-        return data
+        return data if kind is None else data.astype(kind, copy=False)
     if isinstance(data, (list, tuple)) and any(isinstance(one, Node) for one in data):
         data = [one._data.tolist() if isinstance(one, Node) else one for one in data]
     if isinstance(data, np.generic):
-        return np.asarray(data)
+        return np.asarray(data, kind)
     try:
         array = any_array(data, "data")
     except ValueError as error:
         raise ValueError(f"expected sequence of equal length: {error}") from None
+    if kind is not None and array.dtype.kind in "iufb":
+        return array.astype(kind, copy=False)
     if array.dtype.kind in "iu":
         return array.astype(np.int64, copy=False)
     if array.dtype.kind == "f":
@@ -1166,7 +1169,7 @@ def tensor(
     """
     if device is not None:
         _check_device(device)
-    array = np.array(_as_array(data), as_numpy_dtype(dtype), order="C")
+    array = np.array(_as_array(data, as_numpy_dtype(dtype)), order="C")
     if requires_grad and array.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     result = over(Tensor, array)
@@ -1184,8 +1187,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     kind = as_numpy_dtype(dtype)
     if isinstance(data, Tensor):
         return cast(Tensor, data if kind is None else data.type(kind))
-    array = _as_array(data)
-    return cast(Tensor, over(Tensor, array if kind is None else array.astype(kind, copy=False)))
+    return cast(Tensor, over(Tensor, _as_array(data, kind)))
 
 
 def from_numpy(ndarray: Array) -> Tensor:

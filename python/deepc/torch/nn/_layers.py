@@ -712,14 +712,7 @@ class Sequential(Module):
 
     def _as_sequential(self) -> _layers.Sequential:
         """Return deepc's Sequential over the same arrays."""
-        return _layers.Sequential([_of_deepc(module) for module in _flat(self)])
-
-
-def _of_deepc(module: Any) -> _layers.Layer:
-    make = getattr(module, "_deepc", None)
-    if make is None:
-        raise TypeError(f"{module!r}: this is no layer of deepc")
-    return cast(_layers.Layer, make())
+        return _layers.Sequential([module.as_deepc() for module in _flat(self)])
 
 
 def _is_plain(module: Any, cls: Any) -> bool:

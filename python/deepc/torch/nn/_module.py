@@ -493,6 +493,23 @@ class Module:
             own[name].data = array
         return Keys(absent, extra)
 
+    def as_deepc(self) -> Any:
+        """Return deepc's layers over the same arrays: for `fit`, `export_c`, `to_onnx`.
+
+        Examples
+        --------
+        >>> from deepc.torch import nn
+        >>> nn.Sequential(nn.Linear(2, 3), nn.Tanh()).as_deepc()
+        Sequential([Linear(2, 3), Tanh()])
+        """
+        make = getattr(type(self), "_as_sequential", None) or getattr(type(self), "_deepc", None)
+        if make is None:
+            raise TypeError(
+                f"{type(self).__name__}: only a Sequential of layers that deepc has, or such a "
+                "layer, is one of deepc; a module with a forward of its own is not"
+            )
+        return make(self)
+
     # ---- Text ------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:

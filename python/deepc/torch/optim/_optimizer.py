@@ -341,7 +341,7 @@ class Optimizer:
             for name, own in self._number_names.items():
                 value = float(states[id(leaves[0])].get(name, 0.0))
                 setattr(numbers, own, int(value) if own == "steps" else value)
-            numbers.steps, numbers.moving = count, bool(count and kept)
+            numbers.steps, numbers.moving = count, "momentum_buffer" in names
             yield cohort
 
     def __repr__(self) -> str:
