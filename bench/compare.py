@@ -25,7 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Nothing here may import NumPy before the threads are pinned: it reads its environment once.
 from peers import available
 
-GROUPS = ("matmul", "elementwise", "updates", "network", "chapter", "tape", "keras", "import")
+GROUPS = (
+    "matmul", "elementwise", "updates", "network", "chapter", "tape", "keras", "torch", "import",
+)  # fmt: skip
 
 
 def arguments() -> argparse.Namespace:
@@ -62,6 +64,7 @@ def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
     from peers import (
         chapter,
         elementwise,
+        face,
         importing,
         keras_programs,
         matmul,
@@ -75,6 +78,7 @@ def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
         "chapter": [chapter.run_plain, chapter.run_mnist, chapter.run_memory],
         "tape": [tape.run],
         "keras": [keras_programs.run],
+        "torch": [face.run],
         "network": [training.run],
         "updates": [updates.run],
         "elementwise": [elementwise.run],
