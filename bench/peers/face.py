@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from textwrap import indent
 from typing import Any
@@ -42,7 +43,7 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
 def _scope(torch: Any, widths: tuple[int, ...], activation: str, rows: int, rule: str) -> Any:
     rng, nn = np.random.default_rng(0), torch.nn
     layers: list[Any] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         layers += [nn.Linear(inputs, outputs), getattr(nn, activation)()]
     model = nn.Sequential(*layers[:-1])
     with torch.no_grad():
