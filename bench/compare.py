@@ -64,11 +64,11 @@ def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
     from peers import (
         chapter,
         elementwise,
-        face,
         importing,
         keras_programs,
         matmul,
         tape,
+        torch_programs,
         training,
         updates,
     )
@@ -78,7 +78,7 @@ def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
         "chapter": [chapter.run_plain, chapter.run_mnist, chapter.run_memory],
         "tape": [tape.run],
         "keras": [keras_programs.run],
-        "torch": [face.run],
+        "torch": [torch_programs.run],
         "network": [training.run],
         "updates": [updates.run],
         "elementwise": [elementwise.run],

@@ -88,27 +88,27 @@ typedef union value {
 
 typedef struct operand {
     struct node *node; /* NULL: a constant */
-    value value; /* as it was when the operation was computed, if backward needs it */
+    value value;       /* as it was when the operation was computed, if backward needs it */
 } operand;
 
 /* What few nodes have. All may be NULL. */
 typedef struct extra {
-    PyObject *rule; /* PYTHON: rule(g, y, inputs, context); LENT: a callable */
+    PyObject *rule;    /* PYTHON: rule(g, y, inputs, context); LENT: a callable */
     PyObject *context; /* PYTHON: what the rule wants to see again */
-    PyObject *hooks; /* a dict of callables, in order */
-    PyObject *name; /* PYTHON, LENT: what the operation is called, a str */
-    PyObject *label; /* the user's name for the node, a str */
+    PyObject *hooks;   /* a dict of callables, in order */
+    PyObject *name;    /* PYTHON, LENT: what the operation is called, a str */
+    PyObject *label;   /* the user's name for the node, a str */
 } extra;
 
 enum flag {
     IS_SCALAR = 1,
-    REQUIRES = 2, /* a gradient with respect to it is wanted */
-    RETAINS = 4, /* an inner Tensor that keeps its gradient */
-    STALE = 8, /* the gradient's array stands for zeros, whatever it holds */
-    IS_TARGET = 16, /* of this pass: its gradient is what the caller wants */
-    IS_ACTIVE = 32, /* of this pass: leads to a target */
-    IN_PLACE = 64, /* of this pass: g is the gradient's own array */
-    IS_LENT = 128, /* grad is whatever a user's backward function makes of it */
+    REQUIRES = 2,     /* a gradient with respect to it is wanted */
+    RETAINS = 4,      /* an inner Tensor that keeps its gradient */
+    STALE = 8,        /* the gradient's array stands for zeros, whatever it holds */
+    IS_TARGET = 16,   /* of this pass: its gradient is what the caller wants */
+    IS_ACTIVE = 32,   /* of this pass: leads to a target */
+    IN_PLACE = 64,    /* of this pass: g is the gradient's own array */
+    IS_LENT = 128,    /* grad is whatever a user's backward function makes of it */
     IS_TRACKED = 256, /* the garbage collector sees it */
     HAS_HISTORY_OF_CALLABLES = 512,
     IS_SHARED = 1024, /* the gradient's array belongs to a layer too: it never stands for zeros */
@@ -123,11 +123,11 @@ enum { SCALAR_OPERANDS = 2, TENSOR_OPERANDS = 3 };
  * with what the garbage collector puts before it), since memory sets the pace of a long walk. */
 typedef struct node {
     PyObject_HEAD value data, grad;
-    value g; /* the gradient within a pass */
+    value g;           /* the gradient within a pass */
     struct node *link; /* within a pass, or while being dropped: the next one of a list */
-    uint64_t pass; /* the last one that came here; g and link count in that one only */
+    uint64_t pass;     /* the last one that came here; g and link count in that one only */
     struct extra *extra;
-    uint32_t count; /* of operands */
+    uint32_t count;   /* of operands */
     uint32_t version; /* how often its array was changed in place */
     int32_t code; /* of the operation: which activation, loss, element */
     uint16_t flags;
