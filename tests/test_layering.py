@@ -136,7 +136,10 @@ FLOORS = {
     ],
     "training and files": ["config", "plots", "shipping", "training", "datasets"],
     "the package": ["__init__"],
-    "faces and commands": ["book", "keras", "torch", "_tensorflow", "tf", "demo", "__main__"],
+    "faces and commands": [
+        "book", "keras", "torch", "torchvision", "lightning", "_tensorflow", "tf", "demo",
+        "__main__",
+    ],
 }  # fmt: skip
 PACKAGES = {
     "_c": [
@@ -167,7 +170,17 @@ PACKAGES = {
         "_names", "_types", "_print", "_rng", "_tensor", "_functions", "_saving", "cuda",
         "backends", "autograd", "nn._module", "nn.parameter", "nn.init", "nn.utils.__init__",
         "nn.functional", "nn._layers", "nn._losses", "nn.__init__", "optim._optimizer",
-        "optim._rules", "optim.lr_scheduler", "optim.__init__", "utils.__init__", "__init__",
+        "optim._rules", "optim.lr_scheduler", "optim.__init__", "utils.data.samplers",
+        "utils.data.datasets", "utils.data.loader", "utils.data.__init__", "utils.__init__",
+        "__init__",
+    ],
+    "torchvision": ["transforms", "datasets", "__init__"],
+    "lightning": [
+        "_words", "_hooks", "_hparams", "_results", "_tables", "_saving", "_callback",
+        "_stopping", "_checkpoint", "_progress", "_monitors", "_loggers", "_optimizers",
+        "_loaders", "module", "_evaluate", "_fit", "_arguments", "_knows", "_calls", "_restore",
+        "_seed", "trainer", "pytorch.callbacks", "pytorch.loggers", "pytorch.utilities",
+        "pytorch.__init__", "__init__",
     ],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip
@@ -195,6 +208,7 @@ OPTIONAL = {
     "matplotlib": {"demo", "plots"},
     "onnx": {"shipping.onnx"},
     "tqdm": {"training.progress"},
+    "PIL": {"torchvision.datasets"},
 }
 
 

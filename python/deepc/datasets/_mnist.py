@@ -12,7 +12,7 @@ from deepc.datasets._base import Dataset, image_dataset
 from deepc.datasets._download import KnownFile, download
 from deepc.datasets._idx import read_idx
 
-__all__ = ["mnist", "raw_mnist"]
+__all__ = ["mnist", "mnist_folder", "mnist_part", "raw_mnist"]
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -105,6 +105,36 @@ def raw_mnist(
     return (train_images, train_labels), (test_images, test_labels)
 
 
+def mnist_part(folder: str, part: str) -> tuple[Array, Array] | None:
+    """Return the images and labels, uint8, of one part of what has MNIST's files and format.
+
+    Parameters
+    ----------
+    folder : str
+        Where the files may be.
+    part : "train" or "t10k"
+
+    Returns
+    -------
+    tuple or None
+        None if not both files are there.
+    """
+    names = (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte")
+    images_path, labels_path = (_find(folder, name) for name in names)
+    if images_path is None or labels_path is None:
+        return None
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    _check_mnist(images_path, images, labels_path, labels)
+    return images, labels
+
+
+def mnist_folder(download: bool = False) -> str:
+    """Return the folder in the cache that MNIST's files are kept in; fetch them if wanted."""
+    if download:
+        _downloaded_mnist()
+    return os.path.join(_cache_folder(), "mnist")
+
+
 def _mnist_in(folder: str | os.PathLike[str]) -> list[str]:
     """Return the paths of the four files in a folder."""
     try:
@@ -167,7 +197,7 @@ def _cache_folder() -> str:
 
 def _downloaded_mnist() -> list[str]:
     """Return the paths of the four files in the cache; download those that it lacks."""
-    folder = os.path.join(_cache_folder(), "mnist")
+    folder = mnist_folder()
     os.makedirs(folder, exist_ok=True)
     try:
         return [_find(folder, file.name) or download(file, MIRRORS, folder) for file in MNIST_FILES]

@@ -1,1 +1,3 @@
 """torch.utils: what is around training."""
+
+from deepc.torch.utils import data as data

@@ -1,0 +1,17 @@
+"""The loggers of lightning.pytorch.loggers."""
+
+from __future__ import annotations
+
+from deepc.lightning._loggers import CSVLogger, Logger
+from deepc.torch._names import missing
+
+__all__ = ["CSVLogger", "Logger"]
+
+__getattr__ = missing(
+    "deepc.lightning.pytorch.loggers",
+    __all__,
+    dict.fromkeys(
+        ("TensorBoardLogger", "WandbLogger", "MLFlowLogger", "CometLogger", "NeptuneLogger"),
+        "CSVLogger",
+    ),
+)

@@ -1,0 +1,11 @@
+"""What of lightning.pytorch.utilities programs use."""
+
+from __future__ import annotations
+
+from deepc.lightning._tables import ModelSummary
+from deepc.lightning._words import MisconfigurationException, PossibleUserWarning
+from deepc.torch._names import missing
+
+__all__ = ["MisconfigurationException", "ModelSummary", "PossibleUserWarning"]
+
+__getattr__ = missing("deepc.lightning.pytorch.utilities", __all__)

@@ -1,0 +1,5 @@
+"""torchvision, as far as it is about small images of digits: `datasets` and `transforms`."""
+
+from deepc.torchvision import datasets, transforms
+
+__all__ = ["datasets", "transforms"]
