@@ -1,5 +1,5 @@
-/* Arrays that end, or begin, at a page that nobody may touch, and a hash of what calls made of them:
- * of test_guard_pages.c. */
+/* Arrays that end, or begin, at a page that nobody may touch, and a hash of what calls made of
+ * them: of test_guard_pages.c. */
 #ifndef DEEPC_TEST_GUARD_PAGES_H
 #define DEEPC_TEST_GUARD_PAGES_H
 

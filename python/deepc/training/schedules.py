@@ -104,7 +104,8 @@ def cos_pi(x: Any) -> Array:
     half = np.floor(0.5 * quarter)
     odd = quarter - 2.0 * half
     value = np.where(odd == 1.0, sine, cosine)
-    return np.where(half - 2.0 * np.floor(0.5 * half) == odd, value, -value)
+    signed: Array = np.where(half - 2.0 * np.floor(0.5 * half) == odd, value, -value)
+    return signed
 
 
 def _steps(value: Any, name: str) -> float:
