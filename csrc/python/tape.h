@@ -139,6 +139,13 @@ typedef struct node {
     uint32_t versions[TENSOR_OPERANDS]; /* of the operands at the time of the operation */
 } node;
 
+/* Where the code of a loss has its reduction, beside its kind. */
+enum { REDUCTION_SHIFT = 16 };
+
+/* The operation that computed it, also after its history was forgotten. */
+static inline int operation_of(const node *n) {
+    return n->op == OP_FREED ? (int)n->first[0].value.cursor : n->op;
+}
 static inline operand *operands_of(const node *n) {
     return n->flags & HAS_MORE ? n->more : (operand *)n->first;
 }

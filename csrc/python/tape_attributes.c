@@ -214,7 +214,7 @@ const char *dc_tape_name(const node *n) {
         if (text) return text;
         PyErr_Clear();
     }
-    const int op = n->op == OP_FREED ? (int)n->first[0].value.cursor : n->op;
+    const int op = operation_of(n);
     return op == OP_ACTIVATION ? dc_activation_name(n->code) : dc_tape_names[op];
 }
 
@@ -226,7 +226,9 @@ static PyObject *get_op(PyObject *self, void *closure) {
 
 static PyObject *get_code(PyObject *self, void *closure) {
     (void)closure;
-    return PyLong_FromLong(((node *)self)->code);
+    const node *const n = (node *)self;
+    const int is_loss = operation_of(n) == OP_LOSS;
+    return PyLong_FromLong(is_loss ? n->code & ((1 << REDUCTION_SHIFT) - 1) : n->code);
 }
 
 static PyObject *get_version(PyObject *self, void *closure) {

@@ -239,9 +239,6 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
     return status;
 }
 
-/* Where a loss's node has its reduction, beside its kind. */
-enum { REDUCTION_SHIFT = 16 };
-
 /* ---- Losses ---------------------------------------------------------------------------------- */
 
 /* The loss as an array of no dimensions, and where `gradient` is not NULL that of `predicted`. NULL
