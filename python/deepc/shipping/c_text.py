@@ -131,11 +131,16 @@ class Text:
                     yield from _constants("int8_t", f"net_{name}{number}", integers)
                 elif array.ndim:
                     values = (as_c(value, self.suffix) for value in array.ravel().tolist())
-                    more = " + NET_PAD" if step.kind == "linear" and name == "w" else ""
+                    more = " + NET_PAD" if step.kind == "linear" else ""
                     yield from _constants("real", f"net_{name}{number}", values, more)
 
-    def statement(self, number: int, step: Step, x: str, y: str, inputs: int) -> str:
-        """Return what takes a step from one array to another, or in place."""
+    def statement(
+        self, number: int, step: Step, x: str, y: str, inputs: int, wide: bool = False
+    ) -> str:
+        """Return what takes a step from one array to another, or in place.
+
+        `wide` says that `y` has room for whole vectors, in which then are numbers.
+        """
         n = step.width
 
         def named(name: str) -> str:
@@ -143,6 +148,7 @@ class Text:
 
         if step.kind == "linear":
             few = "" if n > 3 else "_few"
+            few += "_wide" if wide else ""
             return f"net_linear{few}({inputs}, {n}, {x}, {named('w')}, {named('b')}, {y});"
         if step.kind == "linear_int8":
             weights = ", ".join(map(named, "qsb"))
@@ -162,7 +168,8 @@ class Text:
             return f"net_slopes({n}, {x}, {named('w')}, {each}, {y});"
         more = f", {as_c(step.arrays['p'], self.suffix)}" if step.arrays else ""
         end = f"\n    NET_APART({y});" if "apart" in self.blocks[step.kind][0] else ""
-        return f"for (i = 0; i < {n}; i++) {y}[i] = net_{step.kind}({x}[i]{more});{end}"
+        count = f"NET_WIDE({n})" if wide else n
+        return f"for (i = 0; i < {count}; i++) {y}[i] = net_{step.kind}({x}[i]{more});{end}"
 
     def forward(self) -> Iterator[str]:
         """Yield the lines of the function, which keeps what lies between on the stack."""
@@ -171,6 +178,7 @@ class Text:
         # From here on all works in place, on what the caller gave.
         last = max((i for i, step in enumerate(steps) if step.kind in _MOVES), default=0)
         at, width = "x", self.plan.inputs
+        wide = False  # whether there are numbers in all that an array has room for
         for number, step in enumerate(steps):
             if number >= last:
                 to = "y"
@@ -179,11 +187,13 @@ class Text:
                 between[to] = max(between.get(to, 0), step.width)
             else:
                 to = at
-            lines.append("    " + self.statement(number, step, at, to, width))
+            wide = to != "y" and (step.kind == "linear" or (wide and step.kind not in _WHOLE))
+            lines.append("    " + self.statement(number, step, at, to, width, wide))
             at, width = to, step.width
         yield "void net_forward(const real x[NET_INPUTS], real y[NET_OUTPUTS]) {"
         if between:
-            yield f"    real {', '.join(f'{name}[{n}]' for name, n in between.items())};"
+            arrays = ", ".join(f"{name}[NET_WIDE({n})]" for name, n in between.items())
+            yield f"    real {arrays};"
         if any(step.kind not in _WHOLE for step in steps):
             yield "    size_t i;"
         yield from lines

@@ -81,6 +81,11 @@ int net_self_test(void);
 #else
 #define NET_INLINE
 #endif
+#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__)
+#define NET_ROLLED _Pragma("GCC unroll 1")
+#else
+#define NET_ROLLED
+#endif
 /* Outputs that are computed at once, and of them in one vector. */
 #define NET_TILE 32
 #define NET_LANES 8
@@ -88,6 +93,9 @@ int net_self_test(void);
 #ifndef NET_PAD
 #define NET_PAD (NET_VECTORS ? NET_TILE : 0)
 #endif
+/* How many numbers an array between two steps has for n: whole vectors, whose last lanes nobody
+ * reads. */
+#define NET_WIDE(n) (NET_PAD ? ((n) + NET_LANES - 1) / NET_LANES * NET_LANES : (n))
 #define NET_SUM_BLOCK 4096
 /* Whether a sum of products has more than one block of 256. */
 #define NET_BLOCKS MORE_THAN_A_BLOCK
@@ -318,7 +326,7 @@ static double net_fma(double a, double b, double c) {
 #define NET_BIAS 127
 #define NET_FRACTION 23
 
-//@ exp_rest float: fma format
+//@ exp_numbers float: fma format
 #define NET_LN2 0x1.62e43p-1f
 #define NET_LN2_HIGH 0x1.62e4p-1f
 #define NET_LN2_LOW 0x1.7f7d1cp-20f
@@ -328,6 +336,8 @@ static double net_fma(double a, double b, double c) {
 /* Adding this to a small number leaves the nearest integer n in the last bits. */
 #define NET_ROUND 0x1.8p23f
 #define NET_ROUND_BITS 0x4b400000u
+
+//@ exp_rest float: exp_numbers
 /* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
 static inline float net_exp_rest(float r) {
     float q = net_fma(0x1.6a504ap-10f, r, 0x1.123974p-7f);
@@ -340,7 +350,7 @@ static inline float net_exp_rest(float r) {
 #define NET_BIAS 1023
 #define NET_FRACTION 52
 
-//@ exp_rest double: fma format
+//@ exp_numbers double: fma format
 #define NET_LN2 0x1.62e42fefa39efp-1
 #define NET_LN2_HIGH 0x1.62e42feep-1
 #define NET_LN2_LOW 0x1.a39ef35793c76p-33
@@ -350,6 +360,8 @@ static inline float net_exp_rest(float r) {
 /* Adding this to a small number leaves the nearest integer n in the last bits. */
 #define NET_ROUND 0x1.8p52
 #define NET_ROUND_BITS ((uint64_t)0x43380000u << 32)
+
+//@ exp_rest double: exp_numbers
 /* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
 static inline double net_exp_rest(double r) {
     const double r2 = r * r;
@@ -362,7 +374,7 @@ static inline double net_exp_rest(double r) {
     return net_fma(net_fma(high, r2, q1), r2, q0);
 }
 
-//@ exp2i: exp_rest bits number
+//@ exp2i: exp_numbers bits number
 /* 2^n for n of which NET_ROUND + n is given; anything for NaN. */
 static inline real net_exp2i(real shifted) {
     return net_number((net_bits(shifted) + NET_BIAS) << NET_FRACTION);
@@ -407,17 +419,24 @@ static inline float net_tanh_far(float a) {
     return net_fma(-2, e / (e + net_exp2i(shifted)), 1);
 }
 static inline float net_tanh(float x) {
-    const uint32_t bits = net_bits(x), top = bits & 0x80000000u;
-    const float size = net_number(bits ^ top), a = 9.1f < size ? 9.1f : size;
-#if NET_VECTORS /* which compute both anyway */
-    const float near = net_tanh_near(a), far = net_tanh_far(a), y = a < 0x1.1ap-1f ? near : far;
-#else /* the same question asked of integers */
-    const float y = (bits ^ top) < 0x3f0d0000u ? net_tanh_near(a) : net_tanh_far(a);
+    /* Sizes are compared as integers. From 9.1 up to infinity a is 9.1; NaN stays. */
+    const uint32_t bits = net_bits(x), top = bits & 0x80000000u, size = bits ^ top;
+    const uint32_t most = 0x4111999au, infinite = 0x7f800000u;
+    const int near = size < 0x3f0d0000u /* 0x1.1ap-1f */, above = size - most <= infinite - most;
+    uint32_t y;
+#if NET_VECTORS
+    /* Both, and masks: gcc makes branches of choices, and then no vectors. */
+    const uint32_t nears = (uint32_t)-near, aboves = (uint32_t)-above;
+    const float a = net_number((most & aboves) | (size & ~aboves));
+    y = (net_bits(net_tanh_near(a)) & nears) | (net_bits(net_tanh_far(a)) & ~nears);
+#else
+    const float a = net_number(above ? most : size);
+    y = net_bits(near ? net_tanh_near(a) : net_tanh_far(a));
 #endif
-    return net_number(net_bits(y) | top); /* y is not negative */
+    return net_number(y | top); /* y is not negative */
 }
 
-//@ tanh double: exp2i
+//@ tanh double: exp2i exp_rest
 static inline double net_tanh(double x) {
     const uint64_t bits = net_bits(x), top = (uint64_t)1 << 63;
     const double size = net_number(bits & ~top), a = 19.1 < size ? 19.1 : size;
@@ -613,7 +632,7 @@ static inline double net_log1p_near(double f) {
     return net_fma(-s, net_fma(-p, z, f), f);
 }
 
-//@ log float: log1p exp_rest bits number
+//@ log float: log1p exp_numbers bits number
 /* log x for a normal x of at least 1, +infinity or NaN. */
 static inline float net_log(float x) {
     const uint32_t bits = net_bits(x);
@@ -624,7 +643,7 @@ static inline float net_log(float x) {
     return !(x <= FLT_MAX) ? x : net_fma(e, NET_LN2, net_log1p_near(f));
 }
 
-//@ log double: log1p exp_rest bits number
+//@ log double: log1p exp_numbers bits number
 /* log x for a normal x of at least 1, +infinity or NaN. */
 static inline double net_log(double x) {
     const uint64_t bits = net_bits(x), fraction = ((uint64_t)1 << 52) - 1;
@@ -913,7 +932,7 @@ static void net_embedding(size_t n, size_t classes, size_t dim, const real *x,
 #if NET_VECTORS
 /* A row of accumulators, which the compiler makes vectors of where the sizes are constants: whole
  * vectors, whose last lanes may belong to no output. What they read beyond a row is the next one,
- * and beyond the last one zeros. */
+ * and beyond the last one zeros. Where y has room for them, they are stored as well. */
 static inline NET_INLINE void net_linear_part(const size_t inputs, const size_t outputs,
                                               const size_t count, const size_t lanes, const real *x,
                                               const NET_FLASH real *w, const NET_FLASH real *b,
@@ -923,32 +942,43 @@ static inline NET_INLINE void net_linear_part(const size_t inputs, const size_t 
         real sum[NET_TILE];
         const size_t end = inputs - start < 256 ? inputs : start + 256;
         for (o = 0; o < lanes; o++) sum[o] = 0;
-        for (k = start; k < end; k++)
-            for (o = 0; o < lanes; o++) sum[o] = net_fma(x[k], w[k * outputs + o], sum[o]);
+        if (lanes > NET_LANES) {
+            for (k = start; k < end; k++)
+                for (o = 0; o < lanes; o++) sum[o] = net_fma(x[k], w[k * outputs + o], sum[o]);
+        } else { /* one vector, if gcc does not take the loop apart before */
+            for (k = start; k < end; k++)
+                NET_ROLLED
+                for (o = 0; o < lanes; o++) sum[o] = net_fma(x[k], w[k * outputs + o], sum[o]);
+        }
         for (o = 0; o < count; o++) y[o] = start ? y[o] + sum[o] : sum[o];
         start = end;
     } while (start < inputs);
     for (o = 0; b && o < count; o++) y[o] += b[o];
 }
-static inline NET_INLINE void net_linear(const size_t inputs, const size_t outputs, const real *x,
-                                         const NET_FLASH real *w, const NET_FLASH real *b,
-                                         real *y) {
+static inline NET_INLINE void net_linear_rows(const size_t inputs, const size_t outputs,
+                                              const size_t room, const real *x,
+                                              const NET_FLASH real *w, const NET_FLASH real *b,
+                                              real *y) {
     const size_t left = outputs % NET_TILE;
+    const size_t lanes = !NET_PAD ? left : left <= 4 ? 4 : NET_WIDE(left);
     size_t o = 0;
     for (; o + NET_TILE <= outputs; o += NET_TILE)
-        net_linear_part(inputs, outputs, NET_TILE, NET_TILE, x, w + o, b ? b + o : b,
-                        y + o);
+        net_linear_part(inputs, outputs, NET_TILE, NET_TILE, x, w + o, b ? b + o : b, y + o);
     if (left)
-        net_linear_part(inputs, outputs, left,
-                        !NET_PAD    ? left
-                        : left <= 4 ? 4
-                                    : (left + NET_LANES - 1) / NET_LANES * NET_LANES,
-                        x, w + o, b ? b + o : b, y + o);
+        net_linear_part(inputs, outputs, o + lanes <= room ? lanes : left, lanes, x, w + o,
+                        b ? b + o : b, y + o);
 }
+#define net_linear(inputs, outputs, x, w, b, y)                                                    \
+    net_linear_rows(inputs, outputs, outputs, x, w, b, y)
+#define net_linear_few net_linear
+#define net_linear_few_wide net_linear_wide
+#define net_linear_wide(inputs, outputs, x, w, b, y)                                               \
+    net_linear_rows(inputs, outputs, NET_WIDE(outputs), x, w, b, y)
 #endif
 
 //@ linear: linear_rows
 #if !NET_VECTORS
+#define net_linear_wide net_linear
 /* Four chains in registers, from the last four outputs to the first ones, where outputs that have
  * been made may be made once more. At least four outputs. */
 static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
@@ -991,10 +1021,9 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
 #endif
 
 //@ linear_few: linear_rows
+#if !NET_VECTORS
+#define net_linear_few_wide net_linear_few
 /* The same for one to three outputs. */
-#if NET_VECTORS
-#define net_linear_few net_linear
-#else
 static void net_linear_few(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
                            const NET_FLASH real *b, real *y) {
     size_t o, k, start, end;
