@@ -172,7 +172,13 @@ static uint64_t axes_to_sum(const array *x, const array *like) {
 /* x summed or repeated to the shape of `like`, which has its dtype. */
 PyObject *dc_array_fit(PyObject *object, PyObject *like_object) {
     const array x = look(object), like = look(like_object);
-    if (!is_real(&x) || x.dtype != like.dtype || !is_contiguous(&x)) return NULL;
+    if (!is_real(&x) || x.dtype != like.dtype) return NULL;
+    if (!is_contiguous(&x)) {
+        PyObject *const flat = dc_array_flat(object);
+        PyObject *fitting = flat ? dc_array_fit(flat, like_object) : NULL;
+        Py_XDECREF(flat);
+        return fitting;
+    }
     if (same_shape(&x, like.ndim, like.shape)) return Py_NewRef(object);
     if (size_of(&like) == 1 && like.ndim <= x.ndim) return all_in_one(&x, like.ndim, like.shape);
     const uint64_t axes = x.ndim < like.ndim ? 0 : axes_to_sum(&x, &like);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ __all__ = ["Drawing", "draw"]
 
 # More nodes than that nobody can read.
 MOST_NODES = 500
-# In pixels: a line of text, a letter, and the room between boxes; an operation's circle.
-LINE, LETTER, GAP, ACROSS, CIRCLE = 16, 6.7, 14, 46, 14
+# In pixels: a line of text, a letter, the room between boxes and between columns, half the height
+# of an operation's ellipse and what it is away from its box.
+LINE, LETTER, GAP, ACROSS, CIRCLE, NEAR = 16, 6.7, 14, 46, 14, 12
+# How often places are mended, until hardly anything moves.
+SWEEPS = 12
 
 
 class Drawing:
@@ -82,17 +86,24 @@ def draw(result: Any) -> Drawing:
 
 
 class _Box:
-    """A node with its place in the drawing."""
+    """A place in a column: of a node, or of a line that passes to a later column (no node)."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any = None, column: int = 0) -> None:
         self.node = node
         self.before: list[_Box] = []
-        self.column = 0
-        self.row = 0.0
-        self.x = self.y = 0.0
-        self.lines = _lines(node)
-        self.width = LETTER * max(map(len, self.lines)) + 2 * LETTER
+        self.after: list[_Box] = []
+        self.column = column
+        # The middle's height, the left edge; where its column begins and ends.
+        self.middle = self.x = self.left = self.right = 0.0
+        self.lines = _lines(node) if node is not None else []
+        self.width = LETTER * max(map(len, self.lines)) + 2 * LETTER if self.lines else 0.0
         self.height = LINE * len(self.lines) + LINE / 2
+        self.radius = 0.0  # of the operation before it
+
+    def near(self) -> float:
+        """Return the height that its lines would like it to have."""
+        others = self.before + self.after
+        return sum(one.middle for one in others) / len(others) if others else self.middle
 
 
 def _lines(node: Any) -> list[str]:
@@ -135,85 +146,146 @@ def _boxes(result: Any) -> list[_Box]:
 
 
 def _place(boxes: list[_Box]) -> None:
-    """Give every box a column by its depth, and a row near what it comes from and leads to."""
-    # A leaf stands just before the first operation that uses it.
-    users: dict[int, list[_Box]] = {}
+    """Give every box a column by its depth, and a height near what it comes from and leads to."""
     for box in boxes:
+        if box.before:
+            box.radius = max(float(CIRCLE), LETTER * len(box.node._op) / 2 + 5)
         for one in box.before:
-            users.setdefault(id(one), []).append(box)
+            one.after.append(box)
+    # A leaf stands just before the first operation that uses it.
     for box in boxes:
-        if not box.before and id(box) in users:
-            box.column = min(one.column for one in users[id(box)]) - 1
+        if not box.before and box.after:
+            box.column = min(one.column for one in box.after) - 1
     columns: list[list[_Box]] = [[] for _ in range(1 + max(box.column for box in boxes))]
     for box in boxes:
         columns[box.column].append(box)
-    x = float(GAP)
-    for column in columns:
-        width = max(box.width for box in column)
-        column.sort(key=_wanted)
-        for row, box in enumerate(column):
-            box.row = row - (len(column) - 1) / 2
-            box.x = x + (width - box.width) / 2
-        x += width + 2 * CIRCLE + ACROSS
-    tallest = max(len(column) for column in columns)
-    step = max(box.height for box in boxes) + GAP
     for box in boxes:
-        box.y = GAP + (box.row + (tallest - 1) / 2) * step
+        box.before = [_passed(one, box, columns) for one in box.before]
+    _set_across(columns)
+    for column in columns:
+        _stack(column)
+    for sweep in range(SWEEPS):
+        for column in columns if sweep % 2 == 0 else reversed(columns):
+            # Who is above whom is settled in the first half.
+            if sweep < SWEEPS // 2:
+                column.sort(key=_Box.near)
+            _stack(column)
+    top = min(box.middle - box.height / 2 for column in columns for box in column) - GAP
+    for column in columns:
+        for box in column:
+            box.middle -= top
 
 
-def _wanted(box: _Box) -> float:
-    """Return the row that a box would like: the mean of those before it."""
-    return sum(one.row for one in box.before) / len(box.before) if box.before else 0.0
+def _passed(one: _Box, box: _Box, columns: list[list[_Box]]) -> _Box:
+    """Give a line a place in each column between two boxes; return the last box before the end."""
+    one.after.remove(box)
+    for column in range(one.column + 1, box.column):
+        lane = _Box(column=column)
+        lane.before = [one]
+        one.after.append(lane)
+        columns[column].append(lane)
+        one = lane
+    one.after.append(box)
+    return one
+
+
+def _set_across(columns: list[list[_Box]]) -> None:
+    """Put columns beside each other, with the operations before their boxes."""
+    left = float(GAP)
+    for column in columns:
+        operation = max((2 * box.radius + NEAR if box.radius else 0) for box in column)
+        width = max(box.width for box in column)
+        for box in column:
+            box.left, box.right = left, left + operation + width
+            box.x = left + operation + (width - box.width) / 2
+        left += operation + width + ACROSS
+
+
+def _stack(column: list[_Box]) -> None:
+    """Move the boxes of a column, in their order, to where they would like to be, but apart."""
+    wanted = [box.near() for box in column]
+    down, up = wanted[:], wanted[:]
+    for i in range(1, len(column)):
+        down[i] = max(down[i], down[i - 1] + _apart(column[i - 1], column[i]))
+    for i in range(len(column) - 2, -1, -1):
+        up[i] = min(up[i], up[i + 1] - _apart(column[i], column[i + 1]))
+    for i, box in enumerate(column):
+        box.middle = (down[i] + up[i]) / 2
+
+
+def _apart(above: _Box, below: _Box) -> float:
+    """Return how far the middles of two boxes are from each other at least."""
+    return (above.height + below.height) / 2 + GAP
 
 
 def _svg(boxes: list[_Box]) -> str:
+    lanes = [one for box in boxes for one in _way(box)]
     width = max(box.x + box.width for box in boxes) + GAP
-    height = max(box.y + box.height for box in boxes) + GAP
+    height = max(box.middle + box.height / 2 for box in [*boxes, *lanes]) + GAP
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="monospace" font-size="11">'
     )
     parts = [head, '<rect width="100%" height="100%" fill="#ffffff"/>']
     parts += [line for box in boxes for line in _edges(box)]
+    parts += [line for box in boxes for line in _operation(box)]
     parts += [line for box in boxes for line in _box(box)]
     return "\n".join([*parts, "</svg>"])
 
 
+def _way(box: _Box) -> list[_Box]:
+    """Return the places of the lines that lead to a box."""
+    found = []
+    for one in box.before:
+        while one.node is None:
+            found.append(one)
+            one = one.before[0]
+    return found
+
+
 def _edges(box: _Box) -> list[str]:
-    """Return the lines into a box, through the circle with the operation's name."""
+    """Return the lines into a box: curved between columns, straight through a column."""
+    parts = []
+    for one in box.before:
+        way = [one]
+        while way[0].node is None:
+            way.insert(0, way[0].before[0])
+        path = f"M{way[0].x + way[0].width:.1f} {way[0].middle:.1f}"
+        for start, end in itertools.pairwise([*way, box]):
+            half = (start.right + end.left) / 2
+            path += (
+                f" H{start.right:.1f} C{half:.1f} {start.middle:.1f} {half:.1f} {end.middle:.1f} "
+                f"{end.left:.1f} {end.middle:.1f}"
+            )
+        parts.append(f'<path d="{path} H{box.x:.1f}" stroke="#777777" fill="none"/>')
+    return parts
+
+
+def _operation(box: _Box) -> list[str]:
+    """Return the ellipse with the operation's name before a box."""
     if not box.before:
         return []
-    middle = box.y + box.height / 2
-    center = box.x - CIRCLE - ACROSS / 4
-    parts = [f'<path d="M{center:.1f} {middle:.1f} H{box.x:.1f}" stroke="#777777" fill="none"/>']
-    for one in box.before:
-        x, y = one.x + one.width, one.y + one.height / 2
-        half = (x + center) / 2
-        parts.append(
-            f'<path d="M{x:.1f} {y:.1f} C{half:.1f} {y:.1f} {half:.1f} {middle:.1f} '
-            f'{center:.1f} {middle:.1f}" stroke="#777777" fill="none"/>'
-        )
-    name = escape(box.node._op)
-    radius = max(float(CIRCLE), LETTER * len(box.node._op) / 2 + 4)
-    parts.append(
-        f'<ellipse cx="{center:.1f}" cy="{middle:.1f}" rx="{radius:.1f}" ry="{CIRCLE}" '
+    name, center = escape(box.node._op), box.x - NEAR - box.radius
+    ellipse = (
+        f'<ellipse cx="{center:.1f}" cy="{box.middle:.1f}" rx="{box.radius:.1f}" ry="{CIRCLE}" '
         'fill="#fff3d6" stroke="#b8860b"/>'
     )
-    parts.append(f'<text x="{center:.1f}" y="{middle + 4:.1f}" text-anchor="middle">{name}</text>')
-    return parts
+    text = f'<text x="{center:.1f}" y="{box.middle + 4:.1f}" text-anchor="middle">{name}</text>'
+    return [ellipse, text]
 
 
 def _box(box: _Box) -> list[str]:
     trained = not box.before and box.node.requires_grad
+    top = box.middle - box.height / 2
     frame = (
-        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" '
+        f'<rect x="{box.x:.1f}" y="{top:.1f}" width="{box.width:.1f}" '
         f'height="{box.height:.1f}" rx="4" fill="#eef4ff" stroke="#3465a4" '
         f'stroke-width="{2 if trained else 1}"/>'
     )
     parts = [frame]
     middle = box.x + box.width / 2
     for i, line in enumerate(box.lines):
-        y = box.y + LINE * (i + 1)
+        y = top + LINE * (i + 1)
         parts.append(
             f'<text x="{middle:.1f}" y="{y:.1f}" text-anchor="middle">{escape(line)}</text>'
         )

@@ -450,9 +450,19 @@ def _prod(x: Any, axis: int, keepdims: bool) -> Any:
     return record("prod", _prod_rule, y, (x,), axis)
 
 
+def _prod_slopes(g: Any, x: Array, axis: int) -> Array:
+    moved = np.moveaxis(x, axis, -1)
+    left, right = np.ones_like(moved), np.ones_like(moved)
+    np.cumprod(moved[..., :-1], -1, out=left[..., 1:])
+    right[..., :-1] = np.cumprod(moved[..., :0:-1], -1)[..., ::-1]
+    return cast(Array, np.reshape(g, _kept(x.shape, (axis,))) * np.moveaxis(left * right, -1, axis))
+
+
 def _prod_rule(g: Any, y: Any, inputs: tuple[Any, ...], axis: int) -> Any:
     """Each slope is the product of the others, made of the products to the left and right."""
     (x,) = inputs
+    if not isinstance(x, Node):
+        return (_quiet(_prod_slopes, g, x, axis),)
     n = x.shape[axis]
     parts = [getitem(x, (slice(None),) * axis + (i,)) for i in range(n)]
     left: list[Any] = [1.0] * n
