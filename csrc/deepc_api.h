@@ -281,6 +281,30 @@ int dc_add_scaled_f64(double a, size_t n, const double *x, double b, double *y);
 int dc_scale_f32(double factor, size_t n, const float *x, float *y);
 int dc_scale_f64(double factor, size_t n, const double *x, double *y);
 
+/* ---- Penalties ------------------------------------------------------------------------------- */
+
+/* What the sizes of a parameter's elements add to a loss: l1 sum |p| + l2 sum p^2. gradient: that
+ * of the parameter, or NULL: it does not train. */
+typedef struct dc_penalty_f32 {
+    size_t size;
+    const float *parameter;
+    float *gradient;
+    double l1;
+    double l2;
+} dc_penalty_f32;
+typedef struct dc_penalty_f64 {
+    size_t size;
+    const double *parameter;
+    double *gradient;
+    double l1;
+    double l2;
+} dc_penalty_f64;
+
+/* *penalty, or NULL, = the sum of all; where `gradients` is not 0, l1 sign(p) + 2 l2 p is added to
+ * each gradient, with sign 0 = 0. DC_BAD_VALUE: l1 or l2 negative or not finite. */
+int dc_penalize_f32(size_t count, const dc_penalty_f32 *penalties, int gradients, double *penalty);
+int dc_penalize_f64(size_t count, const dc_penalty_f64 *penalties, int gradients, double *penalty);
+
 /* ---- Optimizers ------------------------------------------------------------------------------ */
 
 /* The rules (deepc_rules.h), for a parameter p with gradient g; lr = learning_rate, t = the number
@@ -561,7 +585,8 @@ int dc_network_takes_indices_f64(const dc_network_f64 *network);
  * step, and the network is as it was before the step. rates: the learning rate of each step from
  * the first batch on, or NULL for that of the optimizer, which is otherwise the one that was used
  * last. predictions (rows x outputs, in the order of their use), or NULL: gets what the network
- * gave for each row before the step that it led to. */
+ * gave for each row before the step that it led to. penalties, penalty_count of them: are part of
+ * the loss of each batch, and so of the gradients; of an average over rows each row has it. */
 typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
@@ -576,6 +601,8 @@ typedef struct dc_samples_f32 {
     const double *rates;
     const float *weights;
     float *predictions;
+    const dc_penalty_f32 *penalties;
+    size_t penalty_count;
 } dc_samples_f32;
 typedef struct dc_samples_f64 {
     size_t rows;
@@ -591,6 +618,8 @@ typedef struct dc_samples_f64 {
     const double *rates;
     const double *weights;
     double *predictions;
+    const dc_penalty_f64 *penalties;
+    size_t penalty_count;
 } dc_samples_f64;
 
 /* Trains from position *next (a multiple of the batch size) of the order, one step a batch:

@@ -143,8 +143,8 @@ FLOORS = {
 }  # fmt: skip
 PACKAGES = {
     "_c": [
-        "library", "arrays", "activations", "losses", "random", "optimizer", "network", "tape",
-        "__init__",
+        "library", "arrays", "activations", "losses", "random", "optimizer", "penalties", "network",
+        "tape", "__init__",
     ],
     "layers": [
         "_plan", "base", "linear", "dropout", "norm", "embedding", "rowwise", "sequential",
@@ -153,7 +153,8 @@ PACKAGES = {
     "optimizers": ["base", "rules", "__init__"],
     "autodiff": ["ops", "tensor", "transforms", "check", "bridges", "lesson", "draw", "__init__"],
     "training": [
-        "schedules", "metrics", "history", "callbacks", "data", "sources", "progress", "evaluate",
+        "schedules", "metrics", "history", "callbacks", "data", "sources", "progress", "penalties",
+        "evaluate",
         "steps", "session", "fit", "summary", "__init__",
     ],
     "shipping": [

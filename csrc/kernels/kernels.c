@@ -17,6 +17,7 @@
 #include "gemv.h"
 #include "loss_loops.h"
 #include "normalize.h"
+#include "penalty.h"
 #include "reduce.h"
 #include "softmax.h"
 #include "update.h"

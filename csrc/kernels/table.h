@@ -116,14 +116,18 @@ typedef struct loss_work {
  *                    where `stream`, the result, on a cache line, is written past the caches.
  * add_scaled         y = a x + b y; where b is 0, y is not read.
  * combine            a dc_combination of two runs of n elements; a step is 0 (one number) or 1. y
- * may be a run whose step is 1. sum                of n elements, in virtual lanes by blocks of
- * SUM_BLOCK, the blocks in order. sum_squares        of factor x, likewise. log_softmax        as
- * softmax, and its backward pass. column_moment      y (cols) = the sum of the rows of (x - mean)
- * d, or of (x - mean)^2 where d is NULL. columns_map        y = (x - mean) slope + shift, + d
- * factor where d is not NULL; see normalize.h for this and for layer_norm. elementwise_loss   the
- * loss of elements start .. start + n - 1, and what else the work asks for. rowwise_loss       the
- * same for rows, whose width is not 0. dropout            elements first .. first + n - 1 of the
- * stream; kept where its 32 bits are
+ *                    may be a run whose step is 1.
+ * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
+ * sum_squares        of factor x, likewise.
+ * penalty            l1 |p| + l2 p^2 likewise, and its slope added to g, unless g is NULL.
+ * log_softmax        as softmax, and its backward pass.
+ * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is
+ *                    NULL.
+ * columns_map        y = (x - mean) slope + shift, + d factor where d is not NULL; see normalize.h
+ *                    for this and for layer_norm.
+ * elementwise_loss   the loss of elements start .. start + n - 1, and what else the work asks for.
+ * rowwise_loss       the same for rows, whose width is not 0.
+ * dropout            elements first .. first + n - 1 of the stream; kept where its 32 bits are
  *                    >= threshold.
  * update             one step over n elements.
  * update_outer       one step of a rows x cols parameter whose gradient is the outer product of
@@ -166,6 +170,7 @@ typedef struct loss_work {
        real *y))                                                                                   \
     K(double, sum, (size_t n, const real *x))                                                      \
     K(double, sum_squares, (real factor, size_t n, const real *x))                                 \
+    K(double, penalty, (real l1, real l2, size_t n, const real *p, real *g))                       \
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
     K(void, softmax_backward,                                                                      \
       (size_t rows, size_t cols, const real *y, const real *d_y, real *d_x))                       \

@@ -85,3 +85,52 @@ double TYPED(dc_sum_squares)(size_t n, const real *x) {
     DEFAULT_MODE;
     return TYPED(dc_sum_squares_scaled)(1, n, x);
 }
+
+/* ---- Penalties ------------------------------------------------------------------------------- */
+
+typedef struct penalized {
+    const kernel_table *kernel;
+    real l1, l2;
+    const real *p;
+    real *g;
+} penalized;
+
+static double part_penalty(const void *context, size_t start, size_t n) {
+    const penalized *a = context;
+    return a->kernel->penalty(a->l1, a->l2, n, a->p + start, a->g ? a->g + start : NULL);
+}
+
+static int is_factor(double x) { return x >= 0 && isfinite((real)x); }
+
+int TYPED(dc_penalties_check)(size_t count, const TYPED(dc_penalty) * penalties) {
+    if (count > 0 && !penalties) return DC_BAD_POINTER;
+    for (size_t i = 0; i < count; i++) {
+        const TYPED(dc_penalty) *a = &penalties[i];
+        if (!is_factor(a->l1) || !is_factor(2 * a->l2)) return DC_BAD_VALUE;
+        if (a->size > PTRDIFF_MAX / sizeof(real)) return DC_BAD_SIZE;
+        if (a->size > 0 && !a->parameter) return DC_BAD_POINTER;
+    }
+    return DC_OK;
+}
+
+double TYPED(dc_penalties_add)(size_t count, const TYPED(dc_penalty) * penalties, int gradients) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    double total = 0;
+    for (size_t i = 0; i < count; i++) {
+        const TYPED(dc_penalty) *a = &penalties[i];
+        const penalized part = {kernel, (real)a->l1, (real)a->l2, a->parameter,
+                                gradients ? a->gradient : NULL};
+        if (a->size > 0) total += TYPED(dc_sum_over)(part_penalty, &part, a->size, SUM_BLOCK, 1);
+    }
+    return total;
+}
+
+int TYPED(dc_penalize)(size_t count, const TYPED(dc_penalty) * penalties, int gradients,
+                       double *penalty) {
+    DEFAULT_MODE;
+    const int status = TYPED(dc_penalties_check)(count, penalties);
+    if (status) return status;
+    const double total = TYPED(dc_penalties_add)(count, penalties, gradients);
+    if (penalty) *penalty = total;
+    return DC_OK;
+}

@@ -2,6 +2,7 @@
 #ifndef DEEPC_SUMS_H
 #define DEEPC_SUMS_H
 
+#include "../deepc.h"
 #include "../kernels/table.h"
 
 /* The sum of what `part` gives for `items` items of `size` elements each: part(context, start, n)
@@ -12,5 +13,9 @@ double TYPED(dc_sum_over)(double (*part)(const void *context, size_t start, size
 
 /* dc_sum_squares of factor x, for numbers whose squares are beyond the dtype. */
 double TYPED(dc_sum_squares_scaled)(double factor, size_t n, const real *x);
+
+/* What dc_penalize refuses, and what it does. */
+int TYPED(dc_penalties_check)(size_t count, const TYPED(dc_penalty) * penalties);
+double TYPED(dc_penalties_add)(size_t count, const TYPED(dc_penalty) * penalties, int gradients);
 
 #endif

@@ -9,6 +9,7 @@
 #include "loss.h"
 #include "network.h"
 #include "optimizer.h"
+#include "sums.h"
 #include "tables.h"
 
 typedef TYPED(dc_network) network;
@@ -42,7 +43,8 @@ static int check_samples(const network *net, const samples *s, size_t next) {
     const size_t outputs = TYPED(dc_network_outputs)(net, s->cols);
     const int given = net->takes_indices ? s->indices && !s->x : s->x && !s->indices;
     if (!given || (!s->targets) == (!s->labels)) return DC_BAD_POINTER;
-    const int status = check_loss_rule(&s->loss);
+    int status = check_loss_rule(&s->loss);
+    if (!status) status = TYPED(dc_penalties_check)(s->penalty_count, s->penalties);
     if (status) return status;
     if (s->labels && !dc_loss_takes_labels(s->loss.kind)) return DC_BAD_POINTER;
     if (s->rows == 0 || s->batch_size == 0 || next % s->batch_size || next > s->rows || !outputs)
@@ -159,6 +161,12 @@ static double batch_loss(const network *net, const dc_loss_rule *rule, size_t ro
     return TYPED(dc_loss_total)(rule, &work, TYPED(dc_loss_sum)(&work));
 }
 
+/* What the penalties add to the total of the rows' losses; adds their slopes to the gradients. */
+static double batch_penalty(const samples *s, size_t rows) {
+    const double penalty = TYPED(dc_penalties_add)(s->penalty_count, s->penalties, 1);
+    return s->loss.reduction == DC_SUM ? penalty : penalty * (double)rows;
+}
+
 /* The step of rows from .. from + rows - 1 of the order. One that fails, or that somebody
  * interrupts, has changed nothing. */
 static int step(training *t, size_t from, size_t rows, double *loss) {
@@ -172,13 +180,14 @@ static int step(training *t, size_t from, size_t rows, double *loss) {
     const real *predicted = net->stages[net->count - 1].output;
     if (shown && predicted != shown) memcpy(shown, predicted, rows * net->last * sizeof *shown);
     real *d_y = net->gradient[0];
-    const double value = batch_loss(net, &s->loss, rows, &b, d_y);
+    double value = batch_loss(net, &s->loss, rows, &b, d_y);
     if (s->rates) t->optimizer->learning_rate = s->rates[from / s->batch_size];
     if (t->outer) {
         t->optimizer->steps++;
         TYPED(dc_update_step)(t->optimizer, &t->update);
     }
     status = TYPED(dc_network_run_back)(net, b.x, d_y, NULL);
+    if (!status && s->penalty_count) value += batch_penalty(s, rows);
     if (!status && !t->outer) status = TYPED(dc_optimizer_step)(t->optimizer, t->count, t->tensors);
     if (status)
         TYPED(dc_network_undo)(net);
@@ -191,7 +200,7 @@ static int train(training *t, double seconds, size_t *next, double *loss) {
     network *net = t->net;
     const samples *s = t->samples;
     const size_t batch = s->batch_size < s->rows ? s->batch_size : s->rows;
-    t->outer = TYPED(dc_update_is_direct)(t->optimizer, t->count, t->tensors);
+    t->outer = !s->penalty_count && TYPED(dc_update_is_direct)(t->optimizer, t->count, t->tensors);
     int status = bind_tensors(net, t->count, t->tensors, &t->outer);
     if (!status) status = reserve(net, batch, s->cols);
     if (status) return status;

@@ -161,6 +161,21 @@ static void run_sum_squares(uint64_t *digest) {
     add_double(digest, TYPED(dc_sum_squares)(LARGE, numbers(WIDE, LARGE)));
 }
 
+static void run_penalize(uint64_t *digest) {
+    start_case();
+    const real *large = numbers(WIDE, LARGE), *small = numbers(SPECIAL, 70);
+    real *g = numbers(ORDINARY, LARGE);
+    const TYPED(dc_penalty)
+        penalties[] = {{LARGE, large, g, 1e-4, 0.01}, {70, small, NULL, 0.1, 0}};
+    for (int gradients = 0; gradients < 2; gradients++)
+        for (size_t count = 1; count <= COUNT(penalties); count++) {
+            double penalty = 0;
+            add_status(digest, TYPED(dc_penalize)(count, penalties, gradients, &penalty));
+            add_double(digest, penalty);
+            add_reals(digest, LARGE, g);
+        }
+}
+
 static void run_clip_arrays(uint64_t *digest) {
     for (int clip = DC_CLIP_NONE; clip <= DC_CLIP_GLOBAL_NORM; clip++) {
         start_case();
@@ -436,7 +451,7 @@ static void run_network_backward(uint64_t *digest) {
 }
 
 static void train_case(uint64_t *digest, const dc_optimizer *rule, size_t batch_size, int labelled,
-                       const size_t batch[4]) {
+                       int penalized, const size_t batch[4]) {
     enum { MOST_ROWS = 130 };
     const size_t rows = batch[0], cols = batch[1];
     int64_t labels[MOST_ROWS], order[MOST_ROWS];
@@ -447,8 +462,14 @@ static void train_case(uint64_t *digest, const dc_optimizer *rule, size_t batch_
         labels[r] = (int64_t)(random_word() % net.outputs);
         order[r] = (int64_t)(rows - 1 - r);
     }
+    TYPED(dc_penalty) penalties[COUNT(net.tensors)];
+    for (size_t t = 0; t < COUNT(net.tensors); t++)
+        penalties[t] = (TYPED(dc_penalty)){net.tensors[t].size, net.tensors[t].parameter,
+                                           (real *)net.tensors[t].gradient, 0.001, 0.01};
     const TYPED(dc_samples)
         samples = {.rows = rows,
+                   .penalties = penalties,
+                   .penalty_count = penalized ? COUNT(net.tensors) : 0,
                    .cols = cols,
                    .x = numbers(ORDINARY, rows * cols),
                    .targets = labelled ? NULL : numbers(ORDINARY, rows * net.outputs),
@@ -475,8 +496,15 @@ static void run_network_train(uint64_t *digest) {
     for (size_t r = 0; r < COUNT(rules); r++)
         for (size_t b = 0; b < COUNT(batch_sizes); b++)
             for (int labelled = 0; labelled < 2; labelled++)
-                train_case(digest, &rules[r], batch_sizes[b], labelled, small);
-    train_case(digest, &rules[COUNT(rules) - 2], 130, 1, batches[COUNT(batches) - 1]);
+                train_case(digest, &rules[r], batch_sizes[b], labelled, 0, small);
+    train_case(digest, &rules[COUNT(rules) - 2], 130, 1, 0, batches[COUNT(batches) - 1]);
+}
+
+static void run_network_train_penalized(uint64_t *digest) {
+    static const size_t small[4] = {23, 20, 33, 5};
+    for (size_t r = 0; r < COUNT(rules); r++)
+        for (int labelled = 0; labelled < 2; labelled++)
+            train_case(digest, &rules[r], r % 2 ? 7 : 1, labelled, 1, small);
 }
 
 /* ---- The list -------------------------------------------------------------------------------- */
@@ -504,11 +532,13 @@ static void run_network_train(uint64_t *digest) {
     C(scale)                                                                                       \
     C(sum_squares)                                                                                 \
     C(clip_arrays)                                                                                 \
+    C(penalize)                                                                                    \
     C(add_scaled)                                                                                  \
     C(optimizer_step)                                                                              \
     C(network_forward)                                                                             \
     C(network_backward)                                                                            \
-    C(network_train)
+    C(network_train)                                                                               \
+    C(network_train_penalized)
 
 #define DIGEST_OF(name)                                                                            \
     static uint64_t digest_##name(void) { return with_threads(run_##name); }

@@ -340,6 +340,22 @@ static uint64_t run_sum_squares(void) {
     return digest;
 }
 
+static uint64_t run_penalty(void) {
+    uint64_t digest = DIGEST_START;
+    for (int kind = 0; kind < NUMBER_KINDS; kind++)
+        for (size_t i = 0; i < COUNT(lengths); i++)
+            for (int which = 0; which < 4; which++) {
+                const size_t n = lengths[i];
+                const real l1 = which % 2 ? (real)0.3 : 0, l2 = which < 2 ? (real)0.01 : 0;
+                start_case();
+                const real *x = numbers((number_kind)kind, n);
+                real *g = numbers(ORDINARY, n + 1);
+                add_double(&digest, TYPED(dc_kernels)()->penalty(l1, l2, n, x, i % 5 ? g : NULL));
+                add_reals(&digest, n + 1, g);
+            }
+    return digest;
+}
+
 static uint64_t run_combine(void) {
     uint64_t digest = DIGEST_START;
     for (int kind = 0; kind < NUMBER_KINDS; kind++)

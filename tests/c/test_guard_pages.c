@@ -68,6 +68,11 @@ static void elementwise(void) {
     take(n, y);
     take_double(TYPED(dc_sum)(n, x));
     take_double(TYPED(dc_sum_squares)(n, x));
+    const TYPED(dc_penalty) penalty = {n, x, y, uniform(0, 1), uniform(0, 1)};
+    double penalized = 0;
+    take_status(TYPED(dc_penalize)(1, &penalty, which % 2, &penalized));
+    take_double(penalized);
+    take(n, y);
 }
 
 static void rowwise(void) {

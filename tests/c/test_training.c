@@ -8,9 +8,16 @@
 
 static linear first_copy, second_copy;
 
+/* The penalties of all parameters. */
+static void penalties_of(const dc_tensor_f32 tensors[4], dc_penalty_f32 penalties[4]) {
+    for (int i = 0; i < 4; i++)
+        penalties[i] = (dc_penalty_f32){tensors[i].size, tensors[i].parameter,
+                                        (float *)tensors[i].gradient, 0.01 * i, 0.02};
+}
+
 /* One call of train against single calls, for each rule and batch size, with the order reversed, a
- * rate for each step, weights of the rows, and the predictions written out. */
-static void test_train(const dc_optimizer *rule, size_t batch) {
+ * rate for each step, weights of the rows, the predictions written out, and penalties or not. */
+static void test_train(const dc_optimizer *rule, size_t batch, int penalized) {
     const dc_optimizer start = *rule;
     double rates[ROWS]; /* of each step */
     for (int i = 0; i < ROWS; i++) rates[i] = start.learning_rate / (1 + 0.1 * i);
@@ -19,6 +26,7 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
     for (int i = 0; i < ROWS; i++) order[i] = ROWS - 1 - i;
     for (int i = 0; i < ROWS; i++) weights[i] = 0.5f * (float)(i % 4);
     dc_tensor_f32 tensors[4];
+    dc_penalty_f32 penalties[4];
 
     reset();
     dc_network_f32 *net = make();
@@ -37,10 +45,16 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
         const dc_loss_rule sum = {.kind = DC_SQUARED_ERROR};
         double value;
         CHECK(!dc_loss_f32(&sum, rows, OUT, y, bt, NULL, bw, 1.0 / (double)rows, &value, d_y));
-        loss += value;
         CHECK(!dc_network_backward_f32(net, rows, IN, bx, d_y, NULL));
         tensors_of(&first, tensors);
         tensors_of(&second, tensors + 2);
+        if (penalized) {
+            double penalty;
+            penalties_of(tensors, penalties);
+            CHECK(!dc_penalize_f32(4, penalties, 1, &penalty) && penalty > 0);
+            value += penalty * (double)rows;
+        }
+        loss += value;
         optimizer.learning_rate = rates[from / batch];
         CHECK(!dc_optimizer_step_f32(&optimizer, 4, tensors));
     }
@@ -61,7 +75,10 @@ static void test_train(const dc_optimizer *rule, size_t batch) {
         .loss = {.kind = DC_SQUARED_ERROR, .reduction = DC_MEAN_OF_ROWS},
         .rates = rates,
         .weights = weights,
-        .predictions = made_together};
+        .predictions = made_together,
+        .penalties = penalties,
+        .penalty_count = penalized ? 4 : 0};
+    penalties_of(tensors, penalties);
     size_t next = 0;
     double together = 0;
     CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
@@ -123,6 +140,12 @@ static void test_refusals(void) {
     CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
           DC_BAD_VALUE);
     rates[1] = NAN;
+    CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
+          DC_BAD_VALUE);
+    const dc_penalty_f32 penalty = {.size = 1, .parameter = x, .l1 = -1};
+    samples.rates = NULL;
+    samples.penalties = &penalty;
+    samples.penalty_count = 1;
     CHECK(dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1, &next, &loss) ==
           DC_BAD_VALUE);
     CHECK(next == 0 && optimizer.steps == 0);
@@ -352,9 +375,10 @@ int main(void) {
             for (int form = 0; form < RULE_FORMS; form++) {
                 const dc_optimizer o = rule_form(rule, form);
                 if (dc_optimizer_states(&o) > 3) continue; /* more tensors than there are */
-                test_train(&o, 1);
-                test_train(&o, 7);
-                if (form == 0) test_train(&o, ROWS);
+                test_train(&o, 1, 0);
+                test_train(&o, 7, 0);
+                test_train(&o, form == 0 ? 1 : 7, 1);
+                if (form == 0) test_train(&o, ROWS, 0);
             }
     }
     CHECK(dc_set_isa(dc_isa_available(0)) == DC_OK);

@@ -323,6 +323,52 @@ static void test_add_scaled(void) {
     CHECK(TYPED(dc_add_scaled)(1, 0, NULL, 1, NULL) == DC_OK);
 }
 
+/* The penalty against its sum in long double, and the slopes against differences of it. */
+static void test_penalize(void) {
+    for (size_t isa = 0; use_isa(isa); isa++)
+        for (size_t i = 0; i < COUNT(sizes); i++) {
+            const size_t n = sizes[i];
+            real *p = array_make(n), *g = array_make(n);
+            random_state = 5;
+            fill(n, -1, 1, p);
+            if (n > 2) p[2] = 0, p[1] = (real)-0.0;
+            const TYPED(dc_penalty) penalty = {n, p, g, 0.25, 0.5};
+            long double want = 0;
+            for (size_t j = 0; j < n; j++) {
+                g[j] = 1;
+                want += 0.25L * fabsl(p[j]) + 0.5L * p[j] * p[j];
+            }
+            double got = -1;
+            CHECK(TYPED(dc_penalize)(1, &penalty, 1, &got) == DC_OK && guards_hold(g, n));
+            CHECK(fabs(got - (double)want) <= 1e-6 * (double)want);
+            double worst = 0;
+            for (size_t j = 0; j < n; j++) {
+                const double x = (double)p[j], h = 1e-3;
+                const double above = 0.25 * fabs(x + h) + 0.5 * (x + h) * (x + h);
+                const double below = 0.25 * fabs(x - h) + 0.5 * (x - h) * (x - h);
+                if (x == 0 || fabs(x) > h)
+                    worst = fmax(worst, fabs((double)g[j] - 1 - (above - below) / (2 * h)));
+            }
+            CHECK(worst < 1e-6);
+            double again = -1;
+            CHECK(TYPED(dc_penalize)(1, &penalty, 0, &again) == DC_OK && again == got);
+            array_free(p);
+            array_free(g);
+        }
+    real x = 3, g = 0;
+    double total = 7;
+    TYPED(dc_penalty) two[] = {{1, &x, &g, 1, 0}, {1, &x, NULL, 0, 1}};
+    CHECK(TYPED(dc_penalize)(2, two, 1, &total) == DC_OK && total == 12 && g == 1);
+    CHECK(TYPED(dc_penalize)(0, NULL, 1, NULL) == DC_OK);
+    two[1].l2 = -1;
+    CHECK(TYPED(dc_penalize)(2, two, 1, &total) == DC_BAD_VALUE && total == 12 && g == 1);
+    two[1].l2 = NAN;
+    CHECK(TYPED(dc_penalize)(2, two, 1, &total) == DC_BAD_VALUE);
+    two[1].l2 = 0, two[1].parameter = NULL;
+    CHECK(TYPED(dc_penalize)(2, two, 1, &total) == DC_BAD_POINTER && g == 1);
+    CHECK(TYPED(dc_penalize)(1, NULL, 1, &total) == DC_BAD_POINTER);
+}
+
 /* ---- Threads, and the outer product ---------------------------------------------------------- */
 
 static void test_threads(void) {
@@ -540,6 +586,7 @@ int main(void) {
     test_changing_momentum();
     test_norms();
     test_add_scaled();
+    test_penalize();
     test_threads();
     test_outer();
     test_pointers();

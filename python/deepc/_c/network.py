@@ -13,6 +13,7 @@ from deepc._c.activations import ACTIVATIONS
 from deepc._c.library import TYPED, check, flat, pointer
 from deepc._c.losses import Rule
 from deepc._c.optimizer import Tensors
+from deepc._c.penalties import Penalties
 from deepc._deepc import ffi, lib
 from deepc._values import Array, any_array, as_array, as_integers, describe, like
 
@@ -336,6 +337,7 @@ class Samples:
         rates: Array | None = None,
         weights: Array | None = None,
         predictions: Array | None = None,
+        penalties: Penalties | None = None,
     ) -> None:
         typed = TYPED[network.dtype]
         samples = ffi.new(f"dc_samples_{typed.suffix} *")
@@ -364,6 +366,9 @@ class Samples:
         rule = samples.loss
         rule.kind, rule.reduction, rule.parameter, rule.smoothing = loss
         samples.interrupted = _interrupted
+        if penalties is not None:
+            samples.penalties, samples.penalty_count = penalties.pointer, penalties.count
+            self._keep.append(penalties)
         self.pointer = samples
         self.next = ffi.new("size_t *")
         self.loss = ffi.new("double *")

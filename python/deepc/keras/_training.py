@@ -17,7 +17,7 @@ from deepc.optimizers import Optimizer as DeepcOptimizer
 from deepc.training import metrics as built_in
 from deepc.training.callbacks import Callback as DeepcCallback
 
-__all__ = ["Adapter", "Constrained", "Meaning", "Penalized", "PenalizedLoss", "Tracked"]
+__all__ = ["Adapter", "Constrained", "Meaning", "Tracked"]
 
 
 # ---- Arrays --------------------------------------------------------------------------------------
@@ -179,50 +179,7 @@ def tracked(compiled: Any, metrics: Any, weighted_metrics: Any) -> list[Tracked]
     return found
 
 
-# ---- Penalties and constraints -------------------------------------------------------------------
-
-
-class Penalized(DeepcLayer):
-    """A network whose gradients have those of the regularizers added."""
-
-    # Its arrays are those of the network, which stay where they are.
-    parameters_stay = True
-
-    def __init__(self, net: Any, variables: list[Any]) -> None:
-        self.layers = [net]
-        self._net, self._variables = net, variables
-
-    def forward(self, input: Any) -> Any:
-        return self._net.forward(input)
-
-    def backward(self, gradient: Any) -> Any:
-        self._net.backward(gradient, False)
-        for variable in self._variables:
-            variable.gradient[...] += variable.regularizer.gradient(variable.value)
-
-    def params(self) -> Any:
-        return self._net.params()
-
-    def grads(self) -> Any:
-        return self._net.grads()
-
-    def state(self) -> Any:
-        return self._net.state()
-
-
-class PenalizedLoss(DeepcLoss):
-    """A loss with what the regularizers add."""
-
-    def __init__(self, loss: Any, variables: list[Any]) -> None:
-        self._loss, self._variables = loss, variables
-        self.reduction = getattr(loss, "reduction", "sum")
-
-    def loss(self, predicted: Any, actual: Any, *weights: Any) -> float:
-        value = float(self._loss.loss(predicted, actual, *weights))
-        return value + float(sum(v.regularizer(v.value) for v in self._variables))
-
-    def gradient(self, predicted: Any, actual: Any, *weights: Any) -> Any:
-        return self._loss.gradient(predicted, actual, *weights)
+# ---- Constraints ---------------------------------------------------------------------------------
 
 
 class Constrained(DeepcOptimizer):

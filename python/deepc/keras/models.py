@@ -20,6 +20,7 @@ from deepc.layers.sequential import compiled_network
 from deepc.losses import Loss as DeepcLoss
 from deepc.training.data import Rows, check_rows, class_weights, split
 from deepc.training.evaluate import measure, training
+from deepc.training.penalties import Penalties
 from deepc.training.session import Session
 from deepc.training.sources import Source, StreamSource, Validation
 
@@ -57,6 +58,7 @@ class Model(Layer):
         self._trained: Any = None
         self._meaning = _training.Meaning(None)
         self._engine: tuple[Any, ...] | None = None
+        self._penalties: Penalties | None = None
         self._compiled: dict[str, Any] | None = None
         self._pending: list[Any] | None = None
         self._shape_to_build: Shape | None = None
@@ -260,12 +262,10 @@ class Model(Layer):
         loss: Any = chosen if isinstance(chosen, DeepcLoss) else chosen.make(fused)
         trained, rule = net, self.optimizer.rule
         variables = self.trainable_weights
-        penalized = [v for v in variables if v.regularizer is not None]
-        if penalized:
-            trained, loss = (
-                _training.Penalized(net, penalized),
-                _training.PenalizedLoss(loss, penalized),
-            )
+        self._penalties = Penalties(
+            net, [(v.value, v.regularizer.l1, v.regularizer.l2)
+                  for v in variables if v.regularizer is not None]
+        )  # fmt: skip
         constrained = [v for v in variables if v.constraint is not None]
         if constrained:
             rule = _training.Constrained(rule, constrained)
@@ -429,7 +429,7 @@ class Model(Layer):
         for callback in told:
             callback.set_params({**self.history.params, "validates": validation is not None})
             callback.set_model(self)
-        session = Session(trained, loss, rule, self._tracked, [adapter])
+        session = Session(trained, loss, rule, self._tracked, [adapter], self._penalties)
         watched = None
         if validation is not None:
             each = validation_batch_size or batch
@@ -531,7 +531,7 @@ class Model(Layer):
             if hasattr(item.metric, "batch_size"):
                 item.metric.batch_size = batch
         metrics: Any = self._tracked
-        return measure(trained, rows, loss, metrics, batch)
+        return measure(trained, rows, loss, metrics, batch, self._penalties)
 
     def _test_by_batches(self, tell: Callable[..., None]) -> None:
         """Tell callbacks of each batch of an evaluation, with the numbers so far."""
@@ -635,6 +635,8 @@ class Model(Layer):
             predicted = trained.forward(rows.x)
             value = float(loss.loss(predicted, rows.actual, *more))
             trained.backward(loss.gradient(predicted, rows.actual, *more))
+            if self._penalties:
+                value += self._penalties.add()
             rule.step(trained)
         return self._of_batch(value, rows.actual, rows.weights, predicted, return_dict)
 
@@ -661,6 +663,8 @@ class Model(Layer):
             if not math.isfinite(value):
                 return None
             net.backward(gradient, False)
+            if self._penalties:
+                value += self._penalties.add()
             rule.step(net)
         finally:
             for layer in modes:
@@ -677,6 +681,8 @@ class Model(Layer):
         more = () if rows.weights is None else (rows.weights,)
         predicted = trained.forward(rows.x)
         value = float(loss.loss(predicted, rows.actual, *more))
+        if self._penalties:
+            value += self._penalties.value()
         return self._of_batch(value, rows.actual, rows.weights, predicted, return_dict)
 
     def _of_batch(

@@ -16,6 +16,7 @@ from deepc.losses import BuiltinLoss, Loss
 from deepc.tensor import Tensor
 from deepc.training.data import Rows, check_model, check_rows, samples
 from deepc.training.metrics import Metric, metric_list
+from deepc.training.penalties import Penalties
 
 __all__ = ["evaluate", "predict", "training"]
 
@@ -161,12 +162,16 @@ def measure(
     loss: Loss | None,
     metrics: list[Metric],
     batch_size: int | None = None,
+    penalties: Penalties | None = None,
 ) -> dict[str, float]:
     """Return loss and metrics of checked rows; the metrics start anew."""
     predicted = np.asarray(predict(model, rows.x, batch_size=batch_size))
     logs: dict[str, float] = {}
     if loss is not None:
-        logs["loss"] = total_loss(loss, predicted, rows.actual, rows.weights, len(rows)) / len(rows)
+        total = total_loss(loss, predicted, rows.actual, rows.weights, len(rows))
+        if penalties:
+            total += penalties.total(loss, len(rows), penalties.value())
+        logs["loss"] = total / len(rows)
     for item in metrics:
         item.reset()
         update_metric(item, rows.actual, predicted, rows.weights)

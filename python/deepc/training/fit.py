@@ -16,6 +16,7 @@ from deepc.tensor import Tensor
 from deepc.training.data import check_model, check_rows, class_weights, is_stream, split
 from deepc.training.history import History
 from deepc.training.metrics import metric_list
+from deepc.training.penalties import Penalties
 from deepc.training.progress import progress_bar
 from deepc.training.session import HOOKS, Session
 from deepc.training.sources import Source, StreamSource, Validation
@@ -43,6 +44,7 @@ def fit(
     callbacks: Any = None,
     class_weight: Any = None,
     sample_weight: Any = None,
+    penalties: Any = None,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
     checkpoint: Any = None,
@@ -99,6 +101,10 @@ def fit(
         How much the samples of each class count in training; those not named 1.
     sample_weight : list or ndarray of shape (samples,), optional
         How much each sample counts in training. The loss is still divided by their number.
+    penalties : list of (parameter, l1, l2), optional
+        Adds ``l1 * sum of abs(p) + l2 * sum of p**2`` to the loss of each batch and of validation,
+        and its slope to the gradients; each parameter is an array out of ``model.params()``. A loss
+        that is a sum has it once a batch.
     initial_epoch : int, optional
         The first epoch's number.
     steps_per_epoch : int, optional
@@ -151,6 +157,7 @@ def fit(
         progress = as_bool(progress, "progress")
     if steps_per_epoch is not None:
         steps_per_epoch = as_int(steps_per_epoch, "steps_per_epoch", least=1)
+    penalized = None if penalties is None else Penalties(model, penalties)
     measured = metric_list(metrics)
     taking_part = _callbacks(callbacks)
     validation = None
@@ -179,7 +186,7 @@ def fit(
             )
         val_x, val_y, val_weight = (*validation_data, None)[:3]
         validation = check_rows(model, val_x, val_y, loss, val_weight, "validation ")
-    session = Session(model, loss, optimizer, measured, taking_part)
+    session = Session(model, loss, optimizer, measured, taking_part, penalized)
     every = as_int(validation_freq, "validation_freq", least=1)
     total = None if source.samples is None else (epochs - initial_epoch) * source.samples
     with progress_bar(progress, total) as advance:

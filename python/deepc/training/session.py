@@ -25,6 +25,7 @@ from deepc.training.callbacks import Callback, wants_steps
 from deepc.training.evaluate import measure, update_metric
 from deepc.training.history import History
 from deepc.training.metrics import Metric
+from deepc.training.penalties import Penalties
 from deepc.training.progress import Advance
 from deepc.training.sources import Part, Source, StreamSource, Validation
 from deepc.training.steps import Stepper
@@ -55,6 +56,7 @@ class Session:
         optimizer: Optimizer,
         metrics: Sequence[Metric] = (),
         callbacks: Sequence[Any] = (),
+        penalties: Penalties | None = None,
     ) -> None:
         self.model = model
         self.loss = loss
@@ -64,7 +66,8 @@ class Session:
         self.history = History()
         self.epoch = self.epochs = 0
         self.validates = False
-        self.stepper = Stepper(model, loss, optimizer)
+        self.penalties = penalties
+        self.stepper = Stepper(model, loss, optimizer, penalties)
         self._warned = False
         self._checkpoint: CheckpointFile | None = None
         self._progress: Progress | None = None
@@ -135,8 +138,9 @@ class Session:
                 if validation is not None and validation.is_due(epoch):
                     self._call("on_validation_begin")
                     measured = measure(
-                        self.model, validation.rows, self.loss, self.metrics, validation.batch_size
-                    )
+                        self.model, validation.rows, self.loss, self.metrics,
+                        validation.batch_size, self.penalties,
+                    )  # fmt: skip
                     logs.update({f"val_{name}": value for name, value in measured.items()})
                     self._call("on_validation_end", measured)
                 self._call("on_epoch_end", epoch, logs)

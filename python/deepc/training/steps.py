@@ -15,6 +15,7 @@ from deepc.layers.sequential import compiled_network, what_forward_changes
 from deepc.losses import BuiltinLoss, Loss
 from deepc.optimizers import BuiltinOptimizer, Optimizer
 from deepc.training.evaluate import total_loss
+from deepc.training.penalties import Penalties
 
 if TYPE_CHECKING:
     from deepc.training.sources import Part
@@ -28,10 +29,13 @@ SECONDS_A_CALL = 0.05
 class Stepper:
     """Trains a model, a loss and an optimizer on parts of an epoch."""
 
-    def __init__(self, model: Layer, loss: Loss, optimizer: Optimizer) -> None:
+    def __init__(
+        self, model: Layer, loss: Loss, optimizer: Optimizer, penalties: Penalties | None = None
+    ) -> None:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        self.penalties = penalties
 
     def run(
         self, part: Part, predictions: bool, start: int = 0, so_far: float = 0.0
@@ -68,6 +72,7 @@ class Stepper:
             network, rows.x, rows.targets, rows.labels, part.order, part.batch_size,
             loss._rule,
             cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)), rows.weights, made,
+            self.penalties.compiled() if self.penalties else None,
         )  # fmt: skip
         numbers = cast(Any, self.optimizer)._numbers
         samples.next[0], samples.loss[0] = start, so_far
@@ -94,6 +99,8 @@ class Stepper:
                 predicted = self.model.forward(x)
                 value = total_loss(self.loss, predicted, actual, batch.weights, stop - start)
                 self._go_back(predicted, actual, batch.weights)
+                if self.penalties:
+                    value += self.penalties.total(self.loss, stop - start, self.penalties.add())
             except BaseException:
                 if put_back:
                     put_back()
