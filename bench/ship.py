@@ -301,7 +301,10 @@ def instructions(compiler: list[str], board: str, call: str, rows: int, folder: 
            "-kernel", "board"]  # fmt: skip
     with subprocess.Popen(run, cwd=folder, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        return sum(line.startswith(b"Trace") for line in process.stdout)
+        count = sum(line.startswith(b"Trace") for line in process.stdout)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(run)}: {process.returncode}")
+    return count
 
 
 def main() -> None:
