@@ -327,16 +327,27 @@ class Program:
         size = self.random.randint(2 if self.has(BatchNorm) else 1, rows)
         other, same = copy.deepcopy(self.net), self.new_optimizer()
         ours = copy.deepcopy(same)
-        loss = SSE("mean")
-        deepc.fit(
+        reduction = self.random.choice(["sum", "mean", "mean_of_elements"])
+        loss: Any = self.random.choice([SSE, SoftmaxCrossEntropy])(reduction)
+        if isinstance(loss, SoftmaxCrossEntropy) and self.random.random() < 0.5:
+            y = self.rng.integers(0, self.outputs, rows)
+        weights = self.rng.uniform(0.5, 2, rows) if self.random.random() < 0.3 else None
+        history = deepc.fit(
             self.net, self.guise(x), self.guise(y), loss=loss, optimizer=ours, batch_size=size,
-            progress=False,
+            progress=False, sample_weight=weights,
         )  # fmt: skip
+        total = 0.0
         for start in range(0, rows, size):
-            predicted = other.forward(x[start : start + size])
-            other.backward(loss.gradient(predicted, y[start : start + size]))
+            part = slice(start, start + size)
+            more = [] if weights is None else [weights[part].astype(self.dtype)]
+            predicted = other.forward(x[part])
+            value = loss.loss(predicted, y[part], *more)
+            total += value * (1 if reduction == "sum" else len(predicted))
+            other.backward(loss.gradient(predicted, y[part], *more))
             same.step(other)
         assert self.bits() == self.bits(other), "fit and the same steps one by one"
+        if math.isfinite(total):
+            self.near(history[0], total / rows, "the loss that fit tells")
         self.put_back(before)  # a rate may be too large for a network
 
     def change(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import threading
 
 import deepc
 import numpy as np
@@ -135,3 +136,86 @@ def test_a_step_on_lists_keeps_no_memory():
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 2000
+
+
+# ---- Lists that come back --------------------------------------------------------------------------
+# A long list that its user drops is given out again; whatever he still holds must stay as it is.
+
+
+def pictures(count):
+    rng = np.random.default_rng(3)
+    layer = Linear(300, 2, dtype="float64", rng=1)
+    layer.forward([0.5] * 300)
+    gradients = rng.standard_normal((count, 2))
+    return layer, gradients.tolist(), [(g @ layer.w).tolist() for g in gradients]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda result: None,
+        lambda result: result,
+        lambda result: result[7],
+        lambda result: [result[0], result[-1]],
+        lambda result: iter(result),
+        lambda result: (result, result[3]),
+        lambda result: result.append("more"),
+        lambda result: result.__setitem__(5, 10**30),
+        lambda result: result.__setitem__(5, result),
+        lambda result: result.__setitem__(5, np.float64(2)),
+        lambda result: result.clear(),
+        lambda result: result.sort(),
+    ],
+)
+def test_what_is_held_of_a_result_stays_and_what_is_changed_in_it_does_no_harm(keep):
+    layer, gradients, right = pictures(40)
+    held = []
+    for gradient, expected in zip(gradients, right, strict=True):
+        result = layer.backward(gradient)
+        assert type(result) is list
+        assert result == pytest.approx(expected, rel=1e-13)
+        exact = list(map(float, result))
+        held.append((keep(result), keep(exact)))
+        del result
+    for kept, same in held:
+        if hasattr(kept, "__next__"):
+            assert list(kept) == list(same)
+        else:
+            assert kept == same
+
+
+def test_an_item_that_runs_code_when_its_list_is_made_anew():
+    layer, gradients, right = pictures(3)
+    seen = []
+
+    class Last:
+        def __del__(self):
+            seen.append(layer.backward(gradients[2]))
+
+    result = layer.backward(gradients[0])
+    result[100] = Last()
+    del result
+    again = layer.backward(gradients[1])
+    assert again == pytest.approx(right[1], rel=1e-13)
+    assert seen[0] == pytest.approx(right[2], rel=1e-13)
+
+
+def test_lists_of_many_threads():
+    layer, gradients, right = pictures(8)
+    wrong = []
+
+    def body(i):
+        one = copy.deepcopy(layer)
+        one.forward([0.5] * 300)
+        for turn in range(200):
+            k = (i + turn) % 8
+            result = one.backward(gradients[k])
+            if not np.allclose(result, right[k], rtol=1e-12):
+                wrong.append((i, turn))
+
+    threads = [threading.Thread(target=body, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

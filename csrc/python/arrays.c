@@ -516,6 +516,7 @@ int dc_arrays_initialize(uintptr_t module) {
     /* An exception stays set: Python raises it when the call returns. */
     const int failed = PyArray_ImportNumPyAPI() < 0 ||
                        PyModule_AddFunctions((PyObject *)module, methods) < 0; /* NOLINT */
+    if (!failed) dc_lists_probe();
     PyGILState_Release(lock);
     return failed ? DC_BAD_STATE : DC_OK;
 }

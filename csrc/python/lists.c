@@ -10,6 +10,50 @@
 #define READS_LISTS 1
 #endif
 
+/* ---- What lists and floats are made of ------------------------------------------------------- */
+
+/* The stable ABI has functions for an item of a list and the number in a float, which take most of
+ * the time of a long list. Where these are inside the objects it does not say, so dc_lists_probe
+ * looks whether they are where they have always been; elsewhere the functions are called. */
+typedef struct list_inside {
+    PyVarObject head;
+    PyObject **items;
+    Py_ssize_t room;
+} list_inside;
+typedef struct float_inside {
+    PyObject head;
+    double number;
+} float_inside;
+static int knows_inside;
+
+static int has_size(PyTypeObject *type, size_t size) {
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, "__basicsize__");
+    const int same = found && PyLong_AsSize_t(found) == size;
+    Py_XDECREF(found);
+    return same;
+}
+
+void dc_lists_probe(void) {
+    enum { ITEMS = 3 };
+    PyObject *list = READS_LISTS ? PyList_New(0) : NULL;
+    int same = list && has_size(&PyList_Type, sizeof(list_inside)) &&
+               has_size(&PyFloat_Type, sizeof(float_inside));
+    for (int i = 0; same && i < ITEMS; i++) {
+        PyObject *item = PyFloat_FromDouble(1.25 + i);
+        same = item && ((float_inside *)item)->number == 1.25 + i && Py_REFCNT(item) == 1 &&
+               PyList_Append(list, item) == 0;
+        Py_XDECREF(item);
+    }
+    const list_inside *inside = (const list_inside *)list;
+    same = same && inside->head.ob_size == ITEMS && inside->room >= ITEMS && inside->room < 100;
+    for (int i = 0; same && i < ITEMS; i++) same = inside->items[i] == PyList_GetItem(list, i);
+    knows_inside = same;
+    Py_XDECREF(list);
+    PyErr_Clear();
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
 int dc_list_shape(PyObject *list, Py_ssize_t shape[2]) {
     if (!READS_LISTS || !PyList_CheckExact(list)) return 0;
     shape[0] = PyList_Size(list);
@@ -34,11 +78,12 @@ static int number_of(PyObject *item, double *out) {
 }
 
 static int read_row(PyObject *row, Py_ssize_t count, int wide, void *out) {
+    PyObject *const *const items = knows_inside ? ((const list_inside *)row)->items : NULL;
     double number;
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *item = PyList_GetItem(row, i);
-        if (PyFloat_CheckExact(item))
-            number = PyFloat_AsDouble(item);
+        PyObject *item = items ? items[i] : PyList_GetItem(row, i);
+        if (items && PyFloat_CheckExact(item))
+            number = ((const float_inside *)item)->number;
         else if (!number_of(item, &number))
             return 0;
         if (wide)
@@ -61,19 +106,66 @@ int dc_list_read(PyObject *list, int ndim, const Py_ssize_t *shape, int wide, vo
     return 1;
 }
 
-PyObject *dc_list_make(int ndim, const Py_ssize_t *shape, int wide, const void *x) {
-    PyObject *list = PyList_New(shape[0]);
-    const size_t size = wide ? sizeof(double) : sizeof(float);
-    for (Py_ssize_t i = 0; list && i < shape[0]; i++) {
-        const char *at = (const char *)x + (size_t)i * size * (size_t)(ndim == 2 ? shape[1] : 1);
-        PyObject *item = ndim == 2 ? dc_list_make(1, shape + 1, wide, at)
-                                   : PyFloat_FromDouble(wide ? *(const double *)(const void *)at
-                                                             : *(const float *)(const void *)at);
-        if (!item) {
-            Py_DECREF(list);
+/* ---- Making ---------------------------------------------------------------------------------- */
+
+/* A long list that was made and that nobody but this file may hold any more. A loop drops the
+ * gradient of its input at once; making and freeing its floats took longer than all else of a step
+ * on a picture. Floats that nobody else holds are written to, and the list is given out again. */
+static PyObject *spare;
+enum { SPARE_LEAST = 64, SPARE_MOST = 4096 };
+
+static double number_at(const void *x, int wide, Py_ssize_t i) {
+    return wide ? ((const double *)x)[i] : ((const float *)x)[i];
+}
+
+/* Puts number i in place of an item that somebody else holds, or that is no float: 0 if that
+ * cannot be, or the item's end would run code of the user. */
+static int replace_item(PyObject *list, Py_ssize_t i, double number) {
+    if (!PyFloat_CheckExact(PyList_GetItem(list, i))) return 0;
+    PyObject *item = PyFloat_FromDouble(number);
+    if (!item) PyErr_Clear();
+    return item && PyList_SetItem(list, i, item) == 0;
+}
+
+/* The spare list with these numbers, or NULL. */
+static PyObject *take_spare(Py_ssize_t count, int wide, const void *x) {
+    PyObject *list = spare;
+    if (!list || Py_REFCNT(list) != 1 || PyList_Size(list) != count) return NULL;
+    PyObject **const items = ((list_inside *)list)->items;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyFloat_CheckExact(items[i]) && Py_REFCNT(items[i]) == 1)
+            ((float_inside *)items[i])->number = number_at(x, wide, i);
+        else if (!replace_item(list, i, number_at(x, wide, i)))
             return NULL;
-        }
-        PyList_SetItem(list, i, item);
+    }
+    return Py_NewRef(list);
+}
+
+static PyObject *make_row(Py_ssize_t count, int wide, const void *x) {
+    const int is_long = knows_inside && count >= SPARE_LEAST && count <= SPARE_MOST;
+    PyObject *list = is_long ? take_spare(count, wide, x) : NULL;
+    if (list) return list;
+    list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++) {
+        PyObject *item = PyFloat_FromDouble(number_at(x, wide, i));
+        if (!item) Py_CLEAR(list);
+        if (item) PyList_SetItem(list, i, item);
+    }
+    if (!list || !is_long) return list;
+    PyObject *before = spare;
+    spare = Py_NewRef(list);
+    Py_XDECREF(before); /* may run a user's code, which finds all in order */
+    return list;
+}
+
+PyObject *dc_list_make(int ndim, const Py_ssize_t *shape, int wide, const void *x) {
+    if (ndim == 1) return make_row(shape[0], wide, x);
+    const size_t row_size = (size_t)shape[1] * (wide ? sizeof(double) : sizeof(float));
+    PyObject *list = PyList_New(shape[0]);
+    for (Py_ssize_t r = 0; list && r < shape[0]; r++) {
+        PyObject *row = make_row(shape[1], wide, (const char *)x + (size_t)r * row_size);
+        if (!row) Py_CLEAR(list);
+        if (row) PyList_SetItem(list, r, row);
     }
     return list;
 }

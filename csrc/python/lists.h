@@ -6,6 +6,10 @@
 
 #include <Python.h>
 
+/* Looks how Python keeps lists and floats, which makes the rest several times as fast. Once, before
+ * all else here, with the interpreter's lock. */
+void dc_lists_probe(void);
+
 /* The number of dimensions, 1 or 2, and their lengths, all above 0; 0: it is none of these lists.
  */
 int dc_list_shape(PyObject *list, Py_ssize_t shape[2]);
