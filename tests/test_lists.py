@@ -138,7 +138,7 @@ def test_a_step_on_lists_keeps_no_memory():
     assert grown < 2000
 
 
-# ---- Lists that come back --------------------------------------------------------------------------
+# ---- Lists that come back ---------------------------------------------------------------------
 # A long list that its user drops is given out again; whatever he still holds must stay as it is.
 
 
