@@ -92,11 +92,18 @@ def predict(model: Layer, x: Tensor, *, batch_size: int | None = None) -> Any:
     check_model(model)
     if batch_size is not None:
         batch_size = as_int(batch_size, "batch_size", least=1)
+    network = compiled_network(model)
+    given: Any = x
+    if not isinstance(x, list):
+        given = samples(x, "x", None) if network is None else network.as_input(x, "x")
+    return _predict(model, network, given, batch_size)
+
+
+def _predict(model: Layer, network: Any, given: Any, batch_size: int | None) -> Any:
+    """Return what a model gives for samples of the kind that it takes."""
+    if network is not None and not any(getattr(m, "train", False) for m in all_layers(model)):
+        return model.forward(given)
     with training(model, False):
-        network = compiled_network(model)
-        given: Any = x
-        if not isinstance(x, list):
-            given = samples(x, "x", None) if network is None else network.as_input(x, "x")
         if network is not None or np.ndim(given) != 2:
             return model.forward(given)
         each = batch_size or _ROWS_AT_ONCE
@@ -165,7 +172,7 @@ def measure(
     penalties: Penalties | None = None,
 ) -> dict[str, float]:
     """Return loss and metrics of checked rows; the metrics start anew."""
-    predicted = np.asarray(predict(model, rows.x, batch_size=batch_size))
+    predicted = np.asarray(_predict(model, compiled_network(model), rows.x, batch_size))
     logs: dict[str, float] = {}
     if loss is not None:
         total = total_loss(loss, predicted, rows.actual, rows.weights, len(rows))

@@ -69,6 +69,7 @@ class Session:
         self.penalties = penalties
         self.stepper = Stepper(model, loss, optimizer, penalties)
         self._warned = False
+        self._by_steps: list[Any] = []
         self._checkpoint: CheckpointFile | None = None
         self._progress: Progress | None = None
 
@@ -120,6 +121,7 @@ class Session:
         for callback in self.callbacks:
             callback.session = self
         self._call("on_train_begin")
+        self._by_steps = [callback for callback in self.callbacks if wants_steps(callback)]
         if checkpoint:
             self._progress = source.progress(first_epoch)
             self._progress.metrics = self.metrics
@@ -188,7 +190,7 @@ class Session:
         self, source: Source | StreamSource, epoch: int, advance: Advance
     ) -> dict[str, float] | None:
         """Go over an epoch; return its numbers, None where the source has run dry."""
-        by_steps = [callback for callback in self.callbacks if wants_steps(callback)]
+        by_steps = self._by_steps
         # Whether an epoch is several parts, or one in whose midst the library comes back.
         several = bool(by_steps) or source.by_batches
         total, rows, first_step = 0.0, 0, 0
