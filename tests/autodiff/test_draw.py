@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from deepc import autodiff as ad
 from deepc.autodiff import Neuron, Parameter, Scalar, Tensor, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -43,15 +44,54 @@ def test_every_node_and_operation_is_there():
     assert drawing._repr_svg_() == drawing.svg
 
 
-def test_boxes_do_not_overlap():
-    root = ET.fromstring(draw(neuron()).svg)
-    boxes = [
-        [float(r.get(k)) for k in ("x", "y", "width", "height")]
-        for r in root.findall(SVG + "rect")[1:]
-    ]
-    for i, (x, y, w, h) in enumerate(boxes):
-        for x2, y2, w2, h2 in boxes[i + 1 :]:
-            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+def model():
+    """Return a loss whose operations have long names, and of which some are far from each other."""
+    w, v = Parameter(np.ones((4, 8))), Parameter(np.ones((8, 3)))
+    w.label = "a name that makes its box wide"
+    y = ad.log_softmax(ad.concatenate([ad.softplus(ad.linear(np.ones((5, 4)), w) @ v)], 1))
+    loss = ad.cross_entropy(y, [0, 1, 2, 0, 1]) + (w * w).sum() + ad.norm(v)
+    loss.backward()
+    return loss
+
+
+def frames(root):
+    """Return the rectangles of boxes and operations."""
+    found = []
+    kinds = {"rect": ("x", "y", "width", "height"), "ellipse": ("cx", "cy", "rx", "ry")}
+    for kind, keys in kinds.items():
+        for shape in root.findall(SVG + kind)[kind == "rect" :]:
+            a, b, c, d = (float(shape.get(key)) for key in keys)
+            found.append((a, b, a + c, b + d) if kind == "rect" else (a - c, b - d, a + c, b + d))
+    return found
+
+
+@pytest.mark.parametrize("make", [neuron, model])
+def test_boxes_and_operations_do_not_overlap(make):
+    boxes = frames(ET.fromstring(draw(make()).svg))
+    for i, (x, y, right, below) in enumerate(boxes):
+        for x2, y2, right2, below2 in boxes[i + 1 :]:
+            assert right <= x2 or right2 <= x or below <= y2 or below2 <= y
+
+
+@pytest.mark.parametrize("make", [neuron, model])
+def test_lines_pass_boxes_where_they_are_straight(make):
+    root = ET.fromstring(draw(make()).svg)
+    boxes = frames(root)
+    for path in root.findall(SVG + "path"):
+        words = path.get("d").replace("M", "").replace("C", "").split()
+        x, y, i = float(words[0]), float(words[1]), 2
+        start = x
+        while i < len(words):
+            if not words[i].startswith("H"):
+                x, y = float(words[i + 4]), float(words[i + 5])
+                i += 6
+                continue
+            end = float(words[i][1:])
+            crossed = [b for b in boxes if b[1] < y < b[3] and b[0] < end and x < b[2]]
+            # Only where it begins, and the operation and the box at its end.
+            assert x == start or i == len(words) - 1 or not crossed
+            x = end
+            i += 1
 
 
 def test_tensors_show_their_shape():

@@ -369,3 +369,37 @@ def test_a_gradient_set_to_none_is_zeros_where_an_optimizer_finds_them():
         optimizer.step(module)
     assert p.grad is array
     assert p.data.tolist() == [-1.0, 0.0]
+
+
+# ---- Which parameters a Module has ---------------------------------------------------------------
+
+
+def test_parameters_are_found_once_and_in_order():
+    class Odd(ad.Parameter):
+        """Whose equality says nothing and which has no hash."""
+
+        __hash__ = None
+
+    p, q, r, s = ad.Parameter([1.0]), Odd([2.0]), ad.Tensor([3.0], True), ad.Scalar(4.0)
+    module = ad.Module()
+    module.name, module.count, module.rate, module.none = "name", 3, 0.5, None
+    module.first = [p, (q, "text", {"deep": [r, p, np.ones(3)]})]
+    module.inner = ad.Module()
+    module.inner.own = {"again": q, "new": s, "constant": ad.Tensor([5.0]), "result": p * q}
+    found = module.parameters()
+    assert len(found) == 4
+    assert all(a is b for a, b in zip(found, [p, q, r, s], strict=True))
+    many = ad.Module()
+    many.list = [ad.Parameter([float(i)]) for i in range(40)] * 2
+    assert len(many.parameters()) == 40
+    many.list[0].grad[:] = 1
+    many.zero_grad()
+    assert many.list[0].grad.tolist() == [0]
+
+
+def test_lists_that_hold_themselves_are_no_endless_search():
+    module = ad.Module()
+    module.list = []
+    module.list.append(module.list)
+    with pytest.raises(RecursionError, match="search for parameters"):
+        module.parameters()

@@ -543,3 +543,80 @@ def test_data_assigned_stays_in_place():
     assert p.data is array
     p.data -= 1.0
     assert array.tolist() == [4, 5]
+
+
+# ---- Arrays that Python sees late ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (300, 40), (2, 3, 4), (0,), (130, 200)])
+def test_results_are_arrays_once_somebody_looks(shape, dtype):
+    x = Tensor(np.full(shape, 2.0, dtype), True)
+    y = x * x + x
+    assert (y.shape, y.dtype) == (shape, dtype)
+    array = y.data
+    assert type(array) is np.ndarray
+    assert array is y.data
+    assert array.flags.writeable
+    assert array.flags.c_contiguous
+    assert array.flags.aligned
+    assert (array == 6).all()
+    y.backward(np.ones(shape, dtype))
+    assert x.grad is x.grad
+    assert (x.grad == 5).all()
+    # It outlives the node.
+    del y
+    assert (array == 6).all()
+
+
+def test_what_is_written_into_a_result_is_what_backward_sees():
+    x = Tensor([1.0, 2.0], True)
+    y = x * 3.0
+    z = y * y
+    y.data[:] = 10.0
+    z.sum().backward()
+    assert x.grad.tolist() == [60, 60]
+
+
+def test_the_gradient_to_start_with_is_not_written_to():
+    x, w = Tensor(np.ones(3), True), Tensor(np.full(3, 2.0), True)
+    seed = np.array([1.0, 2.0, 3.0])
+    y = x * w
+    y.backward(seed)
+    y.backward(seed)
+    assert seed.tolist() == [1, 2, 3]
+    assert x.grad.tolist() == [4, 8, 12]
+    leaf = Tensor(np.ones(3), True)
+    leaf.backward(seed)
+    leaf.grad[:] = 0
+    assert seed.tolist() == [1, 2, 3]
+
+
+def test_gradients_of_many_sizes_are_right_when_memory_is_used_again():
+    rng = np.random.default_rng(0)
+    for size in rng.integers(1, 20000, 60):
+        a = rng.standard_normal(size).astype(np.float32)
+        x = Tensor(a, True)
+        y = x
+        for _ in range(3):
+            y = y * x
+        y.backward(np.ones(size))
+        np.testing.assert_allclose(x.grad, 4 * a**3, rtol=1e-5)
+
+
+def test_subclasses_of_scalars_and_tensors_have_attributes():
+    class Named(Tensor):
+        pass
+
+    class Number(Scalar):
+        pass
+
+    t, s = Named([2.0], True), Number(2.0)
+    t.name, s.name = "t", s
+    (t * t).sum().backward()
+    (s * s).backward()
+    assert (t.grad.tolist(), s.grad) == ([4], 4)
+    gone = weakref.ref(s) if hasattr(s, "__weakref__") else None
+    del s
+    gc.collect()
+    assert gone is None or gone() is None
