@@ -5,7 +5,8 @@
  * was computed from and applies each operation's backward formula. Both walk and deallocation are
  * loops, so a graph may be a million operations deep.
  *
- *   tape_node.c     the type: making, dropping
+ *   tape_node.c     making, dropping
+ *   tape_type.c     the type: what Python makes, operators, families
  *   tape_block.c    what it has instead of arrays that Python never sees
  *   tape_attributes.c   what Python reads and sets
  *   tape_arrays.c   operations on bare arrays, and what Python computes where C cannot
@@ -182,6 +183,10 @@ PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_
 void dc_tape_keep_spare(int family);
 /* A Tensor of a class over an array, which is not looked at. */
 PyObject *dc_tape_over(PyTypeObject *type, PyObject *array);
+/* One of any class of a family. */
+node *dc_tape_allocate(PyTypeObject *type, int family, PyObject *array);
+/* The size of a family's nodes in bytes. */
+Py_ssize_t dc_tape_size(int family);
 /* Makes room for so many operands. */
 int dc_tape_reserve(node *n, size_t count);
 extra *dc_tape_extra(node *n);
@@ -345,7 +350,10 @@ int dc_tape_function_rule(pass *p, node *n, PyObject *g);
 int dc_tape_linear_rule(pass *p, node *n, PyObject *g);
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
 
-/* The type, and what it has of attributes. */
+/* The type, and what it consists of. */
+void dc_tape_dealloc(PyObject *self);
+int dc_tape_clear(PyObject *self);
+int dc_tape_traverse(PyObject *self, visitproc visit, void *arg);
 int dc_tape_make_type(PyObject *module);
 extern PyGetSetDef dc_tape_attributes[];
 
