@@ -1,5 +1,5 @@
-/* The node as a Python type: what makes one, its operators, the families. See tape.h; attributes are
- * in tape_attributes.c. */
+/* The node as a Python type: what makes one, its operators, the families. See tape.h. What Python
+ * reads and sets is in tape_attributes.c. */
 #include "tape.h"
 
 #include <stddef.h>
