@@ -181,7 +181,9 @@ MODULES = [
     nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.CELU(0.7), nn.SELU(),
     nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Softplus(), nn.Softplus(2.0),
     nn.Softsign(), nn.Hardtanh(), nn.Hardsigmoid(), nn.Hardswish(), nn.ReLU6(), nn.LogSigmoid(),
-    nn.Softmax(dim=1), nn.LogSoftmax(dim=1), nn.PReLU(3), nn.LayerNorm(3), nn.BatchNorm1d(3),
+    nn.Softmax(dim=1), nn.LogSoftmax(dim=1), nn.PReLU(3), nn.LayerNorm(3),
+    nn.LayerNorm(3, bias=False), nn.LayerNorm((3,), elementwise_affine=False),
+    nn.BatchNorm1d(3), nn.BatchNorm1d(3, bias=False), nn.BatchNorm1d(3, affine=False),
     nn.Linear(3, 2), nn.Identity(), nn.Flatten(), nn.Sequential(nn.Linear(3, 4), nn.ReLU()),
 ]  # fmt: skip
 
@@ -207,6 +209,20 @@ def test_gradients_are_those_of_differences(module):
                 flat[place] = before
             expected[i] = (ends[0] - ends[1]) / 2e-6
         close(leaf.grad.flatten(), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_a_pass_goes_back_in_the_mode_of_its_forward():
+    norm = nn.BatchNorm1d(3)
+    x = cosines(4, 3).requires_grad_()
+    weights = cosines(4, 3, at=1)
+    (norm.eval()(x) * weights).sum().backward()
+    alone = x.grad.clone()
+    x.grad = None
+    y = norm(x)
+    norm.train()(cosines(4, 3, at=2))
+    norm.running_var.fill_(1)
+    (y * weights).sum().backward()
+    assert torch.equal(x.grad, alone)
 
 
 def test_gradients_add_up_until_they_are_forgotten():

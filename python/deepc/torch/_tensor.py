@@ -714,7 +714,8 @@ class Tensor(autodiff.Tensor):
         if len(shape) == 1 and isinstance(shape[0], dtype):
             return wrap(self._data.view(shape[0].dtype))
         result = self.reshape(*shape)
-        if self._data.size and not np.shares_memory(result._data, self._data):
+        data = self._data
+        if not data.flags.c_contiguous and not np.shares_memory(result._data, data):
             raise RuntimeError(
                 "view size is not compatible with input tensor's size and stride (at least one "
                 "dimension spans across two contiguous subspaces). Use .reshape(...) instead."

@@ -14,7 +14,7 @@ from deepc import layers as _layers
 from deepc._c import tape
 from deepc._c.network import Network
 from deepc._c.tape import Node, over, record
-from deepc._values import aligned_zeros, as_dtype, as_float, describe
+from deepc._values import Array, aligned_zeros, as_dtype, as_float, describe
 from deepc.autodiff import ops
 from deepc.initializers import random_tensor
 from deepc.layers import _plan
@@ -299,14 +299,15 @@ class Dropout(Module):
 class _Pass:
     """A network with one pass in its memory; it is used again once nobody needs that."""
 
-    __slots__ = ("module", "network", "pool", "training")
+    __slots__ = ("mode", "module", "network", "pool")
 
-    def __init__(self, module: _OverLayer, dtype: Any) -> None:
-        layer = module._layer
+    def __init__(self, module: _OverLayer, layer: BuiltinLayer) -> None:
+        memory = layer._memory
+        dtype: Any = memory.parts.dtype
         self.module = module
-        self.pool = layer._memory.idle.setdefault(dtype, [])
-        self.network = self.pool.pop() if self.pool else Network([layer._memory.parts], dtype)
-        self.training = module.training
+        self.pool = pool = memory.idle.setdefault(dtype, [])
+        self.network = pool.pop() if pool else Network([memory.parts], dtype)
+        self.mode = layer.__dict__.get("_train")  # of a layer that has modes
 
     def __del__(self) -> None:
         self.pool.append(self.network)
@@ -317,12 +318,13 @@ def _pass_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
     if isinstance(y, Node):
         raise RuntimeError(f"{type(module).__name__}: its gradient cannot be differentiated again")
     layer = module._layer
-    if isinstance(layer, _layers.BatchNorm):
-        layer.train = run.training
-    d_x = run.network.backward(np.ascontiguousarray(g))
-    parts = layer._memory.parts.parameters
-    found = [parts[layer._c_params[name]].gradient.copy() for name in module._names.values()]
-    return (d_x, *found)
+    if run.mode is not None and layer._train is not run.mode:
+        layer.train = run.mode
+    # The arrays are written anew by the next pass of this layer, maybe before these are added.
+    return (run.network.backward(g), *[array.copy() for array in module._gradients])
+
+
+_MADE = ("_layer", "_taken", "_gradients")
 
 
 class _OverLayer(Module):
@@ -332,18 +334,24 @@ class _OverLayer(Module):
     _names: ClassVar[dict[str, str]] = {}
     _kept: ClassVar[dict[str, str]] = {}
 
+    # The layer, the parameters that there are, and where the layer puts their gradients.
     _layer: Any
+    _taken: tuple[Parameter, ...]
+    _gradients: list[Array]
 
     def _adopt(self, layer: BuiltinLayer) -> None:
         """Make parameters and buffers over the arrays of a layer."""
-        self.__dict__["_layer"] = layer
+        self.__dict__.update(_layer=layer, _gradients=[])
         for name, own in self._names.items():
             if layer._c_params[own] in layer._memory.parts.parameters:
                 super().__setattr__(name, Parameter.over(getattr(layer, own)))
+                self._gradients.append(getattr(layer, f"{own}_grad"))
             else:
                 self.register_parameter(name, None)
         for name, own in self._kept.items():
             self.register_buffer(name, over(Tensor, getattr(layer, own)))
+        taken = (self._parameters[name] for name in self._names)
+        self.__dict__["_taken"] = tuple(one for one in taken if one is not None)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._names and isinstance(value, Parameter):
@@ -357,18 +365,15 @@ class _OverLayer(Module):
 
     def _run(self, input: Any) -> Any:
         """Return the layer's output for rows, as one operation."""
-        x = F._tensor(input, type(self).__name__)
-        layer = self._layer
-        dtype = layer._dtype or x._data.dtype
-        if x._data.dtype.kind == "f" and x._data.dtype != dtype:
+        x, layer = F._tensor(input, type(self).__name__)._data, self._layer
+        if x.dtype != layer._memory.parts.dtype:
             raise RuntimeError(
-                f"{self!r}: expected {dtype} as its weights are, got {x._data.dtype}; "
+                f"{self!r}: expected {layer._dtype} as its weights are, got {x.dtype}; "
                 ".double() and .float() change the one or the other"
             )
-        run = _Pass(self, np.dtype(dtype))
-        y = np.asarray(run.network.forward(np.ascontiguousarray(x._data)))
-        parameters = [p for p in map(self._parameters.get, self._names) if p is not None]
-        return record(type(self).__name__, _pass_rule, y, (x, *parameters), run)
+        run = _Pass(self, layer)
+        y = run.network.forward(x)
+        return record(type(self).__name__, _pass_rule, y, (input, *self._taken), run)
 
     def _remade(self, layer: BuiltinLayer) -> None:
         """Go on over another layer: the same numbers, maybe of another dtype."""
@@ -390,7 +395,7 @@ class _OverLayer(Module):
             self._changed()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_layer"}
+        return {name: value for name, value in super().__getstate__().items() if name not in _MADE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -411,6 +416,7 @@ class BatchNorm1d(_OverLayer):
 
     _names = {"weight": "gamma", "bias": "beta"}  # noqa: RUF012
     _kept = {"running_mean": "mean", "running_var": "variance"}  # noqa: RUF012
+    _momentum_set: float | None = None
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
@@ -427,6 +433,7 @@ class BatchNorm1d(_OverLayer):
         self.register_buffer("num_batches_tracked", over(Tensor, np.zeros((), np.int64)))
 
     def _new_layer(self, dtype: Any) -> BuiltinLayer:
+        self.__dict__["_momentum_set"] = None
         return _layers.BatchNorm(
             self.num_features, 1.0 - (0.0 if self.momentum is None else self.momentum), self.eps,
             center=self._has_bias, scale=self.affine, unbiased=True, dtype=dtype,
@@ -456,11 +463,13 @@ class BatchNorm1d(_OverLayer):
                 )
             count = self.num_batches_tracked._data
             count += 1
-            if self.momentum is None:
-                layer.momentum = 1.0 - 1.0 / float(count)
-            else:
-                layer.momentum = 1.0 - self.momentum
-        layer.train = training or not self.track_running_stats
+            momentum = 1.0 / float(count) if self.momentum is None else self.momentum
+            if momentum != self._momentum_set:
+                layer.momentum = 1.0 - momentum
+                self.__dict__["_momentum_set"] = momentum
+        mode = training or not self.track_running_stats
+        if layer._train is not mode:
+            layer.train = mode
         return self._run(input)
 
     def reset_running_stats(self) -> None:

@@ -383,7 +383,10 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or make them zeros."""
-        found = list(self.parameters())
+        version, found = self.__dict__.get("_all", (None, []))
+        if version != _plan.structure_version:
+            found = list(self.parameters())
+            self.__dict__["_all"] = (_plan.structure_version, found)
         if not set_to_none:
             found = [parameter for parameter in found if parameter._grad is not None]
         tape.zero(found)
@@ -535,7 +538,7 @@ class Module:
         return sorted({*super().__dir__(), *self._parameters, *self._modules, *self._buffers})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_steps"}
+        return {name: value for name, value in self.__dict__.items() if name not in _PREPARED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -549,6 +552,8 @@ class Module:
 
 
 _WORDS = ("parameters", "module")
+# What is made anew when modules have changed.
+_PREPARED = {"_all", "_steps"}
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deepc._c import random as _random
 from deepc._c import tape
 from deepc._c.activations import ACTIVATIONS, activation_backward, activation_of_array
 from deepc._c.arrays import checked
@@ -57,7 +58,25 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """Return the input with elements dropped, the rest divided by 1 - p; outside training as is."""
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    return ops.dropout(_tensor(input, "dropout"), p, training, key())
+    x = _tensor(input, "dropout")
+    if not training or p == 0:
+        return x
+    return record("dropout", _dropout_rule, *_dropped(x._data, (x,), _random.key(key()), p))
+
+
+def _dropped(a: Array, inputs: tuple[Any, ...], stream: int, p: float) -> Any:
+    """Return what is recorded of dropping: the numbers of a stream say what is dropped."""
+    if p == 1:
+        return a * 0, inputs, (stream, p)
+    y = tape.dropped(np.ascontiguousarray(a), stream, p)
+    y *= y.dtype.type(1 / (1 - p))
+    return y.reshape(a.shape), inputs, (stream, p)
+
+
+def _dropout_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
+    if isinstance(y, Node):
+        return (g * _dropped(np.ones(y.shape, values(y).dtype), (), *context)[0],)
+    return (_dropped(g, (), *context)[0],)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
@@ -118,13 +137,15 @@ def _elementwise(input: Any, name: str, parameter: float | None = None) -> Any:
     facts = ACTIVATIONS[name]
     x = _tensor(input, name)
     number = facts.default if parameter is None else float(parameter)
-    a = np.ascontiguousarray(ops._float(x, name)).reshape(x._data.shape)
-    y = checked(activation_of_array(facts.number, number, a, None), name)
-    return record(name, _elementwise_rule, y, (x,), (name, number))
+    y = activation_of_array(facts.number, number, x._data, None)
+    if type(y) is not np.ndarray:
+        a = np.ascontiguousarray(ops._float(x, name)).reshape(x._data.shape)
+        y = checked(activation_of_array(facts.number, number, a, None), name)
+    return record(name, _elementwise_rule, y, (x,), (name, facts, number))
 
 
 def _elementwise_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
-    name, number = context
+    name, facts, number = context
     if isinstance(y, Node):
         slope = _SLOPES.get(name)
         if slope is None:
@@ -133,11 +154,10 @@ def _elementwise_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> 
                 "softplus, gelu and elu can"
             )
         return (g * slope(inputs[0], number),)
-    facts = ACTIVATIONS[name]
-    kept = np.ascontiguousarray(inputs[0] if facts.needs_input else y).reshape(y.shape)
-    g = np.ascontiguousarray(g).reshape(y.shape)
+    kept = np.array(inputs[0] if facts.needs_input else y, g.dtype, order="C", copy=None)
+    g = np.array(g, order="C", copy=None)
     d_x = np.empty_like(g)
-    activation_backward(facts.number, number, kept.astype(g.dtype, copy=False), g, d_x)
+    activation_backward(facts.number, number, kept, g, d_x)
     return (d_x,)
 
 
