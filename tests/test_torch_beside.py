@@ -371,6 +371,183 @@ words(lambda: t([1, 2]).mean())
 words(lambda: t([1, 2], requires_grad=True))
 words(lambda: F.one_hot(t([0.0])))
 """,
+    "program: initial weights by hand, early stopping, scheduler, clipping": """
+def start(m):
+    if isinstance(m, nn.Linear):
+        nn.init.constant_(m.weight, 0.1)
+        m.weight.data += ramp(*m.weight.shape) * 0.3
+        if m.bias is not None:
+            m.bias.data.fill_(0.01)
+model = nn.Sequential(nn.Linear(5, 16, bias=False), nn.BatchNorm1d(16), nn.LeakyReLU(0.1), nn.Linear(16, 3))
+model.apply(start)
+decay = [p for n, p in model.named_parameters() if n.endswith("weight")]
+rest = [p for n, p in model.named_parameters() if not n.endswith("weight")]
+o = torch.optim.AdamW([{"params": decay, "weight_decay": 0.1}, {"params": rest}], lr=0.02)
+s = torch.optim.lr_scheduler.StepLR(o, step_size=4, gamma=0.5)
+best, best_state, bad = float("inf"), None, 0
+for epoch in range(12):
+    model.train()
+    total = 0.0
+    for i in range(0, 16, 4):
+        xb, yb = x[i:i + 4], labels[i:i + 4]
+        o.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(model(xb), yb)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=0.5)
+        o.step()
+        total += loss.item() * xb.size(0)
+    s.step()
+    model.eval()
+    with torch.no_grad():
+        out = model(x)
+        val = F.cross_entropy(out, labels).item()
+        correct = (out.argmax(1) == labels).sum().item()
+    if val < best:
+        best, bad, best_state = val, 0, copy.deepcopy(model.state_dict())
+    else:
+        bad += 1
+    show(total / len(x), val, correct, s.get_last_lr())
+model.load_state_dict(best_state)
+show(model(x))
+""",
+    "program: regression from scratch": """
+xs = torch.linspace(-1, 1, 50).unsqueeze(1)
+ys = xs.pow(3) + 0.3 * torch.cos(xs * 20)
+w1 = (ramp(1, 20) * 2).requires_grad_(True)
+b1 = torch.zeros(20, requires_grad=True)
+w2 = ramp(20, 1, at=2).requires_grad_(True)
+for step in range(30):
+    hidden = (xs @ w1 + b1).tanh()
+    loss = ((hidden.mm(w2) - ys) ** 2).mean() + 1e-3 * sum(w.abs().sum() for w in (w1, w2))
+    loss.backward()
+    with torch.no_grad():
+        for w in (w1, b1, w2):
+            w.sub_(0.05 * w.grad)
+            w.grad.zero_()
+    show(loss.item())
+show(w1, b1, w2)
+""",
+    "program: variational autoencoder": """
+class VAE(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(5, 8), nn.ReLU())
+        self.mean, self.log_var = nn.Linear(8, 2), nn.Linear(8, 2)
+        self.decoder = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 5), nn.Sigmoid())
+    def forward(self, x, noise):
+        h = self.encoder(x)
+        mean, log_var = self.mean(h), self.log_var(h)
+        z = mean + noise * torch.exp(0.5 * log_var)
+        return self.decoder(z), mean, log_var
+model = set_weights(VAE())
+o = torch.optim.Adam(model.parameters(), lr=1e-2)
+data = (x + 1) / 2
+for i in range(15):
+    out, mean, log_var = model(data, ramp(16, 2, at=i))
+    bce = F.binary_cross_entropy(out, data, reduction="sum")
+    kld = -0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
+    loss = bce + kld
+    o.zero_grad()
+    loss.backward()
+    o.step()
+    show(bce.item(), kld.item())
+show(out)
+""",
+    "program: two networks against each other": """
+G = set_weights(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 5)))
+D = set_weights(nn.Sequential(nn.Linear(5, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1)))
+og = torch.optim.Adam(G.parameters(), lr=2e-3, betas=(0.5, 0.999))
+od = torch.optim.Adam(D.parameters(), lr=2e-3, betas=(0.5, 0.999))
+loss = nn.BCEWithLogitsLoss()
+for i in range(10):
+    fake = G(ramp(16, 2, at=i))
+    od.zero_grad()
+    d = loss(D(x), torch.ones(16, 1)) + loss(D(fake.detach()), torch.zeros(16, 1))
+    d.backward()
+    od.step()
+    og.zero_grad()
+    g = loss(D(fake), torch.ones(16, 1))
+    g.backward()
+    og.step()
+    show(d.item(), g.item())
+""",
+    "program: deep Q": """
+policy = set_weights(nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3)))
+target = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3))
+target.load_state_dict(policy.state_dict())
+o = torch.optim.RMSprop(policy.parameters(), lr=1e-3)
+actions, rewards = labels.unsqueeze(1), ramp(16, at=4)
+done = torch.tensor([i % 5 == 0 for i in range(16)])
+for i in range(12):
+    q = policy(x).gather(1, actions).squeeze(1)
+    with torch.no_grad():
+        following = target(ramp(16, 5, at=i)).max(1)[0]
+        following[done] = 0.0
+        goal = rewards + 0.9 * following
+    loss = F.smooth_l1_loss(q, goal)
+    o.zero_grad()
+    loss.backward()
+    for p in policy.parameters():
+        p.grad.data.clamp_(-1, 1)
+    o.step()
+    for t, p in zip(target.parameters(), policy.parameters()):
+        t.data.copy_(0.9 * t.data + 0.1 * p.data)
+    show(loss.item())
+show(*target.state_dict().values())
+""",
+    "program: words": """
+class Bag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(10, 6)
+        self.out = nn.Linear(6, 3)
+    def forward(self, ids, mask):
+        h = self.table(ids) * mask.unsqueeze(-1)
+        return self.out(h.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+model = set_weights(Bag())
+ids = torch.from_numpy((np.arange(64).reshape(16, 4) * 7) % 10)
+mask = (ids > 2).float() + 0.5
+o = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+for i in range(15):
+    o.zero_grad()
+    logits = model(ids, mask)
+    loss = F.nll_loss(F.log_softmax(logits, dim=-1), labels)
+    loss.backward()
+    o.step()
+    show(loss.item())
+show(F.softmax(logits, dim=1), model.table.weight)
+""",
+    "program: a residual net with norms, accumulating": """
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.a, self.b = nn.Linear(width, width), nn.Linear(width, width)
+        self.gain = nn.Parameter(torch.tensor(0.5))
+    def forward(self, x):
+        return x + self.gain * self.b(F.gelu(self.a(self.norm(x))))
+class Res(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(5) for _ in range(3))
+        self.head = nn.Linear(5, 3)
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+model = set_weights(Res())
+o = torch.optim.NAdam(model.parameters(), lr=0.01)
+for i in range(10):
+    o.zero_grad()
+    for part in x.chunk(4), :
+        for xb, yb in zip(part, labels.chunk(4)):
+            (F.cross_entropy(model(xb), yb) / 4).backward()
+    o.step()
+    show(model(x).std().item())
+show(*model.state_dict().values())
+model.blocks[0].requires_grad_(False)
+show(sum(p.numel() for p in model.parameters() if p.requires_grad))
+""",
     "gradients of gradients": """
 u = ramp(6, 1, dtype="float64").requires_grad_()
 net = set_weights(nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).double())
