@@ -7,9 +7,11 @@ compares whole programs with torch itself.
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import math
 import pickle
+import weakref
 
 import deepc
 import numpy as np
@@ -283,6 +285,43 @@ def test_second_derivatives():
     (bend,) = torch.autograd.grad(slope.sum(), x)
     y = np.tanh([0.3, -0.7])
     close(bend, -2 * y * (1 - y**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.mse_loss])
+def test_second_derivatives_of_losses(loss):
+    target = torch.tensor([0, 1]) if loss is F.cross_entropy else cosines(2, 3, dtype=np.float64)
+    x = cosines(2, 3, at=1, dtype=np.float64).requires_grad_()
+    weights = cosines(2, 3, at=2, dtype=np.float64)
+
+    def slope():
+        (g,) = torch.autograd.grad(loss(x, target), x, create_graph=True)
+        return (g * weights).sum()
+
+    slope().backward()
+    with torch.no_grad():
+        x[1, 2] += 1e-6
+    above = slope().item()
+    with torch.no_grad():
+        x[1, 2] -= 2e-6
+    assert x.grad[1, 2].item() == pytest.approx((above - slope().item()) / 2e-6, rel=1e-6)
+
+
+def test_the_default_dtype():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.tensor([0.1]).dtype is torch.get_default_dtype() is torch.float64
+        assert nn.Linear(2, 2)(torch.zeros(1, 2)).dtype is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_outputs_that_a_module_keeps_do_not_keep_it():
+    norm = nn.BatchNorm1d(3)
+    alive = weakref.ref(norm)
+    norm.kept = norm(cosines(4, 3).requires_grad_())
+    del norm
+    gc.collect()
+    assert alive() is None
 
 
 def test_what_needs_no_gradient_has_none():

@@ -378,7 +378,8 @@ def start(m):
         m.weight.data += ramp(*m.weight.shape) * 0.3
         if m.bias is not None:
             m.bias.data.fill_(0.01)
-model = nn.Sequential(nn.Linear(5, 16, bias=False), nn.BatchNorm1d(16), nn.LeakyReLU(0.1), nn.Linear(16, 3))
+model = nn.Sequential(
+    nn.Linear(5, 16, bias=False), nn.BatchNorm1d(16), nn.LeakyReLU(0.1), nn.Linear(16, 3))
 model.apply(start)
 decay = [p for n, p in model.named_parameters() if n.endswith("weight")]
 rest = [p for n, p in model.named_parameters() if not n.endswith("weight")]

@@ -13,6 +13,7 @@ from deepc._c import random as _random
 from deepc._c import tape
 from deepc._c.tape import values
 from deepc._values import default_dtype
+from deepc._values import set_default_dtype as _set_default_dtype
 from deepc.autodiff import ops
 from deepc.autodiff.tensor import enable_grad as enable_grad
 from deepc.autodiff.tensor import no_grad as no_grad
@@ -361,6 +362,11 @@ class inference_mode(no_grad):
 def finfo(dtype: Any) -> Any:
     """Return what there is to know of floats: eps, max, tiny."""
     return np.finfo(as_numpy_dtype(dtype))
+
+
+def set_default_dtype(d: Any) -> None:
+    """Set the dtype of new float Tensors and layers, of all of deepc: float32 or float64."""
+    _set_default_dtype(as_numpy_dtype(d))
 
 
 def get_default_dtype() -> Any:

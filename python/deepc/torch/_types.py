@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import default_dtype, describe
+from deepc._values import describe
 
 __all__ = ["Size", "as_numpy_dtype", "device", "dtype", "of_numpy"]
 
@@ -44,7 +44,7 @@ uint8, bool_ = dtype("uint8", "u1", "Byte"), dtype("bool", "?", "Bool")
 # THE list: what torch has of them and NumPy too.
 ALL = (float32, float64, int64, int32, int16, int8, uint8, bool_)
 _OF_NUMPY = {one.dtype: one for one in ALL}
-_OF_PYTHON: dict[Any, dtype] = {float: float32, int: int64, bool: bool_}
+_OF_PYTHON: dict[Any, dtype] = {float: float64, int: int64, bool: bool_}
 
 
 def of_numpy(kind: Any) -> dtype:
@@ -64,8 +64,6 @@ def as_numpy_dtype(kind: Any) -> Any:
         return kind
     if isinstance(kind, dtype):
         return kind.dtype
-    if kind is float:
-        return default_dtype()
     if kind in _OF_PYTHON:
         return _OF_PYTHON[kind].dtype
     try:

@@ -299,12 +299,13 @@ class Dropout(Module):
 class _Pass:
     """A network with one pass in its memory; it is used again once nobody needs that."""
 
-    __slots__ = ("mode", "module", "network", "pool")
+    # Not the module: what a user keeps of outputs in it would refer back to it.
+    __slots__ = ("gradients", "layer", "mode", "network", "pool")
 
-    def __init__(self, module: _OverLayer, layer: BuiltinLayer) -> None:
+    def __init__(self, layer: BuiltinLayer, gradients: list[Array]) -> None:
         memory = layer._memory
         dtype: Any = memory.parts.dtype
-        self.module = module
+        self.layer, self.gradients = layer, gradients
         self.pool = pool = memory.idle.setdefault(dtype, [])
         self.network = pool.pop() if pool else Network([memory.parts], dtype)
         self.mode = layer.__dict__.get("_train")  # of a layer that has modes
@@ -314,14 +315,13 @@ class _Pass:
 
 
 def _pass_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
-    module = run.module
+    layer = run.layer
     if isinstance(y, Node):
-        raise RuntimeError(f"{type(module).__name__}: its gradient cannot be differentiated again")
-    layer = module._layer
+        raise RuntimeError(f"{type(layer).__name__}: its gradient cannot be differentiated again")
     if run.mode is not None and layer._train is not run.mode:
         layer.train = run.mode
     # The arrays are written anew by the next pass of this layer, maybe before these are added.
-    return (run.network.backward(g), *[array.copy() for array in module._gradients])
+    return (run.network.backward(g), *[array.copy() for array in run.gradients])
 
 
 _MADE = ("_layer", "_taken", "_gradients")
@@ -371,7 +371,7 @@ class _OverLayer(Module):
                 f"{self!r}: expected {layer._dtype} as its weights are, got {x.dtype}; "
                 ".double() and .float() change the one or the other"
             )
-        run = _Pass(self, layer)
+        run = _Pass(layer, self._gradients)
         y = run.network.forward(x)
         return record(type(self).__name__, _pass_rule, y, (input, *self._taken), run)
 
