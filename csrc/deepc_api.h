@@ -154,6 +154,11 @@ double dc_sum_f64(size_t n, const double *x);
 double dc_sum_squares_f32(size_t n, const float *x);
 double dc_sum_squares_f64(size_t n, const double *x);
 
+/* places (rows) = where each row of x (rows x cols, cols at least 1) has its largest element, the
+ * first of those that are equal; or its first NaN. */
+int dc_argmax_f32(size_t rows, size_t cols, const float *x, int64_t *places);
+int dc_argmax_f64(size_t rows, size_t cols, const double *x, int64_t *places);
+
 /* y (cols) = the sum of the rows of x (rows x cols), or y + that where accumulate is not 0; as a
  * product with ones, so in blocks of 256 rows. No rows: zeros, or y as it is. */
 int dc_column_sum_f32(size_t rows, size_t cols, const float *x, int accumulate, float *y);

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
+from deepc._c.arrays import argmax as argmax_rows
 from deepc._c.arrays import array_sum
 from deepc._values import (
     FLOAT32,
@@ -456,7 +457,7 @@ def argmax(xs: Any) -> Any:
     array = as_array(xs, "xs")
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise ValueError(f"xs: expected 1 or 2 dimensions, not empty, got shape {array.shape}")
-    result = array.argmax(axis=-1)
+    result = array.argmax(axis=-1) if array.ndim == 1 else argmax_rows(array)
     return like(xs, result)
 
 

@@ -161,6 +161,20 @@ static void run_sum_squares(uint64_t *digest) {
     add_double(digest, TYPED(dc_sum_squares)(LARGE, numbers(WIDE, LARGE)));
 }
 
+static void run_argmax(uint64_t *digest) {
+    enum { ROWS = 300, COLS = 9 };
+    for (int kind = 0; kind < NUMBER_KINDS; kind++) {
+        start_case();
+        int64_t places[ROWS];
+        const real *x = numbers((number_kind)kind, ROWS * COLS);
+        for (size_t cols = 1; cols <= COLS; cols++) {
+            add_status(digest, TYPED(dc_argmax)(ROWS, cols, x, places));
+            for (size_t i = 0; i < ROWS; i++)
+                *digest = digest_word(*digest, (uint64_t)places[i], 8);
+        }
+    }
+}
+
 static void run_penalize(uint64_t *digest) {
     start_case();
     const real *large = numbers(WIDE, LARGE), *small = numbers(SPECIAL, 70);
@@ -533,6 +547,7 @@ static void run_network_train_penalized(uint64_t *digest) {
     C(sum_squares)                                                                                 \
     C(clip_arrays)                                                                                 \
     C(penalize)                                                                                    \
+    C(argmax)                                                                                      \
     C(add_scaled)                                                                                  \
     C(optimizer_step)                                                                              \
     C(network_forward)                                                                             \

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from deepc import Linear, SoftmaxCrossEntropy, _deepc, kernels
 from deepc._c.activations import ACTIVATIONS
+from deepc._c.arrays import argmax
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -219,3 +220,16 @@ def test_results_do_not_leak():
         layer.backward(x[:, :2].copy())
     after = [sys.getrefcount(value) for value in held]
     assert all(b - a < 50 for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("cols", [1, 2, 4, 10, 32, 33])
+def test_places_of_the_largest_are_those_of_numpy(cols, dtype):
+    rng = np.random.default_rng(cols)
+    x = rng.integers(-2, 3, (500, cols)).astype(dtype)
+    if dtype != "int64":
+        for number in (-0.0, np.nan, -np.nan, np.inf, -np.inf):
+            x[rng.random(x.shape) < 0.05] = number
+    np.testing.assert_array_equal(argmax(x), x.argmax(axis=1))
+    np.testing.assert_array_equal(argmax(x[::2]), x[::2].argmax(axis=1))
+    assert argmax(x[:0]).shape == (0,)

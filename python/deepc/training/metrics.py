@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from deepc._c.arrays import argmax
 from deepc._values import Array, describe, nearest
 
 __all__ = [
@@ -102,19 +103,25 @@ def _rows(actual: Any, predicted: Any) -> tuple[Array, Array]:
 
 
 def _same_shape(actual: Any, predicted: Any, name: str) -> tuple[Array, Array]:
+    """Return both as float64 in the shape of the predictions."""
+    a, p = _alike(actual, predicted, name)
+    return a.astype(np.float64, copy=False), p.astype(np.float64, copy=False)
+
+
+def _alike(actual: Any, predicted: Any, name: str) -> tuple[Array, Array]:
     """Return both in the shape of the predictions: (rows,) and (rows, 1) mean the same."""
     a, p = _rows(actual, predicted)
     if a.ndim == 1 and p.shape[1] == 1:
         a = a[:, None]
     if a.shape != p.shape:
         raise ValueError(f"{name}: expected targets of shape {p.shape}, got {a.shape}")
-    return a.astype(np.float64, copy=False), p.astype(np.float64, copy=False)
+    return a, p
 
 
 def _classes(actual: Array, outputs: int, name: str) -> Array:
     """Return class numbers: of labels themselves, of one-hot rows the place of the largest."""
     if actual.ndim == 2 and actual.shape[1] == outputs and outputs > 1:
-        return np.asarray(actual.argmax(axis=1))
+        return argmax(actual)
     if actual.ndim == 2 and actual.shape[1] == 1:
         actual = actual[:, 0]
     if actual.ndim != 1:
@@ -140,7 +147,10 @@ class _OfRows(Metric):
 
     def _add(self, values: Array, weights: Any) -> None:
         if weights is None:
-            self._total += float(values.sum(dtype=np.float64))
+            counted = values.dtype == np.bool_
+            self._total += float(
+                np.count_nonzero(values) if counted else values.sum(dtype=np.float64)
+            )
             self._weight += len(values)
         else:
             w = np.asarray(weights, np.float64).reshape(-1)
@@ -180,7 +190,7 @@ class SparseCategoricalAccuracy(_OfRows):
             a = a[:, 0]
         if a.ndim != 1:
             raise ValueError(f"{self.name}: expected one label a row, got shape {a.shape}")
-        return np.asarray(p.argmax(axis=1) == a)
+        return np.asarray(argmax(p) == a)
 
 
 class CategoricalAccuracy(_OfRows):
@@ -190,8 +200,8 @@ class CategoricalAccuracy(_OfRows):
     better = "max"
 
     def _values(self, actual: Any, predicted: Any) -> Array:
-        a, p = _same_shape(actual, predicted, self.name)
-        return np.asarray(p.argmax(axis=1) == a.argmax(axis=1))
+        a, p = _alike(actual, predicted, self.name)
+        return np.asarray(argmax(p) == argmax(a))
 
 
 class BinaryAccuracy(_OfRows):
@@ -541,7 +551,7 @@ class OfAllRows(Metric):
 
 def _class_numbers(array: Array) -> Array:
     if array.ndim == 2:
-        return np.asarray(array.argmax(axis=1))
+        return argmax(array)
     return array if array.dtype.kind in "iub" else np.asarray(array > 0.5).astype(np.int64)
 
 
