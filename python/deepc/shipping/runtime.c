@@ -121,9 +121,11 @@ static real net_number(bits_t bits) {
     (defined(__ARM_FEATURE_FMA) && defined(__ARM_FP)) || defined(__s390x__) ||                     \
     (defined(__riscv_flen) && __riscv_flen >= 32) ||                                               \
     (defined(__powerpc64__) && !defined(_SOFT_FLOAT))
+#define NET_FUSED 1
 static inline float net_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #elif defined(_MSC_VER) && defined(__AVX2__)
 #include <immintrin.h>
+#define NET_FUSED 1
 static inline float net_fma(float a, float b, float c) {
     return _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c)));
 }
@@ -220,9 +222,11 @@ static float net_fma(float a, float b, float c) {
     (defined(__ARM_FEATURE_FMA) && defined(__ARM_FP) && (__ARM_FP & 8)) || defined(__s390x__) ||   \
     (defined(__riscv_flen) && __riscv_flen >= 64) ||                                               \
     (defined(__powerpc64__) && !defined(_SOFT_FLOAT))
+#define NET_FUSED 1
 static inline double net_fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
 #elif defined(_MSC_VER) && defined(__AVX2__)
 #include <immintrin.h>
+#define NET_FUSED 1
 static inline double net_fma(double a, double b, double c) {
     return _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c)));
 }
@@ -979,15 +983,22 @@ static inline NET_INLINE void net_linear_rows(const size_t inputs, const size_t 
 //@ linear: linear_rows
 #if !NET_VECTORS
 #define net_linear_wide net_linear
-/* Four chains in registers, from the last four outputs to the first ones, where outputs that have
- * been made may be made once more. At least four outputs. */
+/* Four chains in registers, from the last four outputs to the first ones. Where they are cheap,
+ * outputs that have been made are made once more rather than by a loop of their own; else the last
+ * ones are fewer than four. At least four outputs. */
 static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_FLASH real *w,
                        const NET_FLASH real *b, real *y) {
     size_t o = outputs, k, start, end;
     do {
         const NET_FLASH real *column;
         real y0 = 0, y1 = 0, y2 = 0, y3 = 0, *to;
+#ifdef NET_FUSED
+        const size_t n = 4;
         o = o < 4 ? 0 : o - 4;
+#else
+        const size_t n = (o - 1) % 4 + 1;
+        o -= n;
+#endif
         column = w + o;
         for (start = 0; start < inputs; start = end) {
             const int later = NET_BLOCKS && start;
@@ -995,9 +1006,9 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
             end = NET_BLOCKS && inputs - start > 256 ? start + 256 : inputs;
             for (k = start; k < end; k++, column += outputs) {
                 sum0 = net_fma(x[k], column[0], sum0);
-                sum1 = net_fma(x[k], column[1], sum1);
-                sum2 = net_fma(x[k], column[2], sum2);
-                sum3 = net_fma(x[k], column[3], sum3);
+                if (n > 1) sum1 = net_fma(x[k], column[1], sum1);
+                if (n > 2) sum2 = net_fma(x[k], column[2], sum2);
+                if (n > 3) sum3 = net_fma(x[k], column[3], sum3);
             }
             y0 = later ? y0 + sum0 : sum0;
             y1 = later ? y1 + sum1 : sum1;
@@ -1007,15 +1018,15 @@ static void net_linear(size_t inputs, size_t outputs, const real *x, const NET_F
         if (b) {
             const NET_FLASH real *bias = b + o;
             y0 += bias[0];
-            y1 += bias[1];
-            y2 += bias[2];
-            y3 += bias[3];
+            if (n > 1) y1 += bias[1];
+            if (n > 2) y2 += bias[2];
+            if (n > 3) y3 += bias[3];
         }
         to = y + o;
         to[0] = y0;
-        to[1] = y1;
-        to[2] = y2;
-        to[3] = y3;
+        if (n > 1) to[1] = y1;
+        if (n > 2) to[2] = y2;
+        if (n > 3) to[3] = y3;
     } while (o);
 }
 #endif
