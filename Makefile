@@ -168,6 +168,7 @@ lint: $(VENV)/.tools
 	ruff check .
 	ruff format --check .
 	mypy
+	mypy tests/typed_calls.py
 	clang-format --dry-run -Werror $(C_FILES)
 	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml

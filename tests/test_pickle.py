@@ -189,6 +189,17 @@ class Counted(Momentum):
         self.count = [7]
 
 
+def test_a_state_that_is_given_stays_as_it_is():
+    layer = Dropout(0.5, rng=1)
+    state = layer.__getstate__()
+    names = list(state)
+    other = Dropout(0.1)
+    for _ in range(2):
+        other.__setstate__(state)
+        assert list(state) == names
+        assert other.p == 0.5
+
+
 @pytest.mark.parametrize("how", COPIES)
 def test_subclasses_keep_what_they_added(how):
     named, marked, counted = COPIES[how]((Named("net"), Marked("first"), Counted()))

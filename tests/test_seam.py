@@ -223,6 +223,72 @@ def test_whole_numbers_that_another_thread_writes():
         thread.join()
 
 
+@pytest.mark.parametrize(("dtype", "classes"), [("float32", 300), ("float64", 20)])
+def test_labels_that_another_thread_writes(dtype, classes):
+    """They are checked, then read again without the interpreter's lock."""
+    labels, stop = np.zeros(3000, np.int64), threading.Event()
+    predicted = np.zeros((3000, classes), dtype)
+    x, loss = np.ones((3000, 2), dtype), deepc.SoftmaxCrossEntropy()
+    layer = Linear(2, classes, dtype=dtype, rng=1)
+
+    def write():
+        while not stop.is_set():
+            labels.fill(2**40)
+            labels.fill(0)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        end = time.perf_counter() + 0.4
+        while time.perf_counter() < end:
+            for call in (
+                lambda: loss.loss(predicted, labels),
+                lambda: loss.gradient(predicted, labels),
+                lambda: deepc.fit(
+                    layer, x, labels, loss=loss, optimizer=deepc.SGD(), progress=False
+                ),
+            ):
+                with contextlib.suppress(ValueError):  # what was seen is no class
+                    call()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_whole_numbers_that_lie_between_two_places():
+    where = bytearray(8 * 30 + 1)
+    odd = np.frombuffer(where, np.int64, offset=1)
+    odd[:] = np.arange(30) % 3
+    assert not odd.flags.aligned
+    predicted, loss = np.random.default_rng(1).standard_normal((30, 3)), deepc.SoftmaxCrossEntropy()
+    assert loss.loss(predicted, odd) == loss.loss(predicted, odd.copy())
+    assert digest(loss.gradient(predicted, odd)) == digest(loss.gradient(predicted, odd.copy()))
+    layers = [Linear(3, 3, dtype="float64", rng=1) for _ in range(2)]
+    for layer, y in zip(layers, (odd, odd.copy()), strict=True):
+        deepc.fit(layer, predicted, y, loss=loss, optimizer=deepc.SGD(), progress=False)
+    assert digest(*layers[0].params()) == digest(*layers[1].params())
+    table = Embedding(3, 2, rng=1)
+    square = odd.reshape(10, 3)
+    assert digest(table.forward(square)) == digest(table.forward(square.copy()))
+
+
+def test_ctrl_c_while_a_plan_is_made_leaves_the_old_one(monkeypatch):
+    net, x = Sequential([Linear(3, 4, rng=1), Tanh()]), np.ones((2, 3), np.float32)
+    y, old = net.forward(x), net.layers[0]
+    net.layers[0] = Linear(3, 4, rng=2)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deepc.layers.sequential, "make_plan", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            net.forward(x)
+    assert not np.array_equal(net.forward(x), y)
+    net.layers[0] = old
+    assert digest(net.forward(x)) == digest(y)
+
+
 # ---- Sizes ---------------------------------------------------------------------------------------
 
 
