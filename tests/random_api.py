@@ -160,6 +160,7 @@ JUNK: list[Any] = [
     [10**400], np.array(["a"]), np.ones((2, 2, 2)), np.array([object()]), iter([1.0]), {1.0}, ...,
     np.ma.array([1.0, 2.0], mask=[0, 1]), lambda: 1, [[1.0, "x"]], float, np.datetime64("now"),
 ]  # fmt: skip
+REDUCTIONS = ["sum", "mean", "mean_of_elements", "mean_by_weight"]
 REFUSALS = (TypeError, ValueError, RuntimeError)
 
 
@@ -282,7 +283,7 @@ class Program:
     def losses(self) -> None:
         """Compare any loss in float32 with float64, and its gradient with differences."""
         name = self.random.choice(list(CLASSES))
-        reduction = self.random.choice(["sum", "mean", "mean_of_elements", "mean_by_weight"])
+        reduction = self.random.choice(REDUCTIONS)
         loss: Any = CLASSES[name](reduction=reduction)
         shape = self.random.randint(1, 9), self.random.choice([1, 2, 3, 5, 8, 17, 33])
         low = -2.0 if name in ("huber", "log_cosh", "hinge", "squared_error") else 0.1
@@ -327,11 +328,11 @@ class Program:
         size = self.random.randint(2 if self.has(BatchNorm) else 1, rows)
         other, same = copy.deepcopy(self.net), self.new_optimizer()
         ours = copy.deepcopy(same)
-        reduction = self.random.choice(["sum", "mean", "mean_of_elements"])
+        reduction = self.random.choice(REDUCTIONS)
         loss: Any = self.random.choice([SSE, SoftmaxCrossEntropy])(reduction)
         if isinstance(loss, SoftmaxCrossEntropy) and self.random.random() < 0.5:
             y = self.rng.integers(0, self.outputs, rows)
-        weights = self.rng.uniform(0.5, 2, rows) if self.random.random() < 0.3 else None
+        weights = self.rng.uniform(0.5, 2, rows) if self.random.random() < 0.5 else None
         history = deepc.fit(
             self.net, self.guise(x), self.guise(y), loss=loss, optimizer=ours, batch_size=size,
             progress=False, sample_weight=weights,
