@@ -77,21 +77,34 @@ static int number_of(PyObject *item, double *out) {
     return 0;
 }
 
+/* Reads items from `first` on as long as they are floats; returns the place of the one that is
+ * not, or `count`. Inlined, so that each width has a loop of its own. */
+static inline Py_ssize_t read_floats(PyObject *const *items, Py_ssize_t first, Py_ssize_t count,
+                                     const int wide, void *out) {
+    PyTypeObject *const float_type = &PyFloat_Type;
+    for (; first < count && Py_TYPE(items[first]) == float_type; first++) {
+        const double number = ((const float_inside *)items[first])->number;
+        if (wide)
+            ((double *)out)[first] = number;
+        else
+            ((float *)out)[first] = (float)number;
+    }
+    return first;
+}
+
 static int read_row(PyObject *row, Py_ssize_t count, int wide, void *out) {
     PyObject *const *const items = knows_inside ? ((const list_inside *)row)->items : NULL;
     double number;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *item = items ? items[i] : PyList_GetItem(row, i);
-        if (items && PyFloat_CheckExact(item))
-            number = ((const float_inside *)item)->number;
-        else if (!number_of(item, &number))
-            return 0;
+    for (Py_ssize_t i = 0;; i++) {
+        if (items)
+            i = wide ? read_floats(items, i, count, 1, out) : read_floats(items, i, count, 0, out);
+        if (i >= count) return 1;
+        if (!number_of(PyList_GetItem(row, i), &number)) return 0;
         if (wide)
             ((double *)out)[i] = number;
         else
             ((float *)out)[i] = (float)number;
     }
-    return 1;
 }
 
 int dc_list_read(PyObject *list, int ndim, const Py_ssize_t *shape, int wide, void *out) {
