@@ -195,7 +195,7 @@ class Program:
 
     def activation(self) -> Any:
         # Functions that grow fast are for once: behind each other they leave every range.
-        return LAYERS[self.random.choice([name for name in LAYERS if name != "exponential"])]()
+        return LAYERS[self.random.choice([name for name in ACTIVATIONS if name != "exponential"])]()
 
     def between(self, width: int) -> Any:
         """Return a layer that may stand behind so many columns, and keeps them."""
