@@ -58,16 +58,32 @@ def recorded(name, globals=None, *rest):
         brought.update(set(sys.modules) - before)
     return result
 builtins.__import__ = recorded
-import deepc
+STATEMENT
 print(*sorted(brought), *(name for name in sys.modules if name.startswith("deepc.")))
 """
 
 
 def test_import_brings_no_heavy_module():
-    brought = set(printed_by(BROUGHT).split())
+    brought = set(printed_by(BROUGHT.replace("STATEMENT", "import deepc")).split())
     assert "deepc._c.library" in brought
     assert not {name for name in brought if name.split(".")[0] in HEAVY or name in HEAVY}
     assert not brought & LATE
+
+
+TRAINING = """
+from deepc import keras
+model = keras.Sequential([keras.layers.Dense(2, "softmax")])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(numpy.ones((4, 3)), numpy.ones(4, int), verbose=0)
+"""
+
+
+def test_a_training_brings_no_heavy_module():
+    brought = set(printed_by(BROUGHT.replace("STATEMENT", TRAINING)).split())
+    assert "deepc.training.session" in brought
+    assert not {name for name in brought if name.split(".")[0] in HEAVY or name in HEAVY}
+    assert not {name for name in brought if name.startswith("deepc.shipping")}
+    assert not brought & {"dataclasses", "difflib", "hashlib", "json"}
 
 
 @pytest.mark.timing

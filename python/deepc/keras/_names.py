@@ -50,6 +50,8 @@ def missing(
         instead = (left_out or {}).get(name)
         if instead:
             raise AttributeError(f"{module}.{name} is not supported; the nearest is {instead}")
-        raise AttributeError(f"module {module!r} has no attribute {name!r}{nearest(name, names)}")
+        # Importing asks for __path__ and for modules of ours, which nobody has mistyped.
+        near = "" if name.startswith("_") else nearest(name, names)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{near}")
 
     return __getattr__

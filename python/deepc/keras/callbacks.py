@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -302,7 +301,7 @@ class ModelCheckpoint(Callback):
             self.best = current
         elif self.verbose:
             say(f"\nEpoch {epoch + 1}: saving model to {path}")
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
             self.model.save_weights(path)
         else:

@@ -7,20 +7,19 @@ none of them defines a hook of steps, an epoch stays one call into C.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepc._values import Array, as_float, as_int, describe, warn
 
+# What reads and writes files is imported where it is used: most trainings have no such callback.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deepc.training.session import Session
 
 __all__ = [
@@ -316,6 +315,8 @@ class Checkpoint(Watching):
 
     def filled(self, epoch: int, logs: dict[str, float]) -> Path:
         """Return the path for an epoch."""
+        from pathlib import Path
+
         text = str(self.path)
         try:
             return Path(text.format(epoch=epoch + 1, **logs))
@@ -447,12 +448,16 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: Any, separator: str = ",", append: bool = False) -> None:
+        from pathlib import Path
+
         self.path = Path(path)
         self.separator = separator
         self.append = append
         self._columns: list[str] | None = None
 
     def on_train_begin(self) -> None:
+        import csv
+
         self._columns = None
         if self.append and self.path.exists() and self.path.stat().st_size:
             with self.path.open(newline="", encoding="utf-8") as file:
@@ -472,6 +477,9 @@ class CSVLog(Callback):
         self._write([epoch, *(logs.get(name, "NA") for name in self._columns)])
 
     def _write(self, row: list[Any]) -> None:
+        import csv
+        import io
+
         text = io.StringIO()
         csv.writer(text, delimiter=self.separator).writerow(row)
         with self.path.open("a", newline="", encoding="utf-8") as file:
@@ -491,6 +499,8 @@ class JSONLog(Callback):
     """
 
     def __init__(self, path: Any, append: bool = False) -> None:
+        from pathlib import Path
+
         self.path = Path(path)
         self.append = append
         self._start = 0.0
@@ -501,6 +511,8 @@ class JSONLog(Callback):
             self.path.write_bytes(b"")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        import json
+
         seconds = round(time.perf_counter() - self._start, 3)
         # JSON has no NaN and no infinity: null says that there is no number.
         numbers = {k: v if math.isfinite(v) else None for k, v in logs.items()}

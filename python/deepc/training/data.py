@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ def check_model(model: Any) -> None:
         raise TypeError(f"model: expected a layer, got {describe(model)}")
 
 
-@dataclass
 class Rows:
     """Samples in rows with what is right for them: targets, or labels, and the other one is None.
 
@@ -42,10 +40,20 @@ class Rows:
         How much each row counts; of the dtype of x.
     """
 
-    x: Array
-    targets: Array | None
-    labels: Array | None
-    weights: Array | None = None
+    # Not a dataclass, whose module takes longer to import than the rest of this one.
+    __slots__ = ("labels", "targets", "weights", "x")
+
+    def __init__(
+        self,
+        x: Array,
+        targets: Array | None,
+        labels: Array | None,
+        weights: Array | None = None,
+    ) -> None:
+        self.x = x
+        self.targets = targets
+        self.labels = labels
+        self.weights = weights
 
     def __len__(self) -> int:
         return len(self.x)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepc._c import random
 from deepc._values import as_bool, as_float, as_int, describe
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
-from deepc.shipping.checkpoint import CheckpointFile, check
 from deepc.tensor import Tensor
 from deepc.training.data import check_model, check_rows, class_weights, is_stream, split
 from deepc.training.history import History
@@ -20,6 +19,9 @@ from deepc.training.penalties import Penalties
 from deepc.training.progress import progress_bar
 from deepc.training.session import HOOKS, Session
 from deepc.training.sources import Source, StreamSource, Validation
+
+if TYPE_CHECKING:
+    from deepc.shipping.checkpoint import CheckpointFile
 
 __all__ = ["fit"]
 
@@ -209,6 +211,8 @@ def _checkpoint(
         if resume or every != "epoch":
             raise ValueError(f"{'resume' if resume else 'every'}: needs a checkpoint")
         return None
+    from deepc.shipping.checkpoint import CheckpointFile, check
+
     kept = CheckpointFile(path, every)
     if isinstance(source, StreamSource) and isinstance(source.stream, Iterator):
         raise ValueError(

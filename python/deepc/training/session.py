@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
-from deepc.shipping.checkpoint import CheckpointFile, Progress, state_of
 from deepc.training.callbacks import Callback, wants_steps
 from deepc.training.evaluate import measure, update_metric
 from deepc.training.history import History
@@ -29,6 +28,10 @@ from deepc.training.penalties import Penalties
 from deepc.training.progress import Advance
 from deepc.training.sources import Part, Source, StreamSource, Validation
 from deepc.training.steps import Stepper
+
+# Only trainings that are kept in a file pay for what writes it.
+if TYPE_CHECKING:
+    from deepc.shipping.checkpoint import CheckpointFile, Progress
 
 __all__ = ["Session"]
 
@@ -177,6 +180,8 @@ class Session:
         progress.epoch, progress.position, progress.loss = epoch, position, loss
         progress.step = step
         # A metric that adds up what no file holds lets nothing be written in the midst of an epoch.
+        from deepc.shipping.checkpoint import state_of
+
         if position and any(state_of(item) is None for item in self.metrics):
             return
         if last or checkpoint.is_due(position == 0):

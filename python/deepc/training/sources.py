@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from deepc._c import random
 from deepc._values import Array, warn
 from deepc.layers import Layer
 from deepc.losses import Loss
-from deepc.shipping.checkpoint import Progress
 from deepc.training.data import Rows, batches
+
+# Only trainings that are kept in a file pay for what writes it.
+if TYPE_CHECKING:
+    from deepc.shipping.checkpoint import Progress
 
 __all__ = ["Part", "Source", "StreamSource", "Validation"]
 
@@ -94,6 +97,8 @@ class Source:
 
     def progress(self, epoch: int) -> Progress:
         """Return the progress of a training that begins with an epoch, and keep it up to date."""
+        from deepc.shipping.checkpoint import Progress
+
         facts = {"rows": len(self.rows), "batch_size": self.batch_size}
         more = {} if self.steps is None else {"steps_per_epoch": self.steps}
         self._progress = Progress(facts | more, self.key, epoch, self.steps is not None)
@@ -150,6 +155,8 @@ class StreamSource:
 
     def progress(self, epoch: int) -> Progress:
         """Return the progress of a training that begins with an epoch, and keep it up to date."""
+        from deepc.shipping.checkpoint import Progress
+
         facts = {} if self.steps is None else {"steps_per_epoch": self.steps}
         self._progress = Progress(facts, None, epoch, True)
         return self._progress
