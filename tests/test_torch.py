@@ -269,6 +269,78 @@ def test_several_forwards_may_wait_for_backward(name):
         close(p.grad, total, rtol=2e-5, atol=2e-5)
 
 
+def by_modules(net):
+    """The same parameters, each module an operation of its own."""
+
+    def forward(x):
+        for module in net:
+            x = module(x)
+        return x
+
+    return forward
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_compiled_run_does_what_its_modules_do(dtype):
+    net = nn.Sequential(
+        nn.Linear(3, 5, bias=False), nn.BatchNorm1d(5), nn.LeakyReLU(0.2), nn.LayerNorm(5),
+        nn.Linear(5, 4), nn.GELU("tanh"), nn.BatchNorm1d(4, bias=False), nn.Dropout(0.0),
+        nn.Linear(4, 2),
+    ).to(dtype)  # fmt: skip
+    x = cosines(6, 3).to(dtype).requires_grad_()
+    weights = cosines(6, 2, at=1).to(dtype)
+    found = []
+    for forward in (net, by_modules(net)):
+        for train in (True, False):
+            x.grad = None
+            net.train(train).zero_grad()
+            y = forward(x)
+            (y * weights).sum().backward()
+            found.append([y.detach(), x.grad.clone(), *(p.grad.clone() for p in net.parameters())])
+        state = {name: value.clone() for name, value in net.state_dict().items()}
+        found[-1] += [state["1.running_mean"] * 0, state["1.num_batches_tracked"]]
+        net[1].reset_running_stats(), net[6].reset_running_stats()
+    for together, apart in zip(found[:2], found[2:], strict=True):
+        for a, b in zip(together, apart, strict=True):
+            close(a, b.numpy(), rtol=2e-5 if dtype is torch.float32 else 1e-12, atol=1e-6)
+    assert "SequentialBackward0" in repr(nn.Sequential(net[0], net[1])(x).grad_fn)
+    net[2].negative_slope = 0.9
+    close(net.eval()(x), by_modules(net)(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_a_compiled_run_go_where_they_belong():
+    net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    x = cosines(5, 3)
+    weight, bias = net[0].weight, net[2].bias
+    net(x).sum().backward()
+    once = [p.grad.clone() for p in net.parameters()]
+    net(x).sum().backward()
+    for p, g in zip(net.parameters(), once, strict=True):
+        close(p.grad, 2 * g.numpy(), rtol=1e-5, atol=1e-6)
+    (alone,) = torch.autograd.grad(net(x).sum(), weight)
+    close(alone, once[0].numpy(), rtol=1e-5, atol=1e-6)
+    close(weight.grad, 2 * once[0].numpy(), rtol=1e-5, atol=1e-6)
+    bias.requires_grad_(False)
+    net[0].bias.grad = None
+    net(x).sum().backward()
+    close(bias.grad, 2 * once[-1].numpy())
+    close(net[0].bias.grad, once[1].numpy(), rtol=1e-5, atol=1e-6)
+    net.zero_grad()
+    bias.requires_grad_(True)
+    remove = bias.register_hook(lambda g: g * 10)
+    (net(x).sum() + net(x).sum()).backward()
+    close(bias.grad, 20 * once[-1].numpy())
+    close(weight.grad, 2 * once[0].numpy(), rtol=1e-5, atol=1e-6)
+    remove()
+    with pytest.raises(RuntimeError, match="cannot be differentiated again"):
+        torch.autograd.grad(net(x).sum(), weight, create_graph=True)
+    y = net(x).sum()
+    with torch.no_grad():
+        net[1].bias += 1
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
 def test_a_module_used_twice_in_a_graph():
     layer = nn.Linear(3, 3)
     x = cosines(2, 3)

@@ -16,6 +16,7 @@
  *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
  *   tape_functions.c    activations and softmax
  *   tape_linear.c   the fused products and losses
+ *   tape_network.c  compiled networks
  *   tape_walk.c     the walk back
  *   tape_collect.c  which parameters a model has
  *   tape_module.c   functions for Python
@@ -67,6 +68,7 @@ static inline void replace(PyObject **place, PyObject *with) {
     O(MATMUL, "@", 2, 1)                                                                           \
     O(LINEAR, "linear", 3, 1)                                                                      \
     O(LOSS, "loss", 0, 0)                                                                          \
+    O(NETWORK, "network", 0, 0)                                                                    \
     O(ITEM, "item", 0, 0)                                                                          \
     O(GATHER, "gather", 0, 0)                                                                      \
     O(PYTHON, "python", 0, 0)                                                                      \
@@ -349,6 +351,7 @@ int dc_tape_rule(pass *p, node *n, PyObject *g);
 int dc_tape_function_rule(pass *p, node *n, PyObject *g);
 int dc_tape_linear_rule(pass *p, node *n, PyObject *g);
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
+int dc_tape_network_rule(pass *p, node *n, PyObject *g);
 
 /* The type, and what it consists of. */
 void dc_tape_dealloc(PyObject *self);
@@ -378,6 +381,7 @@ PyObject *dc_tape_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_log_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_network(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count);

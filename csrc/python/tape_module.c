@@ -409,6 +409,7 @@ static PyMethodDef methods[] = {
     FAST("tape_activation", dc_tape_activation),
     SINGLE("tape_softmax", dc_tape_softmax),
     SINGLE("tape_log_softmax", dc_tape_log_softmax),
+    FAST("tape_network", dc_tape_network),
     FAST("tape_loss", dc_tape_loss),
     FAST("tape_collect", dc_tape_collect),
     FAST("tape_record", tape_record),

@@ -36,7 +36,7 @@ static int write_down(node *n, PyObject *const *operands, size_t count) {
         const node *const o = as_node(operands[i]);
         if (o && o->flags & REQUIRES) kept |= n->op == OP_LINEAR ? 3u : needs[n->op][i < 2 ? i : 1];
     }
-    if (n->op == OP_PYTHON) kept = ~0u;
+    if (n->op == OP_PYTHON || n->op == OP_NETWORK) kept = ~0u;
     if (dc_tape_reserve(n, count) < 0) return -1;
     for (size_t i = 0; i < count; i++) {
         operand *const to = &operands_of(n)[i];

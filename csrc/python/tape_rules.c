@@ -326,6 +326,7 @@ int dc_tape_rule(pass *p, node *n, PyObject *g) {
     case OP_MATMUL: return matmul_rule(p, n, g);
     case OP_LINEAR: return dc_tape_linear_rule(p, n, g);
     case OP_LOSS: return dc_tape_loss_rule(p, n, g);
+    case OP_NETWORK: return dc_tape_network_rule(p, n, g);
     case OP_ITEM: return item_rule(p, n, g);
     case OP_GATHER: return gather_rule(p, n, g);
     case OP_PYTHON: return python_rule(p, n, g);

@@ -73,6 +73,8 @@ chain = _deepc.tape_chain
 # (x, list of (w, b, activation)): one linear after the other, NotImplemented where something does
 # not fit as it is.
 linears = _deepc.tape_linears
+# (x, address, list of leaves, owner, name): a compiled network as one operation, or NotImplemented.
+network = _deepc.tape_network
 # (name, rule, data, inputs, context): an operation that Python computed. Its backward is
 # rule(g, y, inputs, context), over arrays, or over nodes where gradients are differentiated again.
 record = _deepc.tape_record

@@ -88,17 +88,21 @@ class Linear(BuiltinLayer):
         self._make({"w": w, "b": b}, dtype, inputs=inputs, outputs=outputs)
 
     @classmethod
-    def over(cls, w: Array, w_grad: Array, b: Array, b_grad: Array) -> Linear:
+    def over(
+        cls, w: Array, w_grad: Array, b: Array | None = None, b_grad: Array | None = None
+    ) -> Linear:
         """Return a layer over arrays that belong to somebody else, which it uses where they are.
 
         Parameters
         ----------
         w, w_grad : ndarray of shape (output_dim, input_dim)
             Each the transpose of a C-contiguous array.
-        b, b_grad : ndarray of shape (output_dim,)
+        b, b_grad : ndarray of shape (output_dim,), optional
         """
-        self = cls.__new__(cls)
-        self._adopt({"weights": (w, w_grad), "bias": (b, b_grad)}, w.dtype, w.shape[1], w.shape[0])
+        self, given = cls.__new__(cls), {"weights": (w, w_grad)}
+        if b is not None and b_grad is not None:
+            given["bias"] = (b, b_grad)
+        self._adopt(cast(Any, given), w.dtype, w.shape[1], w.shape[0])
         return self
 
     def _drawn(self, shape: tuple[int, ...], init: str, rng: Any, dtype: np.dtype[Any]) -> Array:

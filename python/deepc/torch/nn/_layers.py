@@ -13,8 +13,8 @@ import deepc
 from deepc import layers as _layers
 from deepc._c import tape
 from deepc._c.network import Network
-from deepc._c.tape import Node, over, record
-from deepc._values import Array, aligned_zeros, as_dtype, as_float, describe
+from deepc._c.tape import over
+from deepc._values import aligned_zeros, as_dtype, as_float, describe
 from deepc.autodiff import ops
 from deepc.initializers import random_tensor
 from deepc.layers import _plan
@@ -109,14 +109,16 @@ class Linear(Module):
     def _deepc(self) -> _layers.Layer:
         """Return deepc's layer over the same arrays."""
         weight, bias = self.weight, self.bias
-        if bias is None or not weight._data.T.flags.c_contiguous:
-            raise TypeError(
-                f"{self!r}: only a Linear with a bias, whose weight was not replaced, is a layer "
-                "of deepc"
-            )
+        if not weight._data.T.flags.c_contiguous:
+            raise TypeError(f"{self!r}: a Linear whose weight was replaced is no layer of deepc")
+        if bias is None:
+            return _layers.Linear.over(weight._data, gradient_array(weight))
         return _layers.Linear.over(
             weight._data, gradient_array(weight), bias._data, gradient_array(bias)
         )
+
+    def _leaves(self) -> list[Any]:
+        return [self.weight] if self.bias is None else [self.weight, self.bias]
 
 
 class Identity(Module):
@@ -196,6 +198,10 @@ class _Activation(Module):
             # Nothing to look up in each call.
             self.__dict__["forward"] = type(self)._function
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._changed()
+
     def forward(self, input: Any) -> Any:
         """Return the function of the input."""
         numbers = {name: getattr(self, name) for name in self._defaults if name != "inplace"}
@@ -250,6 +256,8 @@ Hardswish = _make("Hardswish", F.hardswish, lambda _: deepc.HardSiLU(), **_IN_PL
 LogSigmoid = _make("LogSigmoid", F.logsigmoid, lambda _: deepc.LogSigmoid())
 Softmax = _make("Softmax", F.softmax, lambda _: _layers.Softmax(), dim=None)
 LogSoftmax = _make("LogSoftmax", F.log_softmax, lambda _: _layers.LogSoftmax(), dim=None)
+# Those over whole rows, whose dimension may be another one.
+_ROWWISE = {Softmax, LogSoftmax}
 # Those that a product has in the same operation.
 FUSED = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 
@@ -296,35 +304,51 @@ class Dropout(Module):
 # ---- Layers over a layer of deepc ----------------------------------------------------------------
 
 
+class _Compiled:
+    """Layers of deepc as one operation of the tape; each call has a network of its own.
+
+    The leaves are the parameters of the layers, in whose gradients' arrays the layers put theirs.
+    """
+
+    __slots__ = ("dtype", "inputs", "layers", "leaves", "modes", "name", "parts", "pool")
+
+    def __init__(self, layers: list[Any], leaves: list[Any], name: str) -> None:
+        self.layers, self.leaves, self.name = layers, leaves, name
+        self.parts = [layer._memory.parts for layer in layers]
+        self.dtype: Any = leaves[0]._data.dtype
+        self.pool: list[Network] = []
+        self.inputs = Network(self.parts, self.dtype).inputs
+        # Layers that compute something else in training.
+        self.modes = [layer for layer in layers if isinstance(layer, _layers.BatchNorm)]
+
+    def __call__(self, x: Any) -> Any:
+        """Return the output of rows, NotImplemented for anything else."""
+        run = _Pass(self)
+        return tape.network(x, run.network._address, self.leaves, run, self.name)
+
+
 class _Pass:
     """A network with one pass in its memory; it is used again once nobody needs that."""
 
     # Not the module: what a user keeps of outputs in it would refer back to it.
-    __slots__ = ("gradients", "layer", "mode", "network", "pool")
+    __slots__ = ("modes", "network", "pool")
 
-    def __init__(self, layer: BuiltinLayer, gradients: list[Array]) -> None:
-        memory = layer._memory
-        dtype: Any = memory.parts.dtype
-        self.layer, self.gradients = layer, gradients
-        self.pool = pool = memory.idle.setdefault(dtype, [])
-        self.network = pool.pop() if pool else Network([memory.parts], dtype)
-        self.mode = layer.__dict__.get("_train")  # of a layer that has modes
+    def __init__(self, of: _Compiled) -> None:
+        self.pool = pool = of.pool
+        self.network = pool.pop() if pool else Network(of.parts, of.dtype)
+        self.modes = [(layer, layer._train) for layer in of.modes]
+
+    def restore(self) -> None:
+        """Let the layers be in the modes of the pass."""
+        for layer, mode in self.modes:
+            if layer._train is not mode:
+                layer.train = mode
 
     def __del__(self) -> None:
         self.pool.append(self.network)
 
 
-def _pass_rule(g: Any, y: Any, inputs: tuple[Any, ...], run: Any) -> Any:
-    layer = run.layer
-    if isinstance(y, Node):
-        raise RuntimeError(f"{type(layer).__name__}: its gradient cannot be differentiated again")
-    if run.mode is not None and layer._train is not run.mode:
-        layer.train = run.mode
-    # The arrays are written anew by the next pass of this layer, maybe before these are added.
-    return (run.network.backward(g), *[array.copy() for array in run.gradients])
-
-
-_MADE = ("_layer", "_taken", "_gradients")
+_MADE = ("_layer", "_compiled")
 
 
 class _OverLayer(Module):
@@ -334,24 +358,28 @@ class _OverLayer(Module):
     _names: ClassVar[dict[str, str]] = {}
     _kept: ClassVar[dict[str, str]] = {}
 
-    # The layer, the parameters that there are, and where the layer puts their gradients.
     _layer: Any
-    _taken: tuple[Parameter, ...]
-    _gradients: list[Array]
+    _compiled: _Compiled | None
 
     def _adopt(self, layer: BuiltinLayer) -> None:
         """Make parameters and buffers over the arrays of a layer."""
-        self.__dict__.update(_layer=layer, _gradients=[])
+        self.__dict__["_layer"] = layer
         for name, own in self._names.items():
             if layer._c_params[own] in layer._memory.parts.parameters:
-                super().__setattr__(name, Parameter.over(getattr(layer, own)))
-                self._gradients.append(getattr(layer, f"{own}_grad"))
+                new = Parameter.over(getattr(layer, own), True, getattr(layer, f"{own}_grad"))
+                super().__setattr__(name, new)
             else:
                 self.register_parameter(name, None)
         for name, own in self._kept.items():
             self.register_buffer(name, over(Tensor, getattr(layer, own)))
-        taken = (self._parameters[name] for name in self._names)
-        self.__dict__["_taken"] = tuple(one for one in taken if one is not None)
+        leaves = self._leaves()
+        self.__dict__["_compiled"] = (
+            _Compiled([layer], leaves, type(self).__name__) if leaves else None
+        )
+
+    def _leaves(self) -> list[Any]:
+        leaves = [self._parameters[name] for name in self._names]
+        return [leaf for leaf in leaves if leaf is not None]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._names and isinstance(value, Parameter):
@@ -362,6 +390,8 @@ class _OverLayer(Module):
             own.data = value._data
             return
         super().__setattr__(name, value)
+        if name == "eps" and "_layer" in self.__dict__:
+            self._layer.epsilon = value
 
     def _run(self, input: Any) -> Any:
         """Return the layer's output for rows, as one operation."""
@@ -371,9 +401,16 @@ class _OverLayer(Module):
                 f"{self!r}: expected {layer._dtype} as its weights are, got {x.dtype}; "
                 ".double() and .float() change the one or the other"
             )
-        run = _Pass(layer, self._gradients)
-        y = run.network.forward(x)
-        return record(type(self).__name__, _pass_rule, y, (input, *self._taken), run)
+        rows = np.ascontiguousarray(x)
+        if rows is not x:
+            input = ops._plain(input, x.dtype)
+        if self._compiled is None:
+            return self._plainly(input)
+        return self._compiled(input)
+
+    def _plainly(self, input: Any) -> Any:
+        """Return the output where there is no parameter, by operations."""
+        raise NotImplementedError
 
     def _remade(self, layer: BuiltinLayer) -> None:
         """Go on over another layer: the same numbers, maybe of another dtype."""
@@ -388,6 +425,10 @@ class _OverLayer(Module):
 
     def _new_layer(self, dtype: Any) -> BuiltinLayer:
         raise NotImplementedError
+
+    def _widths_fit(self) -> bool:
+        """Whether it is over the columns of rows."""
+        return True
 
     def _convert(self, kind: np.dtype[Any]) -> None:
         if self._layer._dtype != kind:
@@ -406,6 +447,12 @@ class _OverLayer(Module):
 
     def _deepc(self) -> _layers.Layer:
         return cast(_layers.Layer, self._layer)
+
+
+def _normalized(x: Any, axis: int, eps: float) -> Any:
+    """Return x with mean 0 and variance 1 along an axis."""
+    centred = x - ops.mean(x, axis, True)
+    return centred / ops.sqrt(ops.mean(centred * centred, axis, True) + eps)
 
 
 class BatchNorm1d(_OverLayer):
@@ -454,9 +501,14 @@ class BatchNorm1d(_OverLayer):
         return self._rows(input, shape)
 
     def _rows(self, input: Any, shape: tuple[int, ...]) -> Any:
+        self._begin(len(input._data), shape)
+        return self._run(input)
+
+    def _begin(self, rows: int, shape: tuple[int, ...]) -> None:
+        """Prepare the layer for a pass over so many rows."""
         layer, training = self._layer, self.training
         if training:
-            if len(input._data) == 1:
+            if rows == 1:
                 raise ValueError(
                     "Expected more than 1 value per channel when training, got input size "
                     f"torch.Size({list(shape)})"
@@ -470,7 +522,14 @@ class BatchNorm1d(_OverLayer):
         mode = training or not self.track_running_stats
         if layer._train is not mode:
             layer.train = mode
-        return self._run(input)
+
+    def _plainly(self, input: Any) -> Any:
+        layer = self._layer
+        if not layer._train:
+            return (input - self.running_mean) / ops.sqrt(self.running_var + self.eps)
+        # The layer moves the averages.
+        layer.forward(input._data)
+        return _normalized(input, 0, self.eps)
 
     def reset_running_stats(self) -> None:
         """Let the running averages start anew."""
@@ -540,6 +599,12 @@ class LayerNorm(_OverLayer):
         if len(shape) == 2:
             return self._run(input)
         return self._run(input.reshape(-1, own[0])).reshape(shape)
+
+    def _plainly(self, input: Any) -> Any:
+        return _normalized(input, -1, self.eps)
+
+    def _widths_fit(self) -> bool:
+        return len(self.normalized_shape) == 1
 
     def extra_repr(self) -> str:
         """Return the settings."""
@@ -642,7 +707,12 @@ class Sequential(Module):
         modules = list(_flat(self))
         place = 0
         while place < len(modules):
-            chain, taken = [], []
+            taken = _compilable(modules[place:])
+            if taken:
+                steps.append((None, _compiled_run(taken)))
+                place += len(taken)
+                continue
+            chain: list[Any] = []
             while place < len(modules) and _is_plain(modules[place], Linear):
                 one = modules[place]
                 following = modules[place + 1] if place + 1 < len(modules) else None
@@ -739,6 +809,51 @@ def _flat(module: Sequential) -> Iterator[Any]:
             yield from _flat(cast(Sequential, one))
         else:
             yield one
+
+
+def _compilable(modules: list[Any]) -> list[Any]:
+    """Return the first modules that are to be one network: products, activations and norms.
+
+    None without a norm: products by themselves, and other activations, are operations whose
+    gradients can be differentiated again.
+    """
+    taken: list[Any] = []
+    for module in modules:
+        kind = type(module)
+        is_activation = isinstance(module, _Activation) and kind._layer_of and kind not in _ROWWISE
+        is_norm = isinstance(module, _OverLayer) and module._compiled and module._widths_fit()
+        is_linear = kind is Linear and module.weight._data.T.flags.c_contiguous
+        if not _is_plain(module, kind) or not (is_activation or is_norm or is_linear):
+            break
+        taken.append(module)
+    if not any(isinstance(module, _OverLayer) for module in taken):
+        return []
+    leaves = _leaves_of(taken)
+    alike = len({leaf._data.dtype for leaf in leaves}) == 1
+    return taken if alike and len({id(leaf) for leaf in leaves}) == len(leaves) else []
+
+
+def _leaves_of(modules: list[Any]) -> list[Any]:
+    return [leaf for module in modules if hasattr(module, "_leaves") for leaf in module._leaves()]
+
+
+def _compiled_run(modules: list[Any]) -> Callable[[Any], Any]:
+    """Return what computes modules as one operation, or what it does not take, one by one."""
+    compiled = _Compiled([module._deepc() for module in modules], _leaves_of(modules), "Sequential")
+    norms = [module for module in modules if isinstance(module, BatchNorm1d)]
+    in_turn, inputs, dtype = _in_turn(modules), compiled.inputs, compiled.dtype
+
+    def run(x: Any) -> Any:
+        a = x._data if isinstance(x, Tensor) else None
+        if a is None or a.ndim != 2 or a.dtype != dtype or inputs not in (None, a.shape[1]):
+            return in_turn(x)
+        if not a.flags.c_contiguous:
+            x = ops._plain(x, dtype)
+        for norm in norms:
+            norm._begin(len(a), a.shape)
+        return compiled(x)
+
+    return run
 
 
 def _in_turn(modules: list[Any]) -> Callable[[Any], Any]:

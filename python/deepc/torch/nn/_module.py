@@ -53,10 +53,13 @@ class Parameter(Tensor):
         return cls.over(array, requires_grad)
 
     @classmethod
-    def over(cls, array: Array, requires_grad: bool = True) -> Any:
-        """Return one over an array, in the same memory."""
+    def over(cls, array: Array, requires_grad: bool = True, gradient: Array | None = None) -> Any:
+        """Return one over an array, in the same memory; its gradient too, if that is given."""
         self = over(cls, array)
-        if array.dtype.kind == "f":
+        if gradient is not None:
+            tape.adopt(self, gradient, False)
+            tape.zero([self])
+        elif array.dtype.kind == "f":
             gradient_array(self)
         return self.requires_grad_(requires_grad)
 
