@@ -809,6 +809,8 @@ WORDS = [
      "expected target dtype to be Long or Byte, but got Float"),
     (lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 1, 2])), ValueError,
      "Expected input batch_size (2) to match target batch_size (3)."),
+    (lambda: nn.CrossEntropyLoss()(np.zeros((2, 3)), torch.tensor([0, 1])), TypeError,
+     "cross_entropy(): argument 'input' (position 1) must be Tensor, not ndarray"),
     (lambda: torch.zeros(2, requires_grad=True).backward(), RuntimeError,
      "grad can be implicitly created only for scalar outputs"),
     (lambda: torch.zeros(1).backward(), RuntimeError,
@@ -865,6 +867,8 @@ def test_sizes_that_differ_are_broadcast_with_a_warning():
 @pytest.mark.parametrize(
     ("module", "name", "words"),
     [
+        (torch.ones(1), "half", "nearest is Tensor.float()"),
+        (torch.ones(1), "reshap", "did you mean 'reshape'?"),
         (torch, "compile", "nearest is the model itself"),
         (torch, "randnn", "did you mean 'randn'?"),
         (nn, "Conv2d", "nearest is nn.Flatten and nn.Linear"),

@@ -509,6 +509,10 @@ def test_backward_may_forget_the_graph():
     assert x.grad.item() == 12
     assert y._prev == ()
     assert h._prev == ()
+    for other in (y, h * 2):
+        with pytest.raises(RuntimeError, match=r"what .* was computed from is forgotten"):
+            other.backward()
+    assert x.grad.item() == 12
 
 
 def test_copies_and_pickles_hold_values_alone():

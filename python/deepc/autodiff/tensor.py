@@ -87,7 +87,8 @@ class Tensor(Node):
         gradient : array_like, optional
             The gradient to start with, of this shape; needed unless there is one element only.
         free : bool, optional
-            Forget the graph at once, although somebody still holds the result.
+            Forget the graph at once, although somebody still holds the result; what is computed
+            from its nodes cannot go back any more.
 
         Raises
         ------

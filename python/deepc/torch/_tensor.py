@@ -13,7 +13,7 @@ from deepc._c import random as _random
 from deepc._c import tape
 from deepc._c.losses import LOSSES
 from deepc._c.tape import Node, over, values
-from deepc._values import Array, any_array, default_dtype, describe
+from deepc._values import Array, any_array, default_dtype, describe, nearest
 from deepc.autodiff import ops
 from deepc.torch._print import show
 from deepc.torch._rng import Generator, key
@@ -975,6 +975,14 @@ class Tensor(autodiff.Tensor):
     def __itruediv__(self, other: Any) -> Any:
         return self / other if _has_history(self, other) else self.div_(other)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # NumPy and copy look for such names
+            raise AttributeError(name)
+        instead = _OTHERS.get(name)
+        if instead:
+            raise AttributeError(f"Tensor.{name} is not supported; the nearest is {instead}")
+        raise AttributeError(f"'Tensor' object has no attribute '{name}'{nearest(name, _PUBLIC)}")
+
     # ---- Copies ----------------------------------------------------------------------------------
 
     def __copy__(self) -> Any:
@@ -997,6 +1005,14 @@ class Tensor(autodiff.Tensor):
 def _remade(cls: type[Tensor], array: Array, requires_grad: bool) -> Any:
     return over(cls, array).requires_grad_(requires_grad)
 
+
+_PUBLIC = [name for name in dir(Tensor) if not name.startswith("_")]
+_OTHERS = {
+    "half": "Tensor.float()", "bfloat16": "Tensor.float()", "einsum": "@ with permute",
+    "scatter_": "Tensor[index] = value", "scatter_add_": "Tensor[index] += value",
+    "unfold": "Tensor[index]", "share_memory_": "one process", "to_sparse": "the Tensor itself",
+    "svd": "numpy.linalg", "inverse": "numpy.linalg", "det": "numpy.linalg",
+}  # fmt: skip
 
 tape.register([Tensor])
 

@@ -465,10 +465,12 @@ def cross_entropy(
 
 def _plain_cross_entropy(input: Any, target: Any, ignore_index: int) -> Any:
     """Return the usual one, without a look at the arrays where the library takes them."""
-    try:
-        return _loss(_CROSS_ENTROPY, _MEAN, input, target)
-    except (TypeError, ValueError):
-        return cross_entropy(input, target, None, ignore_index)
+    if type(input) is Tensor:
+        try:
+            return _loss(_CROSS_ENTROPY, _MEAN, input, target)
+        except (TypeError, ValueError):
+            pass  # which the careful way explains, or can do
+    return cross_entropy(input, target, None, ignore_index)
 
 
 def _classes(z: Any, target: Any) -> tuple[Any, Array | None, tuple[int, ...]]:
