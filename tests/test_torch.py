@@ -718,6 +718,22 @@ def test_memory_is_shared_as_in_torch():
     assert array.sum() == 12
 
 
+def test_products_of_any_memory():
+    assert (torch.tensor([[1, 2]]) @ torch.tensor([[3], [4]])).tolist() == [[11]]
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    turned = torch.from_numpy(array[::-1, ::-1])
+    assert (turned @ torch.eye(3)).tolist() == array[::-1, ::-1].tolist()
+    layer = nn.Linear(3, 2)
+    close(layer(turned), array[::-1, ::-1] @ layer.weight.detach().numpy().T
+          + layer.bias.detach().numpy(), rtol=1e-5)  # fmt: skip
+    layer(turned).sum().backward()
+    close(layer.weight.grad, np.tile(array[::-1, ::-1].sum(0), (2, 1)))
+    norm = nn.LayerNorm(3)
+    close(norm(turned), norm(turned.clone().contiguous()).detach().numpy())
+    with pytest.raises(RuntimeError, match="read-only"):
+        torch.from_numpy(np.broadcast_to(np.float32(1), (2,))).zero_()
+
+
 def test_updates_in_place_of_leaves_need_no_grad():
     w = torch.ones(2, requires_grad=True)
     (w * w).sum().backward()

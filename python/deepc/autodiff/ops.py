@@ -761,8 +761,10 @@ def matmul(a: Any, b: Any) -> Any:
     if y.ndim == 1:
         return squeeze(matmul(a, reshape(b, (-1, 1))), -1)
     dtype = tape.result_dtype(x, y)
+    if dtype.kind != "f":
+        return record("@", _matmul_rule, np.matmul(x, y), (a, b), None)
     if x.ndim == y.ndim == 2:
-        return matmul(astype(a, dtype), astype(b, dtype))
+        return matmul(_plain(a, dtype), _plain(b, dtype))
     if y.ndim == 2:
         rows = matmul(reshape(a, (-1, x.shape[-1])), b)
         return reshape(rows, (*x.shape[:-1], y.shape[-1]))

@@ -15,6 +15,7 @@ from deepc._c.losses import LOSSES
 from deepc._c.tape import Node, over, values
 from deepc._values import Array, any_array, default_dtype, describe, nearest
 from deepc.autodiff import ops
+from deepc.initializers import draw
 from deepc.torch._print import show
 from deepc.torch._rng import Generator, key
 from deepc.torch._types import CPU, Size, as_numpy_dtype, device, dtype, float32, float64, of_numpy
@@ -618,6 +619,8 @@ class Tensor(autodiff.Tensor):
             return extreme(ops.abs(self), _dims(dim), keepdim)
         if p == 1:
             return ops.sum(ops.abs(self), _dims(dim), keepdim)
+        if p == 0:
+            return (self != 0).type(self.dtype).sum(dim, keepdim)
         return ops.power(ops.sum(ops.power(ops.abs(self), p), _dims(dim), keepdim), 1.0 / p)
 
     def _extreme(self, dim: Any, keepdim: Any, find: Any, pick: Any) -> Any:
@@ -836,6 +839,8 @@ class Tensor(autodiff.Tensor):
 
     def chunk(self, chunks: Any, dim: Any = 0) -> Any:
         """Return so many parts along a dimension, the last maybe smaller."""
+        if chunks < 1:
+            raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
         return self.split(-(-self._data.shape[dim] // chunks), dim)
 
     def narrow(self, dim: Any, start: Any, length: Any) -> Any:
@@ -950,8 +955,7 @@ class Tensor(autodiff.Tensor):
 
     def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Draw all elements evenly from [a, b)."""
-        from deepc.initializers import draw
-
+        _floats(self, "uniform_")
         rng = key(generator)
         return _write(self, draw(self._data.shape, "uniform", a, b, rng, self._data.dtype))
 
@@ -959,6 +963,7 @@ class Tensor(autodiff.Tensor):
         self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None
     ) -> Any:
         """Draw all elements from a normal distribution."""
+        _floats(self, "normal_")
         rng = key(generator)
         shape = self._data.shape
         return _write(self, _random.normal(shape, self._data.dtype, rng, mean, std))
@@ -1075,12 +1080,19 @@ def _write(x: Any, new: Any) -> Any:
     _in_place(x)
     try:
         x._data[...] = new
-    except ValueError:
+    except ValueError as error:
+        if not x._data.flags.writeable:
+            raise RuntimeError(f"the array of this Tensor is read-only: {error}") from None
         raise RuntimeError(
             f"The size of tensor a {list(x._data.shape)} must match the size of tensor b "
             f"{list(np.shape(new))}"
         ) from None
     return _bump(x)
+
+
+def _floats(x: Any, name: str) -> None:
+    if x._data.dtype.kind != "f":
+        raise RuntimeError(f"\"{name}\" not implemented for '{x.dtype._words}'")
 
 
 def _plain(index: Any) -> Any:

@@ -335,7 +335,10 @@ class _Pass:
 
     def __init__(self, of: _Compiled) -> None:
         self.pool = pool = of.pool
-        self.network = pool.pop() if pool else Network(of.parts, of.dtype)
+        try:
+            self.network = pool.pop()
+        except IndexError:
+            self.network = Network(of.parts, of.dtype)
         self.modes = [(layer, layer._train) for layer in of.modes]
 
     def restore(self) -> None:

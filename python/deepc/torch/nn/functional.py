@@ -61,6 +61,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     x = _tensor(input, "dropout")
     if not training or p == 0:
         return x
+    if x._data.dtype.kind != "f":
+        raise RuntimeError(f"result type Float can't be cast to {of_numpy(x._data.dtype)._words}")
     return record("dropout", _dropout_rule, *_dropped(x._data, (x,), _random.key(key()), p))
 
 
@@ -476,8 +478,8 @@ def _plain_cross_entropy(input: Any, target: Any, ignore_index: int) -> Any:
 def _classes(z: Any, target: Any) -> tuple[Any, Array | None, tuple[int, ...]]:
     """Return rows of scores, class numbers for them, and the shape of one loss each."""
     t = values(target)
-    if z.ndim == 0:
-        raise RuntimeError("softmax() received an invalid shape: torch.Size([])")
+    if z.ndim == 0 or not z._data.size:
+        raise RuntimeError(f"cross_entropy: expected scores of rows, got shape {list(z.shape)}")
     if z._data.shape == t.shape and t.dtype.kind == "f":
         return z, None, ()
     if t.dtype.kind == "f" and t.ndim < z.ndim:
