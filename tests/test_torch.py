@@ -653,8 +653,22 @@ def test_a_sequential_may_be_changed():
     assert list(net.state_dict())[-1] == "1.bias"
     net[1].register_forward_hook(lambda module, input, output: output * 0)
     assert net(x).abs().sum() == 0
+    short = net[:1]
+    assert short(x).shape == (1, 3)
     net[0].forward = lambda x: torch.ones(1, 3)
-    assert net[:1](x).tolist() == [[1, 1, 1]]
+    assert short(x).tolist() == [[1, 1, 1]]
+    del net[0].forward
+    assert short(x).tolist() != [[1, 1, 1]]
+
+
+def test_a_method_of_a_class_may_be_replaced(monkeypatch):
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    x = cosines(1, 2)
+    before = net(x)
+    with monkeypatch.context() as patch:
+        patch.setattr(nn.Linear, "forward", lambda self, x: torch.ones(1, 2))
+        assert net(x).tolist() == [[1, 1]]
+    assert torch.equal(net(x), before)
 
 
 def test_hooks():

@@ -797,12 +797,17 @@ class Sequential(Module):
         return _layers.Sequential([module.as_deepc() for module in _flat(self)])
 
 
+# What the modules compute with, unless somebody has replaced it.
+_FORWARD = {cls: cls.forward for cls in (Linear, BatchNorm1d, LayerNorm, Sequential)}
+
+
 def _is_plain(module: Any, cls: Any) -> bool:
     """Whether a module is of just that class, and nothing of it was replaced."""
-    return (
-        type(module) is cls
-        and module._hooks is None
-        and ("forward" not in vars(module) or isinstance(module, _Activation))
+    if type(module) is not cls or module._hooks is not None:
+        return False
+    own = vars(module).get("forward")
+    return getattr(cls, "forward", None) is _FORWARD.get(cls, _Activation.forward) and (
+        own is None or own is getattr(cls, "_function", None)
     )
 
 

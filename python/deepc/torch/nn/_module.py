@@ -13,6 +13,7 @@ from deepc._c import tape
 from deepc._c.tape import Node, over
 from deepc._values import Array, describe
 from deepc.layers import _plan
+from deepc.layers.base import _Noticed
 from deepc.torch._tensor import Tensor
 from deepc.torch._types import as_numpy_dtype, device
 
@@ -109,7 +110,7 @@ class _Handle:
             module.__dict__.pop("_hooks", None)
 
 
-class Module:
+class Module(metaclass=_Noticed):
     """What a network and each of its parts is. Subclass it and define `forward`.
 
     Parameters and Modules that are assigned to attributes belong to it.
@@ -187,6 +188,8 @@ class Module:
                     )
                 buffers[name] = value
         object.__setattr__(self, name, value)
+        if name == "forward":
+            self._changed()
 
     def __delattr__(self, name: str) -> None:
         for place in (self._parameters, self._buffers, self._modules):
