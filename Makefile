@@ -8,7 +8,7 @@
 #   make test-platforms  all of these
 #   make test-export  exported networks with every compiler, option and simulated processor that is installed
 #   make test-keras   the programs of Keras' users with deepc and with Keras itself, in an environment of its own
-#   make test-torch   the programs of torch's users with deepc and with torch itself, likewise
+#   make test-torch   the programs of torch's and Lightning's users with deepc and with theirs, likewise
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
@@ -149,7 +149,8 @@ $(TORCH_VENV)/.made: pyproject.toml $(VENV)/.requirements
 	touch $@
 
 test-torch: build/.installed $(TORCH_VENV)/.made
-	TORCH_PYTHON=$(CURDIR)/$(TORCH_VENV)/bin/python python -m pytest tests/test_torch_beside.py $(PYTEST_ARGS)
+	TORCH_PYTHON=$(CURDIR)/$(TORCH_VENV)/bin/python LIGHTNING_PYTHON=$(CURDIR)/$(TORCH_VENV)/bin/python \
+	    python -m pytest tests/test_torch_beside.py tests/test_lightning_beside.py $(PYTEST_ARGS)
 
 $(COMPARE_VENV)/.made: pyproject.toml $(VENV)/.requirements
 	$(PYTHON) -m venv $(COMPARE_VENV)

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from peers import available
 
 GROUPS = (
-    "matmul", "elementwise", "updates", "network", "chapter", "tape", "keras", "torch", "import",
+    "matmul", "elementwise", "updates", "network", "chapter", "tape", "keras", "torch", "lightning",
+    "import",
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
         elementwise,
         importing,
         keras_programs,
+        lightning,
         matmul,
         tape,
         torch_programs,
@@ -79,6 +81,7 @@ def results(peers: Any, options: argparse.Namespace) -> Iterator[Any]:
         "tape": [tape.run],
         "keras": [keras_programs.run],
         "torch": [torch_programs.run],
+        "lightning": [lightning.run],
         "network": [training.run],
         "updates": [updates.run],
         "elementwise": [elementwise.run],

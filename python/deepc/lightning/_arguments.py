@@ -107,7 +107,7 @@ class Settings:
                 f"found {interval!r}."
             )
         self.fast_dev_run: bool | int = True if fast == 1 else fast
-        self.overfit_batches = batch_limit(overfit, "overfit_batches")
+        self.overfit_batches = limit(overfit, "overfit_batches")
         chosen = {name: limit(value, f"limit_{name}_batches") for name, value in limits.items()}
         self.val_check_interval = limit(interval, "val_check_interval")
         self.check_val_every_n_epoch = every
@@ -142,17 +142,17 @@ def check_known(more: dict[str, Any], known: Iterable[str]) -> None:
 def check_place(accelerator: Any, devices: Any, strategy: Any) -> None:
     """Refuse what is not one CPU."""
     if accelerator not in ("auto", "cpu", None):
-        raise MisconfigurationException(
+        raise ValueError(
             f"accelerator: expected 'auto' or 'cpu', got {describe(accelerator)}; deepc computes "
             "on the CPU"
         )
     if devices not in ("auto", 1, "1", None, [0], -1):
-        raise MisconfigurationException(
+        raise ValueError(
             f"devices: expected 'auto' or 1, got {describe(devices)}; deepc uses its threads "
             "(deepc.set_num_threads) in one process"
         )
     if strategy not in ("auto", None):
-        raise MisconfigurationException(f"strategy: expected 'auto', got {describe(strategy)}")
+        raise ValueError(f"strategy: expected 'auto', got {describe(strategy)}")
 
 
 def check_gradients(batches: Any, value: Any, algorithm: Any) -> None:

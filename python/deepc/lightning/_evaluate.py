@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepc.lightning._loaders import step_arguments
+from deepc.lightning._loaders import check_loader_argument, step_arguments
 from deepc.lightning._results import Results
 from deepc.lightning._words import warn
 from deepc.torch import no_grad
@@ -51,6 +51,7 @@ def run(trainer: Any, loaders: Any, stage: str, fitting: bool = False) -> list[d
     results = metrics.results = Results(training=False)
     metrics.in_batch = False
     before, trainer._stage = trainer._stage, stage
+    check_loader_argument(module, f"{stage}_step", len(loaders.parts) > 1)
     pick = step_arguments(getattr(module, f"{stage}_step"))
     if fitting:
         loaders.start_epoch(trainer.current_epoch)
@@ -100,6 +101,7 @@ def predict(trainer: Any, loaders: Any, keep: bool) -> Any:
     trainer._stage = "predict"
     pick = step_arguments(module.predict_step)
     several = len(loaders.parts) > 1
+    check_loader_argument(module, "predict_step", several)
     predictions: list[list[Any]] = []
     with _Evaluating(module):
         trainer._call("on_predict_start")

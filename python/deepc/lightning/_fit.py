@@ -41,7 +41,7 @@ class FitLoop:
     def run(self) -> None:
         """Train until a limit is reached, or somebody stops it."""
         trainer = self.trainer
-        if self._is_done() or trainer.limit_train_batches == 0:
+        if self._is_done():
             return
         trainer._metrics.results = self.results
         trainer._call("on_train_start")

@@ -12,7 +12,10 @@ from deepc.lightning._hooks import is_own
 from deepc.lightning._words import MisconfigurationException, warn
 from deepc.torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
-__all__ = ["Loaders", "batch_limit", "step_arguments"]
+__all__ = ["Loaders", "batch_limit", "check_loader_argument", "step_arguments"]
+
+
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def batch_limit(value: Any, name: str) -> float:
@@ -183,6 +186,26 @@ def _counted(loader: Any, stage: str, limit: float) -> float:
             f"`limit_{stage}_batches={1.0 / length}`"
         )
     return count
+
+
+def check_loader_argument(module: Any, step: str, several: bool) -> None:
+    """Refuse a step that wants the number of the only loader, or cannot take one of several."""
+    parameters = inspect.signature(getattr(module, step)).parameters
+    own = parameters.get("dataloader_idx")
+    name, stage = f"{type(module).__name__}.{step}", step.split("_")[0].replace("idation", "")
+    if not several and own is not None and own.default is own.empty:
+        raise RuntimeError(
+            f"You provided only a single `{stage}_dataloader`, but have included `dataloader_idx` "
+            f"in `{name}()`. Either remove the argument or give it a default value i.e. "
+            "`dataloader_idx=0`."
+        )
+    takes = len(parameters) > 2 or any(p.kind in _MANY for p in parameters.values())
+    takes = takes or own is not None
+    if several and not takes:
+        raise RuntimeError(
+            f"You provided multiple `{stage}_dataloader`, but no `dataloader_idx` argument in "
+            f"`{name}()`. Try adding `dataloader_idx=0` to its signature."
+        )
 
 
 def step_arguments(step: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:

@@ -95,7 +95,7 @@ def configured(module: Any) -> tuple[list[Any], list[SchedulerConfig]]:
         return [_NoOptimizer()], []
     optimizers, schedulers, monitor = _taken_apart(given)
     if module.automatic_optimization and len(optimizers) > 1:
-        raise MisconfigurationException(
+        raise RuntimeError(
             "Training with multiple optimizers is only supported with manual optimization. Set "
             "`self.automatic_optimization = False`, then access your optimizers in `training_step` "
             "with `opt1, opt2, ... = self.optimizers()`."

@@ -104,6 +104,13 @@ class Restores:
         if not fits:
             return
         states = checkpoint.get("callbacks", {})
+        unknown = [key for key in states if key not in {one.state_key for one in self.callbacks}]
+        if unknown:
+            warn(
+                "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint "
+                "need to be provided during `Trainer` instantiation. Please add the following "
+                f"callbacks: {unknown}."
+            )
         for callback in self.callbacks:
             callback.on_load_checkpoint(self, model, checkpoint)
             if callback.state_key in states:
@@ -184,11 +191,11 @@ class Restores:
 
 
 def _packed(state: Any) -> Any:
-    """Return the state of a generator of Python's as an array."""
+    """Return the state of a generator of Python's as an array and a number."""
     version, numbers, rest = state
-    return (version, np.array(numbers, np.uint32), rest)
+    return (version, np.array(numbers, np.int64), rest)
 
 
 def _unpacked(state: Any) -> Any:
     version, numbers, rest = state
-    return (version, tuple(int(n) for n in numbers), rest)
+    return (version, tuple(numbers.tolist()), rest)

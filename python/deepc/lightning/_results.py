@@ -106,15 +106,20 @@ class _Entry:
     """One name that one hook logs."""
 
     __slots__ = (
-        "bar", "epoch", "fresh", "hook", "last", "logger", "name", "reduce", "rows", "step",
-        "suffix", "value",
+        "bar", "epoch", "fresh", "hook", "last", "loader", "logger", "name", "reduce", "rows",
+        "step", "suffix", "value",
     )  # fmt: skip
 
     def __init__(self, hook: str, name: str, suffix: str, settings: tuple[Any, ...]) -> None:
         self.hook, self.name, self.suffix = hook, name, suffix
         self.bar, self.logger, self.step, self.epoch, self.reduce = settings
+        self.loader: int | None = None
         self.last: Any = None
         self.reset()
+
+    def settings(self) -> tuple[Any, ...]:
+        """Return how it was logged at first."""
+        return self.bar, self.logger, self.step, self.epoch, self.reduce
 
     def reset(self) -> None:
         start = {"min": math.inf, "max": -math.inf}.get(self.reduce, 0.0)
@@ -170,13 +175,13 @@ class Results:
         rows: int | None,
     ) -> None:  # fmt: skip
         """Add a value to what a hook logs under a name."""
-        loader = self.loader if with_loader else None
-        key = (hook, name, loader)
+        key = (hook, name, self.loader if with_loader else None)
         entry = self.entries.get(key)
         if entry is None:
-            suffix = "" if loader is None else f"/dataloader_idx_{loader}"
+            suffix = "" if key[2] is None else f"/dataloader_idx_{self.loader}"
             entry = self.entries[key] = _Entry(hook, name, suffix, settings)
-        elif (entry.bar, entry.logger, entry.step, entry.epoch, entry.reduce) != settings:
+            entry.loader = self.loader
+        elif entry.settings() != settings or entry.loader != self.loader:
             raise MisconfigurationException(
                 f"You called `self.log({name}, ...)` twice in `{hook}` with different arguments. "
                 "This is not allowed"
@@ -196,8 +201,8 @@ class Results:
     def take(self, on_step: bool, loader: int | None = None) -> tuple[dict[str, Any], ...]:
         """Return what there is for callbacks, for the logger and for the bar, by name."""
         seen: tuple[dict[str, Any], ...] = ({}, {}, {})
-        for (_, _, number), entry in self.entries.items():
-            if not entry.fresh or number != loader:
+        for entry in self.entries.values():
+            if not entry.fresh or entry.loader != loader:
                 continue
             if not (entry.step if on_step else entry.epoch):
                 continue

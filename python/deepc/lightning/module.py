@@ -137,7 +137,7 @@ class LightningModule(nn.Module, Hyperparameters):
             )
             return
         results, hook = trainer._metrics.results, self._current_hook
-        if results is None:
+        if results is None and "predict" in hook:
             raise MisconfigurationException(
                 "You are trying to `self.log()` but the loop's result collection is not registered "
                 "yet. This is most likely because you are trying to log in a `predict` hook, but "
@@ -158,6 +158,7 @@ class LightningModule(nn.Module, Hyperparameters):
                 f"You called `self.log({name!r}, ..., logger=True)` but have no logger configured. "
                 "You can enable one by doing `Trainer(logger=ALogger(...))`"
             )
+        assert results is not None, hook
         settings = (bool(prog_bar), logger is not False, step, epoch, reduction(reduce_fx))
         results.log(hook, name, number(name, value, hook), settings, add_dataloader_idx, batch_size)
 
@@ -258,7 +259,13 @@ class LightningModule(nn.Module, Hyperparameters):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Make the gradients of an optimizer's parameters no larger than a norm, or a value."""
-        limit = self.trainer.gradient_clip_val if gradient_clip_val is None else gradient_clip_val
+        own = self.trainer.gradient_clip_val
+        limit = own if gradient_clip_val is None else gradient_clip_val
+        if own is not None and limit != own:
+            raise MisconfigurationException(
+                f"You have set `Trainer(gradient_clip_val={own})` and have passed "
+                f"`clip_gradients(gradient_clip_val={limit})`. Please use only one of them."
+            )
         if not limit:
             return
         how = gradient_clip_algorithm or self.trainer.gradient_clip_algorithm or "norm"

@@ -131,7 +131,7 @@ class Trainer(Settings, Knows, Calls, Restores):
         check_known(more, inspect.signature(Trainer.__init__).parameters)
         check_place(accelerator, devices, strategy)
         if precision not in PRECISIONS:
-            raise MisconfigurationException(
+            raise ValueError(
                 f"precision: expected '32-true' or '64-true', got {describe(precision)}"
             )
         self.precision = PRECISIONS[precision]
@@ -268,7 +268,7 @@ class Trainer(Settings, Knows, Calls, Restores):
         """
         keep = return_predictions is not False
         given, datamodule = self._sources("predict", dataloaders, datamodule)
-        chosen = self._chosen(model)
+        chosen = self._chosen(model, "predict")
 
         def go() -> Any:
             return _evaluate.predict(self, self._load("predict"), keep)
@@ -281,7 +281,7 @@ class Trainer(Settings, Knows, Calls, Restores):
     ) -> list[dict[str, float]]:  # fmt: skip
         name, stage = ("val", "validation") if entry == "validate" else ("test", "test")
         given, datamodule = self._sources(name, dataloaders, datamodule)
-        chosen = self._chosen(model)
+        chosen = self._chosen(model, entry)
 
         def go() -> Any:
             results = _evaluate.run(self, self._load(name), stage)
@@ -304,10 +304,11 @@ class Trainer(Settings, Knows, Calls, Restores):
             )
         return {name: loaders}, datamodule
 
-    def _chosen(self, model: Any) -> Any:
+    def _chosen(self, model: Any, entry: str) -> Any:
         if model is None and self.lightning_module is None:
             raise TypeError(
-                "`Trainer` needs a `LightningModule`: pass `model`, or call `fit` before"
+                f"`Trainer.{entry}()` requires a `LightningModule` when it hasn't been passed in a "
+                "previous run"
             )
         chosen = self.lightning_module if model is None else model
         _check_module(chosen)
@@ -371,8 +372,7 @@ class Trainer(Settings, Knows, Calls, Restores):
         self._ask(model, "configure_model")
         checkpoint = None
         if path is not None:
-            if fits:
-                info(f"Restoring states from the checkpoint path at {path}")
+            info(f"Restoring states from the checkpoint path at {path}")
             checkpoint = _saving.load(path)
             self._restore(checkpoint, fits)
         self._metrics.results = None
@@ -486,15 +486,17 @@ class Trainer(Settings, Knows, Calls, Restores):
                 loop.val_loaders = self._load("val")
 
     def _fit(self) -> None:
+        validates = self._validates and self.limit_val_batches != 0
+        if validates and self.num_sanity_val_steps and not self._global_step:
+            self._sanity_check(self._load("val"))
+        self._stage = "train"
+        if self.limit_train_batches == 0:
+            return
         train = self._load("train")
         self._choose_interval(train.total)
-        val = None
-        if self._validates and self.limit_val_batches != 0:
-            val = self._load("val")
-        self._loop = FitLoop(self, train, val)
-        if val is not None and self.num_sanity_val_steps and not self._global_step:
-            self._sanity_check(val)
-        self._stage = "train"
+        if validates and "val" not in self._loaders:
+            self._load("val")
+        self._loop = FitLoop(self, train, self._loaders.get("val"))
         watch: AbstractContextManager[Any] = detect_nan() if self._detects else nullcontext()
         with watch:
             self._loop.run()

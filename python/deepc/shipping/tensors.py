@@ -21,10 +21,7 @@ from deepc._values import Array, describe
 from deepc.shipping.npz import read_npz, write_npz
 from deepc.shipping.safetensors import read_tensors, write_tensors
 
-__all__ = [
-    "KEEPS_NAMES", "ending", "marked", "parts_of", "read_file", "read_parts", "write_file",
-    "write_parts",
-]  # fmt: skip
+__all__ = ["KEEPS_NAMES", "ending", "read_file", "read_parts", "write_file", "write_parts"]
 
 # The endings of files that hold tensors by name.
 KEEPS_NAMES = (".safetensors", ".npz")
@@ -117,20 +114,13 @@ def _digest(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
 
 def write_parts(path: str, arrays: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
     """Replace a file by one of deepc with these tensors and parts (objects of JSON)."""
-    write_file(path, *marked(arrays, parts))
-
-
-def marked(
-    arrays: Mapping[str, Any], parts: Mapping[str, Any]
-) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the tensors and the metadata of a file of deepc with these parts."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     metadata = {
         name: json.dumps(part, separators=(",", ":"), allow_nan=False)
         for name, part in parts.items()
     }
     metadata |= {"format": "deepc", "version": _VERSION, "deepc": version()}
-    return arrays, metadata | {"sha256": _digest(arrays, metadata)}
+    write_file(path, arrays, metadata | {"sha256": _digest(arrays, metadata)})
 
 
 def read_parts(path: str, names: Iterable[str]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -142,13 +132,6 @@ def read_parts(path: str, names: Iterable[str]) -> tuple[dict[str, Array], dict[
         If it is damaged, from another program or a later version, or lacks a part.
     """
     arrays, metadata = read_file(path)
-    return arrays, parts_of(arrays, metadata, path, names)
-
-
-def parts_of(
-    arrays: Mapping[str, Array], metadata: dict[str, str], path: str, names: Iterable[str]
-) -> dict[str, Any]:
-    """Return the named parts of what a file of deepc holds; refuse what is not whole."""
     if metadata.get("format") != "deepc":
         raise ValueError(
             f"{path}: not a file of deepc.save; load_weights(model, {path!r}) "
@@ -170,4 +153,4 @@ def parts_of(
             parts[name] = json.loads(metadata[name])
         except (ValueError, RecursionError):
             raise ValueError(f"{path}: {name}: expected JSON") from None
-    return parts
+    return arrays, parts
