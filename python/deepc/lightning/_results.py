@@ -71,15 +71,18 @@ def reduction(name: Any) -> str:
     return _REDUCTIONS[known.lower()]
 
 
-def rows_of(batch: Any) -> int:
-    """Return the length of the first tensor in a batch; 1 if it has no dimensions."""
+def rows_of(batch: Any, says: bool = True) -> int:
+    """Return the length of the first tensor in a batch; 1 if it has no dimensions.
+
+    Where others are of another length, it warns if it is to say so.
+    """
     sizes: list[int] = list(_sizes(batch))
     if not sizes:
         raise MisconfigurationException(
             "We could not infer the batch_size from the batch. Either simplify its structure or "
             "provide the batch_size as `self.log(..., batch_size=batch_size)`."
         )
-    if len(set(sizes)) > 1:
+    if says and len(set(sizes)) > 1:
         warn(
             "Trying to infer the `batch_size` from an ambiguous collection. The batch size we "
             f"found is {sizes[0]}. To avoid any miscalculations, use `self.log(..., "
@@ -165,6 +168,7 @@ class Results:
         self.batch: Any = None
         self.loader: int | None = None
         self._rows: int | None = None
+        self._has_counted = False
 
     def begin_batch(self, batch: Any, loader: int | None = None) -> None:
         """Note which batch is going on, and from which loader if there are several."""
@@ -189,7 +193,8 @@ class Results:
         if rows is None:
             counts = entry.epoch and entry.reduce == "mean"
             if self._rows is None and self.batch is not None and counts:
-                self._rows = rows_of(self.batch)
+                self._rows = rows_of(self.batch, not self._has_counted)
+                self._has_counted = True
             rows = 1 if self._rows is None else self._rows
         entry.update(value, rows)
 

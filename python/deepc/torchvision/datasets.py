@@ -137,7 +137,7 @@ class MNIST(Dataset):
             f"    Split: {'Train' if self.train else 'Test'}",
         ]
         if self.transform or self.target_transform:
-            lines.append("StandardTransform")
+            lines.append("    StandardTransform")
         for title, function in (
             ("Transform: ", self.transform),
             ("Target transform: ", self.target_transform),
