@@ -110,7 +110,8 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True, **_: An
         name = os.fspath(f)
         with open(f, "rb") as file:
             content = file.read()
-    if content[:2] == b"PK" or content[:1] == b"\x80":
+    # The length that a safetensors file begins with may start like a pickle; its header does not.
+    if content[:2] == b"PK" or (content[:1] == b"\x80" and content[8:9] != b"{"):
         raise ValueError(
             f"{name}: this is a pickle that torch itself wrote, which is not read; write the state "
             "dict there by safetensors.torch.save_file, which torch.load here takes"
