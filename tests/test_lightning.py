@@ -190,7 +190,7 @@ def test_early_stopping(values, settings, epochs):
 class Dropped(Validated):
     def __init__(self, lr=0.1):
         super().__init__(lr)
-        self.net.append(nn.Identity())
+        self.net.append(nn.Dropout(0.3))
 
     def configure_optimizers(self):
         optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
