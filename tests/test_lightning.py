@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import signal
 import threading
 
@@ -349,6 +351,19 @@ def test_time_limit_and_timer():
     assert t.global_step == 1
     with pytest.raises(ValueError, match="DD:HH:MM:SS"):
         Timer("1:2")
+
+
+def test_copies_belong_to_no_trainer():
+    model, t = Validated(0.25), trainer()
+    t.fit(model, loader(), loader())
+    for made in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(weights(made), weights(model))
+        assert made.hparams.lr == 0.25
+        with pytest.raises(RuntimeError, match="Validated is not attached to a `Trainer`"):
+            _ = made.trainer
+    assert model.trainer is t
+    model.trainer = None
+    assert (model.current_epoch, model.logger) == (0, None)
 
 
 def test_hyperparameters():

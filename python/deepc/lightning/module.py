@@ -306,6 +306,10 @@ class LightningModule(nn.Module, Hyperparameters):
             p.requires_grad = True
         self.train()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy belongs to no Trainer.
+        return {**super().__getstate__(), "_trainer": None, "_toggled": {}, "_current_hook": ""}
+
     @classmethod
     def load_from_checkpoint(
         cls,
