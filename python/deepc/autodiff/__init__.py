@@ -16,6 +16,7 @@ from deepc.autodiff.bridges import parameters
 from deepc.autodiff.check import check_gradients
 from deepc.autodiff.draw import Drawing, draw
 from deepc.autodiff.lesson import MLP, Add, Function, Layer, Module, Mul, Neuron, ReLU
+from deepc.autodiff.losses import FunctionLoss
 from deepc.autodiff.ops import (
     abs as abs,
 )
@@ -97,13 +98,13 @@ from deepc.autodiff.transforms import (
 
 # All but abs, max, min and sum: what takes all names has Python's own.
 __all__ = [
-    "Add", "Drawing", "Function", "Layer", "MLP", "Module", "Mul", "Neuron", "Parameter", "ReLU",
-    "Scalar", "Tensor", "argmax", "astype", "broadcast_to", "check_gradients", "clip",
-    "concatenate", "cos", "cross_entropy", "detect_nan", "draw", "dropout", "elu", "enable_grad",
-    "exp", "expand_dims", "flatten", "gelu", "grad", "gradients", "hessian", "hvp", "jacobian",
-    "jvp", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul", "maximum", "mean",
-    "minimum", "moveaxis", "no_grad", "norm", "parameters", "power", "prod", "put", "relu",
-    "reshape", "sigmoid", "silu", "sin", "softmax", "softplus", "split", "sqrt", "squared_error",
-    "squeeze", "stack", "std", "tanh", "tensor", "transpose", "value_and_grad", "var", "vjp",
-    "where", "zero_grad",
+    "Add", "Drawing", "Function", "FunctionLoss", "Layer", "MLP", "Module", "Mul", "Neuron",
+    "Parameter", "ReLU", "Scalar", "Tensor", "argmax", "astype", "broadcast_to", "check_gradients",
+    "clip", "concatenate", "cos", "cross_entropy", "detect_nan", "draw", "dropout", "elu",
+    "enable_grad", "exp", "expand_dims", "flatten", "gelu", "grad", "gradients", "hessian", "hvp",
+    "jacobian", "jvp", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul",
+    "maximum", "mean", "minimum", "moveaxis", "no_grad", "norm", "parameters", "power", "prod",
+    "put", "relu", "reshape", "sigmoid", "silu", "sin", "softmax", "softplus", "split", "sqrt",
+    "squared_error", "squeeze", "stack", "std", "tanh", "tensor", "transpose", "value_and_grad",
+    "var", "vjp", "where", "zero_grad",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from deepc.layers import Dropout, Flatten, Layer, Linear, Sequential, _plan
 from deepc.layers.base import BuiltinLayer, TwoModes, is_builtin
 from deepc.losses import SSE, BuiltinLoss, SoftmaxCrossEntropy
 
-__all__ = ["parameters"]
+__all__ = ["leaves", "parameters", "row_losses"]
 
 # Layers of which the tape has the operation.
 _OPERATIONS: dict[type, str] = {Sigmoid: "sigmoid", Tanh: "tanh", Relu: "relu"}
@@ -53,30 +53,33 @@ def parameters(model: Any) -> list[Any]:
     if isinstance(model, Sequential):
         return [leaf for layer in model._once() for leaf in parameters(layer)]
     if isinstance(model, BuiltinLayer):
-        return list(_leaves(model).values())
+        return list(leaves(model).values())
     if hasattr(model, "parameters"):
         return list(model.parameters())
     return []
 
 
-def _leaves(layer: BuiltinLayer) -> dict[str, Any]:
-    """Return a layer's parameters by C's names, as leaves that require what the layer trains."""
+def leaves(layer: BuiltinLayer, over: Callable[..., Any] = Parameter.over) -> dict[str, Any]:
+    """Return a layer's parameters by C's names, as leaves that require what the layer trains.
+
+    They are made once, by ``over(values, gradient)``: a face may have a class of its own for them.
+    """
     memory = layer._memory
-    parts, leaves = memory.parts, memory.leaves
-    if leaves is None:
+    parts, found = memory.parts, memory.leaves
+    if found is None:
         # A matrix lies in memory transposed; the leaf is over the memory as it is.
-        leaves = {
-            name: Parameter.over(
+        found = {
+            name: over(
                 parts.parameters[name].value.T, cast(Array, parts.parameters[name].gradient).T
             )
             for name in layer._c_params.values()
             if name in parts.parameters
         }
-        memory.leaves = leaves
+        memory.leaves = found
         layer._leaves_made()
-    for name, leaf in leaves.items():
+    for name, leaf in found.items():
         leaf.requires_grad = parts.trains(name)
-    return leaves
+    return found
 
 
 # ---- Layers --------------------------------------------------------------------------------------
@@ -150,8 +153,8 @@ def _step(layer: Any) -> Step:
 
 
 def _linear_step(layer: Linear, activation: str | None = None) -> Step:
-    leaves = _leaves(layer)
-    w, b, number = leaves["weights"], leaves.get("bias"), ops.fused(activation)
+    made = leaves(layer)
+    w, b, number = made["weights"], made.get("bias"), ops.fused(activation)
     return w, b, number
 
 
@@ -196,12 +199,12 @@ class _Pass:
 def _call_builtin(layer: BuiltinLayer, x: Any) -> Any:
     """Compute through the library's layer, each call with a memory of its own."""
     dtype = layer._dtype or x.dtype
-    leaves = _leaves(layer)
+    made = leaves(layer)
     a = np.array(x._data, dtype if x._data.dtype.kind == "f" else None, order="C", copy=None)
     run = _Pass(layer, np.dtype(dtype))
     y = np.asarray(run.network.forward(a))
     run.ticket = _ticket(layer)
-    return record(type(layer).__name__, _builtin_rule, y, (x, *leaves.values()), run)
+    return record(type(layer).__name__, _builtin_rule, y, (x, *made.values()), run)
 
 
 def _ticket(layer: BuiltinLayer) -> int:
@@ -290,6 +293,26 @@ def _loss_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> Any:
     name, slope = context
     _refuse_twice(y, name)
     return (g * slope,)
+
+
+def row_losses(loss: BuiltinLoss, predicted: Any, actual: Any, *sample_weight: Any) -> Any:
+    """Return the loss of each sample of a Tensor as a Tensor; see `BuiltinLoss.row_losses`."""
+    p: Array = values(predicted)
+    rows = np.asarray(loss.row_losses(p, actual, *sample_weight), p.dtype)
+    # The gradient of their sum holds that of each: a row's loss depends on no other row.
+    kind, reduction, parameter, smoothing = loss._rule
+    summed = BuiltinLoss.__new__(type(loss))
+    summed.__dict__.update(vars(loss))
+    summed._rule = (kind, REDUCTIONS["sum"], parameter, smoothing)
+    slope = np.asarray(summed.gradient(p, actual, *sample_weight), p.dtype)
+    if reduction == REDUCTIONS["mean_of_elements"]:
+        slope = slope / p.shape[-1]
+    return record(type(loss).__name__, _rows_rule, rows, (predicted,), slope)
+
+
+def _rows_rule(g: Any, y: Any, inputs: tuple[Any, ...], slope: Any) -> Any:
+    _refuse_twice(y, "row_losses")
+    return (ops.expand_dims(g, -1) * slope,)
 
 
 tape.bridges.update(layer=_call_layer, loss=_call_loss)

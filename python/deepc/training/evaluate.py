@@ -175,9 +175,17 @@ def measure(
     predicted = np.asarray(_predict(model, compiled_network(model), rows.x, batch_size))
     logs: dict[str, float] = {}
     if loss is not None:
-        total = total_loss(loss, predicted, rows.actual, rows.weights, len(rows))
-        if penalties:
-            total += penalties.total(loss, len(rows), penalties.value())
+        # A loss written in Python need not be a mean over rows: it gets them as training does.
+        whole = batch_size is None or computes_with(loss, BuiltinLoss, ("loss",))
+        each = len(rows) if whole else cast(int, batch_size)
+        total = 0.0
+        for start in range(0, len(rows), each):
+            part = rows.part(slice(start, start + each))
+            total += total_loss(
+                loss, predicted[start : start + each], part.actual, part.weights, len(part)
+            )
+            if penalties:
+                total += penalties.total(loss, len(part), penalties.value())
         logs["loss"] = total / len(rows)
     for item in metrics:
         item.reset()
