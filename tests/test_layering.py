@@ -138,7 +138,7 @@ FLOORS = {
     "training and files": ["config", "plots", "shipping", "training", "datasets"],
     "the package": ["__init__"],
     "faces and commands": [
-        "book", "keras", "torch", "torchvision", "lightning", "_tensorflow", "tf", "demo",
+        "book", "_tensorflow", "keras", "tf", "torch", "torchvision", "lightning", "demo",
         "__main__",
     ],
 }  # fmt: skip
@@ -152,21 +152,26 @@ PACKAGES = {
         "__init__",
     ],
     "optimizers": ["base", "rules", "__init__"],
-    "autodiff": ["ops", "tensor", "transforms", "check", "bridges", "lesson", "draw", "__init__"],
+    "autodiff": [
+        "ops", "tensor", "transforms", "check", "losses", "bridges", "lesson", "draw", "__init__",
+    ],
     "training": [
         "schedules", "metrics", "history", "callbacks", "data", "sources", "progress", "penalties",
-        "evaluate",
-        "steps", "session", "fit", "summary", "__init__",
+        "evaluate", "parts", "steps", "session", "fit", "summary", "__init__",
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",
         "quantize", "program", "verify", "c_text", "c_train", "export_c", "onnx", "__init__",
     ],
     "keras": [
-        "_names", "_variables", "_progress", "activations", "initializers", "regularizers",
-        "constraints", "losses", "metrics", "optimizers.schedules", "optimizers.__init__",
-        "callbacks", "backend", "utils", "datasets.mnist", "datasets.fashion_mnist",
-        "datasets.__init__", "layers", "_training", "_summary", "_saving", "models", "__init__",
+        "_names", "_registry", "_variables", "_progress", "activations", "initializers",
+        "regularizers", "constraints", "losses", "metrics", "optimizers.schedules",
+        "optimizers.__init__", "callbacks", "backend", "utils", "datasets.mnist",
+        "datasets.fashion_mnist", "datasets.__init__", "layers.places", "layers.base",
+        "layers.core", "layers.activation", "layers.normalization", "layers.regularization",
+        "layers.reshaping", "layers.merging", "layers.__init__", "ops", "_training", "_graph",
+        "_summary", "_saving", "models.trainer", "models.model", "models.sequential",
+        "models.functional", "models.__init__", "saving", "__init__",
     ],
     "torch": [
         "_names", "_types", "_print", "_rng", "_tensor", "_functions", "_saving", "cuda",
@@ -184,6 +189,7 @@ PACKAGES = {
         "_seed", "trainer", "pytorch.callbacks", "pytorch.loggers", "pytorch.utilities",
         "pytorch.__init__", "__init__",
     ],
+    "tf": ["__init__", "keras"],
     "datasets": ["_base", "_chapter", "_idx", "_digits", "_download", "_mnist", "__init__"],
 }  # fmt: skip
 # All modules, lowest first.

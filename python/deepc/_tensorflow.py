@@ -208,6 +208,11 @@ class Variable(Tensor):
 _open = threading.local()
 
 
+def is_recording() -> Any:
+    """Whether a tape is open in this thread."""
+    return getattr(_open, "count", 0) > 0
+
+
 class GradientTape:
     """Asks for gradients as TensorFlow does.
 
@@ -311,7 +316,7 @@ class GradientTape:
                 [convert_to_tensor(t) for t in targets],
                 [leaf for leaf, is_asked in zip(leaves, asked, strict=True) if is_asked],
                 starts,
-                create_graph=getattr(_open, "count", 0) > 0,
+                create_graph=is_recording(),
             )
         )
         results = []
@@ -521,3 +526,6 @@ nn = SimpleNamespace(
     softplus=_function(ops.softplus, "Return log(1 + exp(x))."),
     softmax=lambda logits, axis=-1: ops.softmax(convert_to_tensor(logits), axis),
 )
+# By these names an activation is known again where it is given as a function.
+for _name, _of_name in vars(nn).items():
+    _of_name.__name__ = _name

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from deepc.keras import losses as losses
     from deepc.keras import metrics as metrics
     from deepc.keras import models as models
+    from deepc.keras import ops as ops
     from deepc.keras import optimizers as optimizers
     from deepc.keras import regularizers as regularizers
+    from deepc.keras import saving as saving
     from deepc.keras import utils as utils
     from deepc.keras.layers import Input, KerasTensor, Layer
     from deepc.keras.models import Model, Sequential
@@ -31,13 +33,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Input", "KerasTensor", "Layer", "Model", "Sequential", "Variable", "activations", "backend",
     "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses",
-    "metrics", "models", "optimizers", "regularizers", "utils",
+    "metrics", "models", "ops", "optimizers", "regularizers", "saving", "utils",
 ]  # fmt: skip
 
 # Imported when they are asked for.
 _MODULES = {
     "activations", "backend", "callbacks", "constraints", "datasets", "initializers", "layers",
-    "losses", "metrics", "models", "optimizers", "regularizers", "utils",
+    "losses", "metrics", "models", "ops", "optimizers", "regularizers", "saving", "utils",
 }  # fmt: skip
 _NAMES = {
     "Input": "layers", "InputSpec": "layers", "KerasTensor": "layers", "Layer": "layers",
@@ -51,9 +53,9 @@ _refuse = missing(
     {
         "applications": "a model of your own, or models.load_model",
         "preprocessing": "utils.to_categorical and NumPy",
-        "ops": "NumPy", "random": "numpy.random", "mixed_precision": "float32",
+        "random": "numpy.random", "mixed_precision": "float32",
         "distribution": "one process", "quantizers": "float32", "tree": "plain Python",
-        "saving": "models.load_model", "export": "model.save", "wrappers": "the model itself",
+        "export": "model.save", "wrappers": "the model itself",
     },
 )  # fmt: skip
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import Array, describe
+from deepc._values import Array, as_float, describe
+from deepc.activations import Sigmoid
 from deepc.keras import losses
 from deepc.keras._progress import Progbar, say
-from deepc.layers import Layer as DeepcLayer
+from deepc.keras.layers.places import flat
+from deepc.layers import Softmax
 from deepc.losses import Loss as DeepcLoss
 from deepc.optimizers import Optimizer as DeepcOptimizer
 from deepc.training import metrics as built_in
+from deepc.training import parts as several
 from deepc.training.callbacks import Callback as DeepcCallback
 
-__all__ = ["Adapter", "Constrained", "Meaning", "Tracked"]
+__all__ = ["AddedLoss", "Adapter", "Constrained", "Meaning", "Tracked"]
 
 
 # ---- Arrays --------------------------------------------------------------------------------------
@@ -36,8 +39,8 @@ def as_samples(x: Any, name: str) -> Array:
         raise ValueError(f"{name}: expected an array, got None")
     if isinstance(x, Mapping):
         raise ValueError(
-            f"{name}: models with several inputs are not supported; the nearest is one array with "
-            "all columns"
+            f"{name}: expected one array, got a dict of {list(x)}: the model has one input; "
+            "several have a name each, as Input(name=...) says"
         )
     if hasattr(x, "detach"):
         x = x.detach()
@@ -66,21 +69,41 @@ def check_cardinality(**arrays: Array | None) -> None:
         )
 
 
-def whole_batches(stream: Any, steps: int | None) -> tuple[Array, Array | None, Array | None]:
+def structured(x: Any, name: str) -> Any:
+    """Return samples as an array; where there are several inputs, as a list or a dict of arrays.
+
+    A list is one of several inputs if what it holds are arrays of at least two dimensions.
+    """
+    if isinstance(x, Mapping):
+        return {key: as_samples(one, f"{name}[{key!r}]") for key, one in x.items()}
+    if isinstance(x, (list, tuple)) and x and all(getattr(one, "ndim", 0) > 1 for one in x):
+        return [as_samples(one, f"{name}[{i}]") for i, one in enumerate(x)]
+    return as_samples(x, name)
+
+
+def _joined(batches: list[Any]) -> Any:
+    first = batches[0]
+    if isinstance(first, dict):
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, list):
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    return np.concatenate(batches)
+
+
+def whole_batches(stream: Any, steps: int | None) -> tuple[Any, Any, Any]:
     """Return the batches of a stream as one array each of x, y and weights."""
-    parts: list[list[Array]] = [[], [], []]
+    parts: list[list[Any]] = [[], [], []]
     for number, batch in enumerate(stream):
         if steps is not None and number >= steps:
             break
         given = batch if isinstance(batch, (tuple, list)) else (batch,)
         for part, value in zip(parts, given, strict=False):
-            part.append(as_samples(value, f"batch {number}"))
+            part.append(structured(value, f"batch {number}"))
         if steps is not None and number + 1 >= steps:
             break
     if not parts[0]:
         raise ValueError("x: gave no batches")
-    x, y, weights = (np.concatenate(part) if part else None for part in parts)
-    assert x is not None
+    x, y, weights = (_joined(part) if part else None for part in parts)
     return x, y, weights
 
 
@@ -112,74 +135,269 @@ class Stream:
 
 
 class Meaning:
-    """What outputs mean, where the network was trained without its last activation."""
+    """What outputs mean: in their shape, and where they come from before a final activation, after.
 
-    def __init__(self, layer: DeepcLayer | None) -> None:
-        self._layer = layer
+    Parameters
+    ----------
+    activation : str
+        The activation that is still to come, "" for none.
+    shape : tuple of int
+        The shape of what belongs to a sample.
+    """
+
+    def __init__(self, activation: str, shape: tuple[int, ...]) -> None:
+        self._layer: Any = {"softmax": Softmax, "sigmoid": Sigmoid, "": None}[activation]
+        if self._layer is not None:
+            self._layer = self._layer()
+        self.shape = shape
         self._seen: tuple[Any, Any] = (None, None)
 
     def __call__(self, outputs: Any) -> Any:
-        if self._layer is None:
+        if self._layer is None and len(self.shape) == 1:
             return outputs
         if self._seen[0] is not outputs:
-            self._seen = (outputs, self._layer.forward(outputs))
+            made = np.asarray(outputs)
+            if self._layer is not None:
+                made = np.asarray(self._layer.forward(made.reshape(-1, self.shape[-1])))
+            self._seen = (outputs, made.reshape(-1, *self.shape))
         return self._seen[1]
 
 
 class Tracked(built_in.Metric):
     """A metric of a compiled model, by the name that its logs have."""
 
-    def __init__(self, metric: Any, name: str, weighted: bool) -> None:
+    def __init__(self, metric: Any, name: str, weighted: bool, output: int = 0) -> None:
         self.metric = metric
         self.name = name
         self.weighted = weighted
+        self.output = output
         self.better = getattr(metric, "better", None)
-        self.meaning = Meaning(None)
+        self.meaning: Any = None
+        self.part: Any = None
 
     def reset(self) -> None:
         self.metric.reset()
 
     def update(self, actual: Any, predicted: Any, weights: Any = None) -> None:
-        meant = self.meaning(predicted)
+        if self.part is not None:
+            predicted, actual = self.part.of(predicted, actual)
+        meant = predicted if self.meaning is None else self.meaning(predicted)
+        if np.ndim(meant) > 2:
+            actual, meant, weights = self._by_position(np.asarray(actual), meant, weights)
         if weights is None:
             self.metric.update(actual, meant)
         else:
             self.metric.update(actual, meant, weights)
+
+    def _by_position(self, actual: Array, meant: Array, weights: Any) -> tuple[Any, Any, Any]:
+        """Return samples of several dimensions as rows; a user's function gets them as they are."""
+        shape = meant.shape if actual.size == meant.size else meant.shape[:-1]
+        if getattr(self.metric, "function", None) is not None:
+            return actual.reshape(shape), meant, weights
+        each = int(np.prod(meant.shape[1:-1]))
+        weights = None if weights is None else np.repeat(weights, each)
+        rows = meant.reshape(-1, meant.shape[-1])
+        return actual.reshape(rows.shape if actual.size == rows.size else -1), rows, weights
 
     def result(self) -> float:
         value = np.asarray(self.metric.result(), np.float64)
         return float(value if value.ndim == 0 else value.mean())
 
 
-def tracked(compiled: Any, metrics: Any, weighted_metrics: Any) -> list[Tracked]:
+class OutputLoss(Tracked):
+    """The loss of one of several outputs, by itself."""
+
+    def __init__(self, loss: Any, name: str, output: int) -> None:
+        super().__init__(several.MeanLoss(loss, name), name, True, output)
+
+    def update(self, actual: Any, predicted: Any, weights: Any = None) -> None:
+        predicted, actual = self.part.of(predicted, actual)
+        self.metric.update(actual, predicted, weights)
+
+
+def check_metrics(given: Any, argument: str, get: Any) -> None:
+    """Refuse what are no metrics, already in `compile`."""
+    if given is None:
+        return
+    if not isinstance(given, (list, tuple, dict)):
+        raise ValueError(
+            f"Expected `{argument}` argument to be a list, tuple, or dict. Received instead: "
+            f"{argument}={given} of type {type(given)}"
+        )
+    for one in flat(given):
+        if one is not None:
+            get(one)
+
+
+def tracked(get: Any, given: list[tuple[str, Any]], out: Any) -> list[Tracked]:
     """Return the metrics of ``compile`` with their names, which differ."""
     found: list[Tracked] = []
     names: dict[str, int] = {}
-    for given, argument in ((metrics, "metrics"), (weighted_metrics, "weighted_metrics")):
-        if given is None:
-            continue
-        if isinstance(given, dict):
-            given = list(given.values())
-        if not isinstance(given, (list, tuple)):
-            raise ValueError(
-                f"Expected `{argument}` argument to be a list, tuple, or dict. Received instead: "
-                f"{argument}={given} of type {type(given)}"
-            )
-        weighted = argument == "weighted_metrics"
-        for item in (one for part in given for one in (part if isinstance(part, list) else [part])):
-            metric = compiled(item)
-            name = metric.name
-            if weighted and name in names:
-                name = f"weighted_{name}"
-            if name in names:
-                names[name] += 1
-                name = f"{name}_{names[name]}"
-            names.setdefault(name, 0)
-            found.append(Tracked(metric, name, weighted))
+    for argument, metrics in given:
+        for i, listed in enumerate(_of_outputs(metrics, out, argument)):
+            for item in listed:
+                metric = get(item)
+                name = f"{out.names[i]}_{metric.name}" if out.several else metric.name
+                weighted = argument == "weighted_metrics"
+                if weighted and name in names:
+                    name = f"weighted_{name}"
+                if name in names:
+                    names[name] += 1
+                    name = f"{name}_{names[name]}"
+                names.setdefault(name, 0)
+                found.append(Tracked(metric, name, weighted, i))
     return found
 
 
-# ---- Constraints ---------------------------------------------------------------------------------
+def _of_outputs(metrics: Any, out: Any, argument: str) -> list[list[Any]]:
+    """Return the metrics of each output."""
+
+    def listed(one: Any) -> list[Any]:
+        return [m for m in flat(one) if m is not None]
+
+    if metrics is None:
+        return []
+    if isinstance(metrics, dict):
+        unknown = [key for key in metrics if key not in out.names]
+        if unknown and out.several:
+            raise ValueError(
+                f"In the dict argument `{argument}`, key '{unknown[0]}' does not correspond to any "
+                f"model output; the outputs are {out.names}"
+            )
+        if not out.several:
+            return [listed(metrics)]
+        return [listed(metrics.get(name)) for name in out.names]
+    if not out.several:
+        return [listed(metrics)]
+    if len(metrics) != len(out.names):
+        raise ValueError(
+            f"For a model with multiple outputs, when providing the `{argument}` argument as a "
+            "list, it should have as many entries as the model has outputs. Received:\n"
+            f"{argument}={metrics}\nof length {len(metrics)} whereas the model has "
+            f"{len(out.names)} outputs."
+        )
+    return [listed(one) for one in metrics]
+
+
+# ---- Losses --------------------------------------------------------------------------------------
+
+
+def each(given: Any, function: Callable[[Any], Any]) -> Any:
+    """Return what a function makes of one thing, or of each in a list or a dict."""
+    if isinstance(given, dict) and "class_name" not in given:
+        return {key: function(one) for key, one in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [function(one) for one in given]
+    return function(given)
+
+
+class ByPosition(DeepcLoss):
+    """A loss of rows where a sample has several of them: the last dimension is what it looks at."""
+
+    reduction = "mean"
+
+    def __init__(self, loss: Any, shape: tuple[int, ...]) -> None:
+        self._loss, self._width = loss, shape[-1]
+        self._each = math.prod(shape[:-1])
+
+    def _rows(self, predicted: Any, actual: Any, weights: tuple[Any, ...]) -> tuple[Any, ...]:
+        p = np.asarray(predicted).reshape(-1, self._width)
+        a = np.asarray(actual)
+        a = a.reshape(p.shape) if a.size == p.size else a.reshape(-1).astype(np.int64)
+        return (p, a, *(np.repeat(np.atleast_1d(w), self._each) for w in weights))
+
+    def loss(self, predicted: Any, actual: Any, *weights: Any) -> float:
+        return float(self._loss.loss(*self._rows(predicted, actual, weights)))
+
+    def gradient(self, predicted: Any, actual: Any, *weights: Any) -> Any:
+        made = self._loss.gradient(*self._rows(predicted, actual, weights))
+        return np.asarray(made).reshape(np.shape(predicted))
+
+
+def made(chosen: Any, fused: bool, shape: tuple[int, ...]) -> Any:
+    """Return deepc's loss for an output of a shape."""
+    if isinstance(chosen, DeepcLoss):
+        return chosen
+    loss = chosen.make(fused, shape)
+    whole = chosen._mean or not chosen._built_in
+    return loss if len(shape) == 1 or whole else ByPosition(loss, shape)
+
+
+def parts(chosen: list[Any], out: Any) -> list[several.Part]:
+    """Return where each output, and what is right for it, lies in rows."""
+    found, start = [], 0
+    for loss, shape, columns in zip(chosen, out.shapes, out.columns, strict=True):
+        labels = bool(getattr(loss, "takes_labels", False)) and not isinstance(loss, DeepcLoss)
+        width = math.prod(shape[:-1]) if labels else math.prod(shape)
+        one = labels and len(shape) == 1
+        found.append(several.Part(columns, slice(start, start + width), one))
+        start += width
+    return found
+
+
+def loss_metrics(made: list[Any], out: Any) -> list[Tracked]:
+    """Return metrics that show the losses of several outputs, each by itself."""
+    return [
+        OutputLoss(loss, f"{name}_loss", i)
+        for i, (loss, name) in enumerate(zip(made, out.names, strict=True))
+        if loss is not None
+    ]
+
+
+def parts_loss(parts: list[several.Part], made: list[Any], weights: list[Any]) -> Any:
+    """Return the loss of all outputs."""
+    return several.PartsLoss(
+        [
+            (part, loss, 1.0 if weight is None else as_float(weight, "loss_weights"))
+            for part, loss, weight in zip(parts, made, weights, strict=True)
+            if loss is not None
+        ]
+    )
+
+
+def all_targets(
+    chosen: list[Any], given: list[Array | None], out: Any, name: str
+) -> tuple[Array, Array | None]:
+    """Return what is right for all outputs as deepc takes it, and weights for what is ignored."""
+    if not out.several:
+        assert given[0] is not None
+        return targets(chosen[0], given[0], out.shapes[0], name)
+    rows = next(len(y) for y in given if y is not None)
+    columns = []
+    for i, (loss, y, part) in enumerate(zip(chosen, given, parts(chosen, out), strict=True)):
+        width = part.actual.stop - part.actual.start
+        if loss is None:
+            columns.append(np.zeros((rows, width)))
+            continue
+        if y is None:
+            raise ValueError(f"{name}[{i}]: expected targets for output {out.names[i]!r}, got None")
+        found, ignored = targets(loss, y, out.shapes[i], f"{name}[{i}]")
+        if ignored is not None:
+            raise ValueError("ignore_class: not supported where there are several outputs")
+        if found.size != rows * width:
+            raise ValueError(
+                f"{name}[{i}]: expected {width} numbers for each sample, as output "
+                f"{out.names[i]!r} has, got shape {found.shape}"
+            )
+        columns.append(found.reshape(rows, width))
+    return np.concatenate(columns, axis=1), None
+
+
+# ---- What layers add, and constraints ------------------------------------------------------------
+
+
+class AddedLoss(DeepcLoss):
+    """A loss with what `add_loss` added in a graph's last pass."""
+
+    def __init__(self, loss: Any, net: Any) -> None:
+        self.inner, self._net = loss, net
+        self.reduction = getattr(loss, "reduction", "sum")
+
+    def loss(self, predicted: Any, actual: Any, *weights: Any) -> float:
+        return float(self.inner.loss(predicted, actual, *weights)) + float(self._net.added)
+
+    def gradient(self, predicted: Any, actual: Any, *weights: Any) -> Any:
+        return self.inner.gradient(predicted, actual, *weights)
 
 
 class Constrained(DeepcOptimizer):
@@ -306,39 +524,56 @@ def adapter(callbacks: list[Any], *arguments: Any) -> Adapter:
     return (StepAdapter if by_steps else Adapter)(arguments[0], callbacks, *arguments[1:])
 
 
-def targets(loss: Any, y: Array, outputs: int, name: str) -> tuple[Array, Array | None]:
+def targets(loss: Any, y: Array, shape: tuple[int, ...], name: str) -> tuple[Array, Array | None]:
     """Return targets or labels as the library takes them, and weights for those that are ignored.
 
     The loss's kind decides: class numbers, one-hot rows, or numbers.
     """
-    if isinstance(loss, DeepcLoss) or loss is None:
+    outputs = math.prod(shape)
+    if isinstance(loss, DeepcLoss) or loss is None or not loss._built_in:
         return y, None
     if loss.takes_labels:
-        labels = losses.as_class_numbers(y, np.empty((len(y), outputs)))
+        labels = _labels(loss, y, shape, name)
         weights = None
         if loss._ignored is not None:
+            if labels.ndim > 1:
+                raise ValueError("ignore_class: not supported for samples of several positions")
             weights = (labels != loss._ignored).astype(np.float64)
             labels = np.where(labels == loss._ignored, 0, labels)
-        outside = (labels < 0) | (labels >= outputs)
+        outside = (labels < 0) | (labels >= shape[-1])
         if outside.any():
-            shown = " ".join(map(str, labels[:20]))
+            shown = " ".join(map(str, labels.reshape(-1)[:20]))
             raise ValueError(
                 f"{name}: Received a label value of {labels[outside][0]} which is outside the "
-                f"valid range of [0, {outputs}).  Label values: {shown}"
+                f"valid range of [0, {shape[-1]}).  Label values: {shown}"
             )
         return labels, weights
     if y.ndim == 1 and outputs > 1 and len(y):
         cure = "; use keras.utils.to_categorical(y), or a sparse loss" if not loss._mean else ""
         raise ValueError(
             f"{name}: Arguments `target` and `output` must have the same rank (ndim). Received: "
-            f"target.shape=(None,), output.shape=(None, {outputs}){cure}"
+            f"target.shape=(None,), output.shape={(None, *shape)}{cure}"
         )
-    y = y.reshape(len(y), -1)
-    if y.shape[1] != outputs:
+    if y.shape[1:] != shape and (y.ndim > 2 or len(shape) > 1 or y.size != len(y) * outputs):
         raise ValueError(
             f"{name}: Arguments `target` and `output` must have the same shape. Received: "
-            f"target.shape={(None, y.shape[1])}, output.shape={(None, outputs)}"
+            f"target.shape={(None, *y.shape[1:])}, output.shape={(None, *shape)}"
         )
+    y = y.reshape(len(y), -1)
     if isinstance(loss, losses._Margin):
         y = loss.signs(y)
     return y, None
+
+
+def _labels(loss: Any, y: Array, shape: tuple[int, ...], name: str) -> Array:
+    """Return class numbers, one a sample, or one for each of its positions."""
+    if len(shape) == 1:
+        return losses.as_class_numbers(y, np.empty((len(y), shape[0])))
+    inner = y[..., 0] if y.ndim == len(shape) + 1 and y.shape[-1] == 1 else y
+    if inner.shape[1:] != shape[:-1]:
+        raise ValueError(
+            f"{name}: Argument `output` must have rank (ndim) `target.ndim - 1`. Received: "
+            f"target.shape={(None, *y.shape[1:])}, output.shape={(None, *shape)}"
+        )
+    found = losses.as_class_numbers(inner.reshape(-1), np.empty((inner.size, shape[-1])))
+    return found.reshape(len(y), -1)

@@ -1,13 +1,15 @@
-"""Variables: the arrays of layers as Keras shows them, over the same memory."""
+"""Variables: the arrays of layers as Keras shows them, over the same memory, and on the tape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from deepc._values import Array, as_array
+from deepc import _tensorflow
+from deepc._c import tape
+from deepc._values import Array, as_array, default_dtype
+from deepc.autodiff.tensor import Tensor
 
 __all__ = ["Number", "Variable"]
 
@@ -25,85 +27,105 @@ class Number(float):
         return ()
 
 
-class Variable:
-    """An array that belongs to a layer.
+class Variable(_tensorflow.Variable):
+    """An array that belongs to a layer, and a leaf of the tape.
 
-    Attributes
+    Parameters
     ----------
-    name : str
-        ``"kernel"``.
-    path : str
-        The same with the names of the layer and the model before it.
-    trainable : bool
+    initializer : array_like or callable
+        The numbers, or what gives them for a shape and a dtype.
+    shape : tuple of int, optional
+        For an initializer that is called.
+    dtype : optional
+    trainable : bool, optional
         Whether training changes it.
+    name : str, optional
+        ``"kernel"``; `path` is the same with the names of the layer and the model before it.
+
+    Examples
+    --------
+    >>> v = Variable([1.0, 2.0], name="v")
+    >>> v.assign(v * 2)
+    <Variable path=v, shape=(2,), dtype=float32, value=[2. 4.]>
     """
 
-    def __init__(
-        self,
-        array: Array,
-        name: str,
-        path: str = "",
+    path: str
+    regularizer: Any = None
+    constraint: Any = None
+
+    def __new__(
+        cls, initializer: Any, shape: Any = None, dtype: Any = None, trainable: bool = True,
+        autocast: bool = True, aggregation: str = "none", name: str | None = None,
+    ) -> Any:  # fmt: skip
+        """Make one over numbers of its own."""
+        if callable(initializer) and not isinstance(initializer, tape.Node):
+            if shape is None:
+                raise ValueError(
+                    "When creating a Variable from an initializer, the `shape` argument should be "
+                    f"specified. Received: initializer={initializer} and shape={shape}"
+                )
+            initializer = initializer(shape, default_dtype() if dtype is None else dtype)
+        given = isinstance(initializer, (np.ndarray, np.generic, tape.Node))
+        array = np.array(tape.values(initializer), dtype, order="C")
+        if array.dtype.kind == "f" and dtype is None and not given:
+            array = array.astype(default_dtype())
+        gradient = np.zeros_like(array) if array.dtype.kind == "f" else None
+        return cls.over(array, gradient, name or "variable", "", trainable)
+
+    @classmethod
+    def over(
+        cls, array: Array, gradient: Array | None = None, name: str = "variable", path: str = "",
         trainable: bool = True,
-        gradient: Array | None = None,
-    ) -> None:
-        self._array = array
-        self.gradient = gradient
-        self.name = name
-        self.path = path or name
-        self.trainable = trainable
-        self.regularizer: Any = None
-        self.constraint: Any = None
+    ) -> Any:  # fmt: skip
+        """Return one over arrays that belong to somebody else: no copy is made."""
+        self = Tensor.__new__(cls, array, gradient is not None and trainable)
+        if gradient is not None:
+            tape.adopt(self, gradient, True)
+        self.name, self.path, self.trainable = name, path or name, trainable
+        return self
 
     @property
-    def value(self) -> Array:
+    def value(self) -> Array:  # type: ignore[override]
         """The array itself, not a copy."""
-        return self._array
+        return self.data  # type: ignore[no-any-return]
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        return tuple(self._array.shape)
-
-    @property
-    def ndim(self) -> int:
-        """How many dimensions it has."""
-        return self._array.ndim
-
-    @property
-    def dtype(self) -> str:
-        """The name of its dtype."""
-        return str(self._array.dtype)
+    def gradient(self) -> Array:
+        """The array that training puts its gradient into."""
+        return self.grad  # type: ignore[no-any-return]
 
     def numpy(self) -> Array:
         """Return a copy."""
-        return self._array.copy()
+        return np.array(self.data)
 
     def assign(self, value: Any) -> Variable:
         """Copy other numbers into it."""
-        array = as_array(value, "value", self._array.dtype)
+        array = as_array(tape.values(value), "value", self.data.dtype)
         if array.shape != self.shape:
             raise ValueError(
                 "The shape of the target variable and the shape of the target value in "
                 f"`variable.assign(value)` must match. variable.shape={self.shape}, "
                 f"Received: value.shape={array.shape}. Target variable: {self!r}"
             )
-        self._array[...] = array
+        self.data = array  # copies, and tells the tape
         return self
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self._array, dtype)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._array[key]
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._array)
 
     def __repr__(self) -> str:
         return (
             f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, "
-            f"value={self._array}>"
+            f"value={self.data}>"
         )
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> Any:
+        return _again, (self.data, self.name, self.path, self.trainable)
+
+    def __copy__(self) -> Any:
+        return _again(*self.__reduce__()[1])
+
+
+def _again(array: Array, name: str, path: str, trainable: bool) -> Variable:
+    made = Variable(array, trainable=trainable, name=name)
+    made.path = path
+    return made  # type: ignore[no-any-return]

@@ -6,12 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from deepc import _tensorflow
+from deepc._c.tape import Node
 from deepc._values import as_array, as_float
+from deepc.activations import Relu, Sigmoid, Tanh
+from deepc.autodiff import ops
 from deepc.keras._names import find, missing
 from deepc.layers import Layer, LogSoftmax, Softmax
 from deepc.layers.base import BuiltinLayer
 
 __all__ = ["deserialize", "get", "serialize"]
+
+
+# Those of which the tape has an operation have a class.
+_KNOWN: dict[str, Any] = {
+    "softmax": Softmax, "log_softmax": LogSoftmax, "relu": Relu, "tanh": Tanh, "sigmoid": Sigmoid,
+}  # fmt: skip
 
 
 class Elementwise(BuiltinLayer):
@@ -63,17 +73,19 @@ class Function:
 
     def make(self) -> Layer | None:
         """Return the layer that computes it; None for the identity."""
-        if self._built_in == "softmax":
-            return Softmax()
-        if self._built_in == "log_softmax":
-            return LogSoftmax()
+        if self._built_in in _KNOWN:
+            return _KNOWN[self._built_in]()  # type: ignore[no-any-return]
         return Elementwise(self._built_in, self._parameter) if self._built_in else None
 
     def __call__(self, x: Any, **arguments: Any) -> Any:
         """Return the function of each element; of each row for a softmax."""
         if arguments:
             return self._with(arguments)(x)
-        layer, array = self.make(), as_array(x, "x")
+        layer = self.make()
+        if isinstance(x, Node):
+            rows = ops.reshape(x, (-1, x.shape[-1]) if x.shape else (1, 1))
+            return x if layer is None else ops.reshape(layer(rows), x.shape)
+        array = as_array(x, "x")
         if layer is None:
             return array
         rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
@@ -97,6 +109,26 @@ class Function:
             else:
                 raise TypeError(f"{self.__name__}() got an unexpected keyword argument {name!r}")
         return made
+
+
+class Written(Function):
+    """An activation that somebody wrote, as a function of a Tensor."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(str(getattr(function, "__name__", type(function).__name__)), "")
+        self.function = function
+
+    def __call__(self, x: Any, **arguments: Any) -> Any:
+        """Return what the function gives."""
+        given = x if isinstance(x, Node) else _tensorflow.Tensor(as_array(x, "x"))
+        y = self.function(given, **arguments)
+        if not isinstance(y, Node) or y.shape != given.shape:
+            raise TypeError(
+                f"activation: {self.__name__} gave {getattr(y, 'shape', type(y).__name__)} for a "
+                f"Tensor of shape {given.shape}: expected a Tensor of the same shape, computed "
+                "with keras.ops or deepc.tf"
+            )
+        return y
 
 
 # THE list: Keras' name, the library's, and the parameter's name and value where Keras has one.
@@ -132,6 +164,8 @@ __all__ += list(FUNCTIONS)
 def get(identifier: Any) -> Function:
     """Return an activation by its name, or as it is; None is the identity.
 
+    A function of Tensors is an activation too; a model with it is not compiled into one network.
+
     Examples
     --------
     >>> get("gelu")(np.array([-1.0, 0.5])).round(6)
@@ -147,11 +181,7 @@ def get(identifier: Any) -> Function:
         name = getattr(identifier, "__name__", "")
         if name in FUNCTIONS and getattr(identifier, "__module__", "").startswith("deepc"):
             return FUNCTIONS[name]
-        raise TypeError(
-            f"activation: a function written in Python, {name or identifier!r}, has no derivative "
-            "that a network could use; the nearest is a subclass of deepc.Layer with forward and "
-            "backward, or an activation by name"
-        )
+        return Written(identifier)
     found: Function = find("activation function", identifier, FUNCTIONS)
     return found
 

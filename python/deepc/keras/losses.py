@@ -6,8 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from deepc import _tensorflow
+from deepc._c.tape import Node, values
 from deepc._values import Array, as_array
+from deepc.autodiff import FunctionLoss, ops
+from deepc.autodiff.bridges import row_losses
+from deepc.autodiff.losses import reduced
 from deepc.keras._names import find, missing, snake
+from deepc.keras._registry import custom_name, registered
 from deepc.losses import BuiltinLoss
 from deepc.losses import Loss as DeepcLoss
 
@@ -98,8 +104,16 @@ class Loss:
             and not self._config.get("from_logits")
         )
 
-    def make(self, fused: bool = False) -> BuiltIn:
-        """Return the library's loss, of the predictions or of what is before the activation."""
+    def make(self, fused: bool = False, shape: tuple[int, ...] = (1,)) -> Any:
+        """Return deepc's loss, of the predictions or of what is before the activation.
+
+        `shape` is that of what belongs to a sample, for a loss that somebody wrote.
+        """
+        if not self._built_in:
+            reductions = {"mean_with_sample_weight": "mean_by_weight", "sum": "sum"}
+            function = _Shaped(self, shape)
+            reduction = reductions.get(str(self.reduction), "mean")
+            return FunctionLoss(function, reduction, _tensorflow.Tensor)
         mean = "mean_of_elements" if self._mean else "mean"
         by_weight = self.reduction == "mean_with_sample_weight" or self._ignored is not None
         reduction = "sum" if self.reduction in ("sum", None, "none") else mean
@@ -123,25 +137,53 @@ class Loss:
     def _ignored(self) -> int | None:
         return self._config.get("ignore_class")
 
-    def of_rows(self, y_true: Any, y_pred: Any) -> Array:
-        """Return the loss of each sample."""
+    def of_rows(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each sample: of a Tensor a Tensor."""
+        if isinstance(y_pred, Node):
+            return self._rows_on_tape(y_true, y_pred)
         y, p = fitted(y_true, y_pred, self.takes_labels)
-        weights = None
-        if self._ignored is not None:
-            weights = (y != self._ignored).astype(p.dtype)
-            y = np.where(y == self._ignored, 0, y)
+        y, weights = self._split(y, p)
         made = self._made(False, "sum")
         rows = np.asarray(made.row_losses(p, y, weights))
         return rows / p.shape[-1] if self._mean else rows
 
+    def _split(self, y: Array, p: Array) -> tuple[Array, Any]:
+        """Return targets, and weights that leave out those of the class that is ignored."""
+        if self._ignored is None:
+            return y, None
+        weights = (y != self._ignored).astype(p.dtype)
+        return np.where(y == self._ignored, 0, y), weights
+
+    def _rows_on_tape(self, y_true: Any, y_pred: Any) -> Any:
+        p = ops.reshape(y_pred, (-1, y_pred.shape[-1]) if y_pred.ndim > 1 else (-1, 1))
+        given = values(y_true)
+        if y_pred.ndim > 2:
+            given = given.reshape(-1 if given.size < y_pred.size else p.shape)
+        y, weights = self._split(fitted(given, p.data, self.takes_labels)[0], p.data)
+        made = self._made(False, "mean_of_elements" if self._mean else "sum")
+        return ops.reshape(row_losses(made, p, y, weights), y_pred.shape[:-1] or (1,))
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each sample."""
+        """Return the loss of each sample: what a loss of your own defines, over Tensors."""
         if not self._built_in:
             raise NotImplementedError(f"{type(self).__name__} defines no call(y_true, y_pred)")
         return self.of_rows(y_true, y_pred)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the loss as `reduction` says: a number, or one for each sample."""
+        """Return the loss as `reduction` says: a number, or one for each sample.
+
+        Of a Tensor it is a Tensor with a history.
+        """
+        on_tape = isinstance(y_pred, Node)
+        if not self._built_in or on_tape:
+            p = y_pred if on_tape else _tensorflow.Tensor(as_array(y_pred, "y_pred"))
+            given = y_true if self._built_in else prepared(y_true, p)
+            rows = self.call(given, p)
+            weights = None if sample_weight is None else values(sample_weight).reshape(-1)
+            if self._ignored is not None:
+                valid = (values(y_true).reshape(-1) != self._ignored).astype(p.data.dtype)
+                weights = valid if weights is None else weights * valid
+            return self._reduced(rows, weights, on_tape)
         rows = np.asarray(self.call(y_true, y_pred))
         weights = np.ones(rows.shape, rows.dtype)
         if sample_weight is not None:
@@ -162,8 +204,64 @@ class Loss:
             count = float((np.asarray(y_true).reshape(-1) != self._ignored).sum())
         return total / count if count else 0.0
 
+    def _reduced(self, rows: Any, weights: Any, on_tape: bool) -> Any:
+        """Return losses of samples as the reduction says."""
+        if self.reduction in (None, "none"):
+            made = rows if weights is None else rows * weights
+        else:
+            kinds = {"sum": "sum", "mean_with_sample_weight": "mean_by_weight"}
+            kind = kinds.get(str(self.reduction), "mean")
+            by_weight = self._ignored is not None and kind == "mean"
+            made = reduced(rows, "mean_by_weight" if by_weight else kind, weights)
+        if on_tape:
+            return made
+        array = values(made)
+        return float(array) if array.ndim == 0 else array
+
     def __repr__(self) -> str:
         return f"<keras.losses.{type(self).__name__} name={self.name}>"
+
+
+class Written(Loss):
+    """A loss that is a function ``(y_true, y_pred)`` of Tensors."""
+
+    def __init__(self, function: Any, name: str | None = None, **given: Any) -> None:
+        super().__init__(name=name or getattr(function, "__name__", "loss"), **given)
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return what the function gives."""
+        return self.function(y_true, y_pred)
+
+
+class _Shaped:
+    """A user's loss over rows of outputs, as the one loop has them."""
+
+    def __init__(self, loss: Loss, shape: tuple[int, ...]) -> None:
+        self._loss, self._shape = loss, shape
+        self.__name__ = loss.name
+
+    def __call__(self, predicted: Any, actual: Any) -> Any:
+        single = predicted.ndim == 1
+        p = ops.reshape(predicted, (-1, *self._shape))
+        return self._loss.call(prepared(np.asarray(actual)[None] if single else actual, p), p)
+
+
+def prepared(y_true: Any, y_pred: Any) -> Any:
+    """Return targets as a Tensor of the predictions' dtype; (n,) as (n, 1) where those are that.
+
+    Otherwise a difference of both would have n * n elements.
+    """
+    if isinstance(y_true, Node) and y_true.requires_grad:
+        return y_true
+    array = values(y_true)
+    if array.dtype.kind in "fiub":
+        array = np.asarray(array, y_pred.dtype)
+    if array.ndim == 1 and y_pred.ndim == 2 and y_pred.shape[1] == 1:
+        array = array[:, None]
+    elif array.size == y_pred.size and array.ndim == 2 and y_pred.ndim > 2:
+        array = array.reshape(y_pred.shape)
+    return _tensorflow.Tensor(np.ascontiguousarray(array))
 
 
 def fitted(y_true: Any, y_pred: Any, labels: bool = False) -> tuple[Array, Array]:
@@ -317,7 +415,9 @@ class CosineSimilarity(Loss):
 class _Margin(Loss):
     """A loss of targets that are -1 or 1; 0 counts as -1."""
 
-    def of_rows(self, y_true: Any, y_pred: Any) -> Array:
+    def of_rows(self, y_true: Any, y_pred: Any) -> Any:
+        if isinstance(y_pred, Node):
+            return super().of_rows(self.signs(values(y_true)), y_pred)
         y, p = fitted(y_true, y_pred)
         return super().of_rows(self.signs(y), p)
 
@@ -379,7 +479,7 @@ _LEFT_OUT = {
 
 
 def _function(name: str, cls: type[Loss]) -> Any:
-    def function(y_true: Any, y_pred: Any, **arguments: Any) -> Array:
+    def function(y_true: Any, y_pred: Any, **arguments: Any) -> Any:
         return cls(reduction="none", **arguments).of_rows(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = name
@@ -397,13 +497,11 @@ for _name, _cls in CLASSES.items():
 
 
 def get(identifier: Any) -> Any:
-    """Return a loss by its name, from its class, or as it is.
+    """Return a loss by its name, from its class, from a function of Tensors, or as it is.
 
     A loss of deepc's own, with `loss` and `gradient`, is one too.
     """
     if isinstance(identifier, (Loss, DeepcLoss)):
-        if isinstance(identifier, Loss) and not identifier._built_in:
-            raise TypeError(_NO_GRADIENT.format(type(identifier).__name__))
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, (Loss, DeepcLoss)):
         return get(identifier())
@@ -413,30 +511,44 @@ def get(identifier: Any) -> Any:
         name = getattr(identifier, "__name__", type(identifier).__name__)
         if getattr(identifier, "__module__", "") == __name__ and name in CLASSES:
             return CLASSES[name]()
-        raise TypeError(_NO_GRADIENT.format(name))
+        return Written(identifier)
     return find("loss", identifier, CLASSES)()
-
-
-_NO_GRADIENT = (
-    "loss: {} is a function written in Python, whose gradient nobody knows; the nearest is a "
-    "subclass of deepc.Loss with loss(predicted, actual) and gradient(predicted, actual)"
-)
 
 
 def serialize(loss: Loss) -> dict[str, Any]:
     """Return what a file says of a loss."""
+    if isinstance(loss, Written):
+        name = custom_name(loss.function)
+        return {
+            "module": "builtins", "class_name": "function", "config": name,
+            "registered_name": name,
+        }  # fmt: skip
+    own = type(loss).__module__ == __name__
     return {
-        "module": "keras.losses", "class_name": type(loss).__name__,
-        "config": loss.get_config(), "registered_name": None,
+        "module": "keras.losses" if own else None, "class_name": type(loss).__name__,
+        "config": loss.get_config(), "registered_name": None if own else custom_name(type(loss)),
     }  # fmt: skip
 
 
-def deserialize(config: Any) -> Any:
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
     """Return a loss from what a file says of it."""
     if isinstance(config, dict):
-        found = find("loss", config.get("class_name"), CLASSES)
-        return found.from_config(config.get("config", {}))
-    return get(config)
+        inner = config.get("config", {})
+        if config.get("class_name") == "function":
+            function = registered(str(inner), custom_objects)
+            if function is None:
+                raise TypeError(
+                    f"Could not locate function '{inner}'. Make sure custom classes and functions "
+                    "are decorated with `@keras.saving.register_keras_serializable()`, or give "
+                    "custom_objects"
+                )
+            return Written(function)
+        found = registered(config, custom_objects) or find(
+            "loss", config.get("class_name"), CLASSES
+        )
+        return found.from_config(inner)
+    known = registered(config, custom_objects) if isinstance(config, str) else None
+    return get(known or config)
 
 
 __getattr__ = missing("deepc.keras.losses", __all__, _LEFT_OUT)

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from deepc import _tensorflow
 from deepc._values import describe
 from deepc.keras import losses
 from deepc.keras._names import find, missing, snake
+from deepc.keras._registry import custom_name, registered
 from deepc.keras._variables import Number
 from deepc.training import metrics as built_in
 
@@ -381,6 +383,11 @@ class OfFunction(_Of):
             )
 
     def _add(self, y_true: Any, y_pred: Any, weights: Any) -> None:
+        predicted = np.asarray(y_pred)
+        if predicted.dtype.kind == "f":
+            # Functions of the tape take it, and NumPy's too.
+            p = _tensorflow.Tensor(np.ascontiguousarray(predicted))
+            y_true, y_pred = losses.prepared(y_true, p), p
         value: Any = self.function(y_true, y_pred)
         try:
             numbers = np.asarray(value, np.float64)
@@ -388,7 +395,7 @@ class OfFunction(_Of):
             raise TypeError(
                 f"metrics: {self.name} gave {describe(value)} instead of numbers"
             ) from None
-        rows = len(y_pred)
+        rows = len(predicted)
         if numbers.ndim == 0 or len(numbers) != rows:
             numbers = np.full(rows, numbers.mean())
         self._made.update(None, numbers.reshape(rows, -1).mean(axis=1), weights)
@@ -460,15 +467,27 @@ def get(identifier: Any) -> Any:
 
 def serialize(metric: Metric) -> dict[str, Any]:
     """Return what a file says of a metric."""
+    if isinstance(metric, OfFunction):
+        return losses.serialize(losses.Written(metric.function))
+    if not type(metric).__module__.startswith("deepc.keras."):
+        return {
+            "module": None, "class_name": type(metric).__name__, "config": metric.get_config(),
+            "registered_name": custom_name(type(metric)),
+        }  # fmt: skip
     return {
         "module": "keras.metrics", "class_name": type(metric).__name__,
         "config": metric.get_config(), "registered_name": None,
     }  # fmt: skip
 
 
-def deserialize(config: Any) -> Any:
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
     """Return a metric from what a file says of it."""
+    if isinstance(config, dict) and config.get("class_name") == "function":
+        return get(losses.deserialize(config, custom_objects).function)
     if isinstance(config, dict):
+        known_class = registered(config, custom_objects)
+        if known_class is not None:
+            return known_class.from_config(config.get("config", {}))
         made = find("metric", config.get("class_name"), CLASSES)
         known = {k: v for k, v in config.get("config", {}).items() if k in ("name", "k")}
         return made(**known)

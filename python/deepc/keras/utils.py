@@ -10,8 +10,16 @@ import numpy as np
 from deepc._values import Array, as_int
 from deepc.keras._names import missing
 from deepc.keras._progress import Progbar
+from deepc.keras._registry import (
+    custom_object_scope,
+    get_custom_objects,
+    register_keras_serializable,
+)
 
-__all__ = ["Progbar", "normalize", "set_random_seed", "to_categorical"]
+__all__ = [
+    "Progbar", "custom_object_scope", "get_custom_objects", "normalize",
+    "register_keras_serializable", "set_random_seed", "to_categorical",
+]  # fmt: skip
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deepc import optimizers as rules
+from deepc._c.tape import values
 from deepc._values import Array, as_array, default_dtype, nearest
 from deepc.keras._names import automatic, find, missing
 from deepc.keras._variables import Number, Variable
@@ -40,8 +41,8 @@ class _Rate(Number):
 class _Parameters:
     """Arrays with their gradients, as an optimizer of deepc asks a layer for them."""
 
-    def __init__(self, params: list[Any], grads: list[Any]) -> None:
-        self._params, self._grads = params, grads
+    def __init__(self, params: list[Any], grads: list[Any], nodes: list[Any]) -> None:
+        self._params, self._grads, self._nodes = params, grads, nodes
 
     def params(self) -> list[Any]:
         """Return the arrays."""
@@ -50,6 +51,9 @@ class _Parameters:
     def grads(self) -> list[Any]:
         """Return the gradients."""
         return self._grads
+
+    def _leaves(self) -> list[Any]:
+        return self._nodes
 
 
 class Optimizer:
@@ -69,6 +73,9 @@ class Optimizer:
     _form: ClassVar[dict[str, Any]] = {}
     _renamed: ClassVar[dict[str, str]] = {}
     _arguments: ClassVar[dict[str, Any]] = {}
+    # What files hold of the rule's states: variable by variable, or, as a tuple, one after the
+    # other; "third" comes last.
+    _slots: ClassVar[Any] = ["first", "second"]
 
     def __init__(self, *values: Any, **given: Any) -> None:
         if self._rule is None:
@@ -187,22 +194,24 @@ class Optimizer:
     def variables(self) -> list[Variable]:
         """The step's number, the learning rate, then what it keeps of each variable."""
         kept = [
-            Variable(np.array(self.iterations, np.int32), "iteration", f"{self.name}/iteration"),
-            Variable(np.array(self.rule.lr, np.float32), "learning_rate", f"{self.name}/rate"),
-        ]
+            Variable.over(np.array(self.iterations, np.int32), None, "iteration",
+                          f"{self.name}/iteration", False),
+            Variable.over(np.array(self.rule.lr, np.float32), None, "learning_rate",
+                          f"{self.name}/learning_rate", False),
+        ]  # fmt: skip
         for i, states in enumerate(self.rule._memory):
             kept += [
-                Variable(state, f"{name}_{i}", f"{self.name}/{i}/{name}")
+                Variable.over(state if state.flags.c_contiguous else state.T, None, f"{name}_{i}",
+                              f"{self.name}/{i}/{name}", False)
                 for name, state in zip(self.rule._kept, states, strict=True)
-            ]
+            ]  # fmt: skip
         return kept
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Tell it which variables it changes."""
         variables = list(variables)
-        if self._built is not None and [id(v.value) for v in self._built] != [
-            id(v.value) for v in variables
-        ]:
+        known = {id(v.data) for v in self._built or ()}
+        if self._built is not None and not all(id(v.data) in known for v in variables):
             raise ValueError(
                 "Unknown variable: this optimizer can only be called for the variables it was "
                 "originally built with. When working with a new set of variables, make a new "
@@ -216,7 +225,8 @@ class Optimizer:
                 for i, v in enumerate(variables)
                 if v.path in paths or any(name in v.path for name in names)
             ]
-        self._built = variables
+        if self._built is None:
+            self._built = variables
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Keep weight decay from variables, by themselves or by parts of their paths."""
@@ -232,7 +242,7 @@ class Optimizer:
 
         Examples
         --------
-        >>> p = Variable(np.array([1.0, 2.0], "float32"), "p")
+        >>> p = Variable([1.0, 2.0], name="p")
         >>> SGD(0.5).apply_gradients([(np.array([1.0, 0.0]), p)])
         1
         >>> p.numpy().tolist()
@@ -247,16 +257,19 @@ class Optimizer:
         variables = (
             list(self._built or []) if trainable_variables is None else list(trainable_variables)
         )
-        gradients = [None if g is None else as_array(g, "grads", v.value.dtype)
+        gradients = [None if g is None else as_array(values(g), "grads", v.data.dtype)
                      for g, v in zip(grads, variables, strict=True)]  # fmt: skip
         if all(g is None for g in gradients):
             raise ValueError("No gradients provided for any variable.")
         self.build(variables)
-        values: list[Array] = [v.value for v in variables]
-        for g, v in zip(gradients, values, strict=True):
+        arrays: list[Array] = [v.data for v in variables]
+        for g, v in zip(gradients, arrays, strict=True):
             if g is not None and g.shape != v.shape:
                 raise ValueError(f"grads: expected shape {v.shape}, got {g.shape}")
-        self.rule.step(_Parameters(values, gradients))
+        self.rule.step(_Parameters(arrays, gradients, variables))
+        for variable in variables:
+            if getattr(variable, "constraint", None) is not None:
+                variable.assign(variable.constraint(variable.data))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make it anew."""
@@ -308,6 +321,7 @@ class RMSprop(Optimizer):
     _rule = rules.RMSProp
     _form: ClassVar[dict[str, Any]] = {"rate_inside": True, "epsilon_inside": True}
     _renamed: ClassVar[dict[str, str]] = {"rho": "decay"}
+    _slots: ClassVar[Any] = ("second", "first", "third")
     _arguments: ClassVar[dict[str, Any]] = {
         "learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False,
     }  # fmt: skip
@@ -354,6 +368,7 @@ class Adadelta(Optimizer):
     """Steps scaled by how large steps and gradients have been."""
 
     _rule = rules.Adadelta
+    _slots: ClassVar[Any] = ["second", "first"]
     _renamed: ClassVar[dict[str, str]] = {"rho": "decay"}
     _arguments: ClassVar[dict[str, Any]] = {"learning_rate": 0.001, "rho": 0.95, "epsilon": 1e-7}
 

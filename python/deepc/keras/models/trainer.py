@@ -1,183 +1,64 @@
-"""Models: layers one after the other, trained by deepc's one loop."""
+"""How a model is trained, measured and asked: by deepc's one loop."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import deepc
-from deepc._values import Array, as_int
-from deepc.keras import _training, callbacks, layers, losses, metrics, optimizers
-from deepc.keras._names import automatic, missing
-from deepc.keras._progress import Progbar, say
-from deepc.keras._variables import Variable
-from deepc.keras.layers import InputLayer, KerasTensor, Layer, Shape
+from deepc._values import Array, as_float, as_int
+from deepc.keras import _training, callbacks, losses, metrics, optimizers
+from deepc.keras._graph import Graph, Packing
+from deepc.keras._progress import Progbar
+from deepc.keras.layers.base import InputLayer, Layer, run_rows
+from deepc.keras.layers.places import flat, mapped
 from deepc.layers import _plan
 from deepc.layers.sequential import compiled_network
-from deepc.losses import Loss as DeepcLoss
 from deepc.training.data import Rows, check_rows, class_weights, split
 from deepc.training.evaluate import measure, training
 from deepc.training.penalties import Penalties
 from deepc.training.session import Session
 from deepc.training.sources import Source, StreamSource, Validation
 
-__all__ = ["Functional", "Model", "Sequential", "load_model"]
+__all__ = ["Trainer"]
 
 _BATCH = 32
 
 
-class Model(Layer):
-    """A chain of layers from an input to an output: ``Model(inputs, outputs)``.
+class Trainer(Layer):
+    """What a model has beside its layers: compile, fit, evaluate, predict."""
 
-    `compile` says how it is trained, `fit` trains it, `evaluate` and `predict` use it.
-    """
+    optimizer: Any
+    loss: Any
+    stop_training: bool
+    history: Any
+    layers: list[Layer]
+    # What it is trained as: a network of deepc, or a graph; how its inputs and outputs lie in rows;
+    # the final activation of each output.
+    _full: Any
+    _packed_in: Packing
+    _packed_out: Packing
+    _finals: list[str]
+    _quick: bool
 
-    def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        """Make a model; of inputs and outputs a functional one."""
-        if cls is Model and (arguments or "inputs" in named):
-            return super().__new__(Functional)
-        return super().__new__(cls)
+    def _build_from(self, given: Any, batch: int | None = None) -> None:
+        raise NotImplementedError
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, **given: Any) -> None:
-        if type(self).__module__ != __name__ and type(self).__mro__[1] is Model:
-            raise TypeError(
-                f"{type(self).__name__}: models with a call of their own are not part of this "
-                "face; the nearest is keras.Sequential, or a subclass of deepc.Layer"
-            )
-        super().__init__(name=name or automatic(type(self).__name__), trainable=trainable, **given)
-        self._chain: list[Layer] = []
-        self.optimizer: Any = None
-        self.loss: Any = None
+    def _begin(self) -> None:
+        """Set what is there before `compile`."""
+        self.optimizer = self.loss = self.history = None
         self.stop_training = False
-        self.history: Any = None
         self._tracked: list[_training.Tracked] = []
-        self._full: Any = None
-        self._trained: Any = None
-        self._meaning = _training.Meaning(None)
+        self._meanings: list[_training.Meaning] = []
         self._engine: tuple[Any, ...] | None = None
-        self._penalties: Penalties | None = None
         self._compiled: dict[str, Any] | None = None
-        self._pending: list[Any] | None = None
-        self._shape_to_build: Shape | None = None
+        self._penalties: Penalties | None = None
         self._validated: Validation | None = None
-        self._quick = False
         self._modes: list[Any] = []
         self._last: Any = None
-
-    # ---- Layers ----
-
-    @property
-    def layers(self) -> list[Layer]:
-        """Its layers, without the input."""
-        return [layer for layer in self._chain if not isinstance(layer, InputLayer)]
-
-    def _shown_layers(self) -> list[Layer]:
-        return self.layers
-
-    def _flat(self) -> Iterator[Layer]:
-        for layer in self._chain:
-            if isinstance(layer, Model):
-                yield from layer._flat()
-            else:
-                yield layer
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its place."""
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(
-                    f"Was asked to retrieve layer at index {index} but model only has "
-                    f"{len(self.layers)} layers."
-                )
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(
-            f"No such layer: {name}. Existing layers are: {[layer.name for layer in self.layers]}."
-        )
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All variables of all layers."""
-        return [v for layer in self._flat() for v in layer.weights]
-
-    variables = weights
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes it; assigning says it to all layers."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = value
-        for layer in getattr(self, "_chain", []):
-            layer.trainable = value
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The variables that training changes."""
-        return [v for layer in self._flat() for v in layer.trainable_weights]
-
-    trainable_variables = trainable_weights
-
-    @property
-    def inputs(self) -> list[Any]:
-        """The places of its inputs."""
-        self._need_shape("inputs")
-        return [layer.output for layer in self._chain if isinstance(layer, InputLayer)]
-
-    def _need_shape(self, name: str) -> None:
-        if not self.built:
-            raise AttributeError(f"Sequential model '{self.name}' has no defined {name} yet.")
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of its input."""
-        self._need_shape("input shape")
-        return (None, *self._in)
-
-    @property
-    def output_shape(self) -> tuple[int | None, ...]:
-        """The shape of its output."""
-        self._need_shape("output shape")
-        return (None, *self._out)
-
-    def _compute(self, sample: Shape) -> Shape:
-        for layer in self._chain:
-            sample = layer._compute(sample)
-        return sample
-
-    def build_for(self, sample: Shape, owner: str = "") -> Shape:
-        """Make all weights for samples of a shape; return the shape of what comes out."""
-        if self.built:
-            return super().build_for(sample, owner)
-        if not self.layers:
-            raise ValueError(
-                f"Sequential model {self.name} cannot be built because it has no layers. Call "
-                "`model.add(layer)`."
-            )
-        shape = sample
-        path = f"{owner}/{self.name}" if owner else self.name
-        for layer in self._chain:
-            shape = layer.build_for(shape, path)
-        self._in, self._out, self.built = sample, shape, True
-        self._made = [made for layer in self._chain for made in layer._made]
-        self._full = deepc.Sequential(self._made)
-        self._quick = bool(self._made) and len(sample) == len(shape) == 1
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            self.set_weights(pending)
-        return shape
-
-    def _last_activation(self) -> str:
-        flat = list(self._flat())
-        function = getattr(flat[-1], "_activation", None) if flat else None
-        return function.__name__ if function is not None else ""
 
     # ---- Compiling ----
 
@@ -194,30 +75,67 @@ class Model(Layer):
         auto_scale_loss: bool = True,
     ) -> None:
         """Say how the model is trained: by which optimizer, loss and metrics."""
-        if loss_weights is not None:
-            raise ValueError(
-                "loss_weights: models with several outputs are not supported; the nearest is "
-                "sample_weight in fit"
-            )
-        if isinstance(loss, (list, tuple, dict)):
-            raise ValueError("loss: expected one loss, got several; a model has one output here")
         made = optimizers.get(optimizer)
-        chosen = None if loss is None else self._as_loss(loss)
+        chosen = _training.each(loss, self._as_loss)
+        if loss_weights is not None:
+            if not isinstance(loss_weights, (list, tuple, dict)):
+                raise ValueError(
+                    "loss_weights: expected a list or a dict of floats, one for each output, got "
+                    f"{loss_weights!r}"
+                )
+            loss_weights = mapped(loss_weights, lambda one: as_float(one, "loss_weights"))
         from deepc.keras import metrics as named
 
-        tracked = _training.tracked(named.get, metrics, weighted_metrics)
-        self.optimizer, self.loss, self._tracked = made, loss, tracked
+        for given, argument in ((metrics, "metrics"), (weighted_metrics, "weighted_metrics")):
+            _training.check_metrics(given, argument, named.get)
+        self.optimizer, self.loss = made, loss
         self._compiled = {
             "optimizer": optimizer, "loss": loss, "metrics": metrics, "chosen": chosen,
-            "weighted_metrics": weighted_metrics,
+            "weighted_metrics": weighted_metrics, "loss_weights": loss_weights,
         }  # fmt: skip
         self._engine = None
+        self._tracked = []
+        if self._full is not None:
+            self._track()
 
     @staticmethod
     def _as_loss(loss: Any) -> Any:
-        if loss in ("crossentropy", "ce"):
+        if loss is None or (isinstance(loss, str) and loss in ("crossentropy", "ce")):
             return loss
         return losses.get(loss)
+
+    def _track(self) -> None:
+        """Make the metrics of `compile`, once it is known which outputs there are."""
+        from deepc.keras import metrics as named
+
+        assert self._compiled is not None
+        given = [(a, self._compiled[a]) for a in ("metrics", "weighted_metrics")]
+        self._tracked = _training.tracked(named.get, given, self._packed_out)
+
+    def _chosen(self) -> list[Any]:
+        """Return the loss of each output, None for one without."""
+        assert self._compiled is not None
+        return self._packed_out_of(self._compiled["chosen"], "loss")
+
+    def _packed_out_of(self, given: Any, name: str) -> list[Any]:
+        """Return what was given for all outputs, or for each, for each of them."""
+        out = self._packed_out
+        if isinstance(given, dict):
+            unknown = [key for key in given if key not in out.names]
+            if unknown:
+                raise ValueError(
+                    f"In the dict argument `{name}`, key '{unknown[0]}' does not correspond to any "
+                    f"model output. Received: {name}={given}; the outputs are {out.names}"
+                )
+            return [given.get(key) for key in out.names]
+        if isinstance(given, (list, tuple)):
+            if len(given) != len(out.names):
+                raise ValueError(
+                    f"For a model with several outputs, the argument `{name}` should have one "
+                    f"entry for each of the {len(out.names)} outputs. Received: {name}={given}"
+                )
+            return list(given)
+        return [given] * len(out.names)
 
     @property
     def compiled(self) -> bool:
@@ -239,33 +157,46 @@ class Model(Layer):
         engine, version = self._engine, _plan.structure_version
         if engine is not None and engine[0] == version:
             return engine[2]  # type: ignore[no-any-return]
-        trains = tuple(layer.trainable for layer in self._flat())
+        trains = tuple(layer.trainable for layer in self._within())
         if engine is not None and engine[1] == trains:
             # Layers of somebody else have changed.
             self._engine = (version, trains, engine[2])
             return engine[2]  # type: ignore[no-any-return]
         if self._compiled is None:
             raise ValueError("You must call `compile()` before using the model.")
-        chosen = self._compiled["chosen"]
-        if chosen is None:
+        chosen = self._chosen()
+        if all(one is None for one in chosen):
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        if isinstance(chosen, str):
+        if any(isinstance(one, str) for one in chosen):
             raise ValueError(
                 "loss: 'crossentropy' is chosen when targets are known: call fit or evaluate first"
             )
-        last = self._last_activation()
-        fused = isinstance(chosen, losses.Loss) and chosen.fused_with(last)
-        net: Any = deepc.Sequential(self._made[:-1]) if fused else self._full
-        self._meaning = _training.Meaning(self._made[-1] if fused else None)
-        for item in self._tracked:
-            item.meaning = self._meaning
-        loss: Any = chosen if isinstance(chosen, DeepcLoss) else chosen.make(fused)
+        fused = [
+            isinstance(one, losses.Loss) and one.fused_with(last)
+            for one, last in zip(chosen, self._finals, strict=True)
+        ]
+        net: Any = self._full
+        if isinstance(net, Graph):
+            net.logits = fused
+        elif fused[0]:
+            net = deepc.Sequential(self._made[:-1])
+        self._meanings = [
+            _training.Meaning(last if f else "", shape)
+            for f, last, shape in zip(fused, self._finals, self._packed_out.shapes, strict=True)
+        ]
+        loss = self._loss_of(chosen, fused)
         trained, rule = net, self.optimizer.rule
         variables = self.trainable_weights
+        if isinstance(net, Graph):
+            loss = _training.AddedLoss(loss, net)
         self._penalties = Penalties(
-            net, [(v.value, v.regularizer.l1, v.regularizer.l2)
-                  for v in variables if v.regularizer is not None]
-        )  # fmt: skip
+            net,
+            [
+                (v.value, v.regularizer.l1, v.regularizer.l2)
+                for v in variables
+                if v.regularizer is not None
+            ],
+        )
         constrained = [v for v in variables if v.constraint is not None]
         if constrained:
             rule = _training.Constrained(rule, constrained)
@@ -275,40 +206,102 @@ class Model(Layer):
         self._modes = [made for made in self._made if hasattr(made, "train")]
         return machinery
 
-    def _choose_crossentropy(self, y: Array) -> None:
+    def _loss_of(self, chosen: list[Any], fused: list[bool]) -> Any:
+        """Return deepc's loss of all outputs; set what the metrics of each get."""
+        out = self._packed_out
+        made = [
+            None if one is None else _training.made(one, f, shape)
+            for one, f, shape in zip(chosen, fused, out.shapes, strict=True)
+        ]
+        self._parts = _training.parts(chosen, out)
+        mine = _training.loss_metrics(made, out) if out.several else []
+        tracked = [item for item in self._tracked if not isinstance(item, _training.OutputLoss)]
+        for item in tracked:
+            item.meaning = self._meanings[item.output]
+        self._tracked = [*mine, *tracked]
+        for item in self._tracked:
+            item.part = self._parts[item.output] if out.several else None
+        assert self._compiled is not None
+        if not out.several:
+            if self._compiled["loss_weights"] is not None:
+                raise ValueError(
+                    "loss_weights: are for models with several outputs; the nearest for one is "
+                    "sample_weight in fit, or a loss of your own"
+                )
+            return made[0]
+        given = self._packed_out_of(self._compiled["loss_weights"], "loss_weights")
+        return _training.parts_loss(self._parts, made, given)
+
+    def _choose_crossentropy(self, given: list[Array | None]) -> None:
         """Take the crossentropy that fits the shapes, where compile left it open."""
-        if self._compiled and isinstance(self._compiled["chosen"], str):
-            width = math.prod(self._out)
-            name = "categorical_crossentropy"
-            if width == 1:
-                name = "binary_crossentropy"
-            elif y.ndim == 1 or y.shape[-1] == 1:
-                name = "sparse_categorical_crossentropy"
-            self._compiled["chosen"] = losses.get(name)
+        assert self._compiled is not None
+        chosen = self._chosen()
+        if not any(isinstance(one, str) for one in chosen):
+            return
+        for i, (one, y) in enumerate(zip(chosen, given, strict=True)):
+            if isinstance(one, str) and y is not None:
+                width = math.prod(self._packed_out.shapes[i])
+                name = "categorical_crossentropy"
+                if width == 1:
+                    name = "binary_crossentropy"
+                elif y.ndim == 1 or y.shape[-1] == 1:
+                    name = "sparse_categorical_crossentropy"
+                chosen[i] = losses.get(name)
+        self._compiled["chosen"] = chosen if self._packed_out.several else chosen[0]
 
     # ---- Data ----
 
-    def _rows_of(self, x: Any, name: str = "x") -> Array:
+    def _rows_of(self, x: Any, name: str = "x", batch: int | None = None) -> Array:
         """Return samples as rows, the model built for them."""
-        array = _training.as_samples(x, name)
-        if len(array) == 0:
-            raise ValueError(f"{name}: expected at least one sample, got shape {array.shape}")
-        if not self.built:
-            self.build_for(array.shape[1:])
-        if array.shape[1:] != self._in:
-            if array.ndim == 1 and self._in == (1,):
-                return array[:, None]
-            self._refuse(array)
-        return array.reshape(len(array), -1)
+        if self._full is None:
+            given = _training.structured(x, name)
+            rows = [len(one) for one in flat(given)]
+            if not rows or not all(rows):
+                raise ValueError(f"{name}: expected at least one sample, got none")
+            self._build_from(given, min(batch or rows[0], rows[0]))
+        packing = self._packed_in
+        if packing.several:
+            given = packing.listed(x, name, self.name)
+        elif isinstance(x, (list, tuple)) and len(x) == 1 and np.ndim(x[0]) == len(self._in) + 1:
+            given = [x[0]]  # a list of the one input
+        else:
+            given = [x[packing.names[0]] if _is_named(x, packing) else x]
+        arrays = []
+        for i, one in enumerate(given):
+            array = _training.as_samples(one, f"{name}[{i}]" if packing.several else name)
+            if len(array) == 0:
+                raise ValueError(f"{name}: expected at least one sample, got shape {array.shape}")
+            shape = packing.shapes[i]
+            if array.shape[1:] != shape:
+                if array.ndim == 1 and shape == (1,):
+                    array = array[:, None]
+                else:
+                    self._refuse(array, shape, packing.names[i] if packing.several else "")
+            arrays.append(array)
+        _training.check_cardinality(**{f"{name}[{i}]": array for i, array in enumerate(arrays)})
+        if isinstance(self._full, Graph):
+            return packing.rows(arrays, self._row_dtype())
+        return arrays[0].reshape(len(arrays[0]), -1)
 
-    def _refuse(self, array: Array) -> None:
-        expected = (None, *self._in)
-        if array.shape == self._in:
+    def _row_dtype(self) -> np.dtype[Any]:
+        """Return the widest dtype that any weight has."""
+        kinds = {v.dtype for v in self.weights if v.dtype.kind == "f"}
+        return np.result_type(*kinds) if kinds else self._real()
+
+    def _refuse(self, array: Array, shape: Any, place: str) -> None:
+        expected = (None, *shape)
+        if place:
+            raise ValueError(
+                f"Invalid input shape for input '{place}'. Expected shape {expected}, but input "
+                f"has incompatible shape {array.shape}"
+            )
+        if array.shape == shape:
             raise ValueError(
                 f"Invalid input shape for input {array.dtype} array. Expected shape {expected}, "
                 f"but input has incompatible shape {array.shape}; for one sample use x[None]"
             )
-        first = self.layers[0].name
+        inner = [layer for layer in self.layers if not isinstance(layer, InputLayer)]
+        first = inner[0].name if inner else self.name
         if array.ndim == 1:
             raise ValueError(
                 f"Input 0 of layer '{first}' is incompatible with the layer: expected "
@@ -317,38 +310,46 @@ class Model(Layer):
         raise ValueError(
             f"Exception encountered when calling {type(self).__name__}.call(). Input 0 with name "
             f"'None' of layer '{first}' is incompatible with the layer: expected axis -1 of input "
-            f"shape to have value {self._in[-1] if self._in else 1}, but received input with "
+            f"shape to have value {shape[-1] if shape else 1}, but received input with "
             f"shape {array.shape}"
         )
 
     def _data(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, name: str = ""
-    ) -> Rows:
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, name: str = "",
+        batch: int | None = None,
+    ) -> Rows:  # fmt: skip
         """Return checked samples, targets and weights."""
         if isinstance(x, tuple) and y is None and len(x) in (2, 3):
             x, y, sample_weight = (*x, sample_weight)[:3]
         if sample_weight is not None and class_weight is not None:
             raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
-        rows = self._rows_of(x, f"{name}x")
+        rows = self._rows_of(x, f"{name}x", batch)
         if y is None:
             raise ValueError(f"{name}y: expected {len(rows)} targets, got None")
-        given = _training.as_samples(y, f"{name}y")
+        out = self._packed_out
+        if isinstance(sample_weight, (dict, list)) and out.several:
+            raise ValueError(
+                f"{name}sample_weight: expected one array for all outputs; weights of each output "
+                "are not supported, the nearest is loss_weights"
+            )
         weights = (
             None
             if sample_weight is None
             else _training.as_samples(sample_weight, f"{name}sample_weight")
         )
-        _training.check_cardinality(x=rows, y=given, sample_weight=weights)
+        if out.several or (isinstance(y, dict) and list(y) == out.names):
+            listed = out.listed(y, f"{name}y", self.name)
+        else:
+            listed = [y]
+        given = [None if one is None else _training.as_samples(one, f"{name}y") for one in listed]
+        named = {f"y[{i}]" if out.several else "y": one for i, one in enumerate(given)}
+        _training.check_cardinality(x=rows, sample_weight=weights, **named)
         self._choose_crossentropy(given)
         _, _, _, net = self._machinery()
-        assert self._compiled is not None
-        chosen = self._compiled["chosen"]
-        outputs = math.prod(self._out)
-        prepared, ignored = _training.targets(chosen, given, outputs, f"{name}y")
+        prepared, ignored = _training.all_targets(self._chosen(), given, out, f"{name}y")
         if ignored is not None:
             weights = ignored if weights is None else weights * ignored
-        loss = chosen if isinstance(chosen, DeepcLoss) else chosen.make(net is not self._full)
-        checked = check_rows(net, rows, prepared, loss, weights, name)
+        checked = check_rows(net, rows, prepared, self._checks_by(), weights, name)
         if class_weight is not None:
             if not isinstance(class_weight, dict) or any(
                 isinstance(k, bool) or not isinstance(k, (int, np.integer)) for k in class_weight
@@ -357,8 +358,18 @@ class Model(Layer):
                     "`class_weight` must be a dictionary mapping integer class numbers to "
                     f"weights. Received: class_weight={class_weight}"
                 )
+            if out.several or len(out.shapes[0]) != 1:
+                raise ValueError(
+                    "`class_weight` is only supported for models with a single output of shape "
+                    "(batch, classes); the nearest is sample_weight"
+                )
             checked.weights = class_weights(class_weight, checked)
         return checked
+
+    def _checks_by(self) -> Any:
+        """Return the loss that tells what the library takes as targets."""
+        _, loss, _, _ = self._machinery()
+        return loss.inner if isinstance(loss, _training.AddedLoss) else loss
 
     # ---- Training ----
 
@@ -389,6 +400,7 @@ class Model(Layer):
         Examples
         --------
         >>> import numpy as np
+        >>> from deepc.keras import Sequential, layers
         >>> model = Sequential([layers.Input((2,)), layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, verbose=0)
@@ -411,7 +423,7 @@ class Model(Layer):
                 )
             source, steps = self._stream(x, steps_per_epoch)
         else:
-            rows = self._data(x, y, sample_weight, class_weight)
+            rows = self._data(x, y, sample_weight, class_weight, batch=batch)
             if validation_split and validation_data is None:
                 rows, validation = self._split(rows, validation_split)
             source = Source(rows, batch, bool(shuffle), None, steps_per_epoch)
@@ -469,11 +481,8 @@ class Model(Layer):
         first = stream.peek()
         self._data(*_as_batch(first))
         _, _, _, net = self._machinery()
-        assert self._compiled is not None
-        chosen = self._compiled["chosen"]
-        loss = chosen if isinstance(chosen, DeepcLoss) else chosen.make(net is not self._full)
         length = len(x) if hasattr(x, "__len__") else None
-        return StreamSource(stream, net, loss, steps), steps or length
+        return StreamSource(stream, net, self._checks_by(), steps), steps or length
 
     def _batch(self, batch: Any) -> Any:
         rows = self._data(*_as_batch(batch))
@@ -510,7 +519,7 @@ class Model(Layer):
         told = _callbacks_of(callbacks)
         if _training.is_stream(x):
             x, y, sample_weight = _training.whole_batches(x, steps)
-        rows = self._data(x, y, sample_weight)
+        rows = self._data(x, y, sample_weight, batch=batch)
         for callback in told:
             callback.set_model(self)
         bar = Progbar(math.ceil(len(rows) / batch), verbose=_verbosity(verbose))
@@ -560,6 +569,7 @@ class Model(Layer):
 
         Examples
         --------
+        >>> from deepc.keras import Sequential, layers
         >>> model = Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
         >>> model.predict(np.array([[1.0, 2.0]]), verbose=0).tolist()
         [[3.0]]
@@ -578,7 +588,7 @@ class Model(Layer):
         told = _callbacks_of(callbacks)
         if _training.is_stream(x):
             x = _training.whole_batches(x, steps)[0]
-        rows = self._rows_of(x)
+        rows = self._rows_of(x, batch=batch)
         count = math.ceil(len(rows) / batch)
         bar = Progbar(count, verbose=_verbosity(verbose))
         for callback in told:
@@ -587,28 +597,29 @@ class Model(Layer):
         outputs = self._outputs(rows, False)
         for number in range(count if told else 0):
             _tell(told, "on_predict_batch_begin", number, {})
-            part = outputs[number * batch : (number + 1) * batch]
+            part = mapped(outputs, _Cut(slice(number * batch, (number + 1) * batch)))
             _tell(told, "on_predict_batch_end", number, {"outputs": part})
         _tell(told, "on_predict_end", {})
         bar.update(count, finalize=True)
         return outputs
 
-    def _outputs(self, rows: Array, train: bool) -> Array:
+    def _outputs(self, rows: Array, train: bool) -> Any:
+        if isinstance(self._full, Graph):
+            logits, self._full.logits = self._full.logits, [False] * len(self._full.logits)
+            try:
+                made = run_rows(self._full, rows, (self._packed_out.width,), train)
+            finally:
+                self._full.logits = logits
+            return self._packed_out.taken_apart(made)
         network = compiled_network(self._full)
         given = rows if network is None else network.as_input(rows, "x")
         if network is not None and network.takes_indices:
             network.check_indices(given, "x")
-        return layers.run_rows(self._full, given, self._out, train)
+        return run_rows(self._full, given, self._out, train)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch."""
         return self.predict(x, verbose=0)
-
-    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
-        """Compute the outputs of an array; or go on from a place."""
-        if isinstance(inputs, KerasTensor):
-            return super().__call__(inputs, training)
-        return self._outputs(self._rows_of(inputs, "inputs"), bool(training))
 
     def train_on_batch(
         self,
@@ -642,7 +653,9 @@ class Model(Layer):
 
     def _quick_step(self, x: Any, y: Any) -> float | None:
         """Step where arrays need no conversion; None, and nothing done, where they may."""
-        if type(x) is not np.ndarray or type(y) is not np.ndarray or x.ndim != 2 or not len(x):
+        if not self._quick or type(x) is not np.ndarray or type(y) is not np.ndarray:
+            return None
+        if x.ndim != 2 or not len(x):
             return None
         trained, loss, rule, net = self._machinery()
         if trained is not net or len(x) != len(y) or x.shape[1] != self._in[0]:
@@ -698,51 +711,19 @@ class Model(Layer):
             logs[item.name] = item.result()
         return self._answer(logs, return_dict)
 
-    # ---- What it shows, and files ----
 
-    def summary(
-        self,
-        line_length: int | None = None,
-        positions: Any = None,
-        print_fn: Callable[[str], Any] | None = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: Any = None,
-    ) -> None:
-        """Print the layers, their shapes and how many numbers they hold."""
-        from deepc.keras._summary import table
+class _Cut:
+    """The rows of a batch out of arrays."""
 
-        text = table(self, line_length, positions, show_trainable, layer_range)
-        if print_fn is None:
-            say(text, end="")
-        else:
-            print_fn(text)
+    def __init__(self, rows: slice) -> None:
+        self._rows = rows
 
-    def save(self, filepath: Any, overwrite: bool = True, **given: Any) -> None:
-        """Write the model to a ``.keras`` file, which Keras reads too."""
-        from deepc.keras import _saving
+    def __call__(self, array: Any) -> Any:
+        return array[self._rows]
 
-        _saving.save_model(self, filepath, overwrite)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to a ``.weights.h5`` file, which Keras reads too."""
-        from deepc.keras import _saving
-
-        _saving.save_weights(self, filepath, overwrite)
-
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read weights from a ``.weights.h5`` or ``.keras`` file."""
-        from deepc.keras import _saving
-
-        _saving.load_weights(self, filepath, skip_mismatch)
-
-    def to_json(self, **given: Any) -> str:
-        """Return what describes the model, without its weights, as JSON."""
-        import json
-
-        from deepc.keras import _saving
-
-        return json.dumps(_saving.described(self), **given)
+def _is_named(x: Any, packing: Packing) -> bool:
+    return isinstance(x, dict) and list(x) == packing.names
 
 
 def _as_batch(batch: Any) -> tuple[Any, ...]:
@@ -771,170 +752,3 @@ def _new_history(model: Any, verbose: int, epochs: int, steps: int | None) -> An
     history.set_model(model)
     history.set_params({"verbose": verbose, "epochs": epochs, "steps": steps})
     return history
-
-
-class Sequential(Model):
-    """Layers one after the other.
-
-    Examples
-    --------
-    >>> model = Sequential([layers.Input((4,)), layers.Dense(3, activation="relu")])
-    >>> model.count_params()
-    15
-    """
-
-    def __init__(
-        self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None
-    ) -> None:
-        super().__init__(name=name, trainable=trainable)
-        for layer in layers or ():
-            self._add(layer)
-        self._build_if_known()
-
-    def _add(self, layer: Any) -> None:
-        if isinstance(layer, KerasTensor):
-            layer = layer.layer
-        if not isinstance(layer, Layer):
-            raise ValueError(
-                "Only instances of `keras.Layer` can be added to a Sequential model. Received: "
-                f"{layer} (of type {type(layer)})"
-            )
-        if any(layer.name == other.name for other in self._chain):
-            raise ValueError(
-                "All layers added to a Sequential model should have unique names. Name "
-                f"'{layer.name}' is already the name of a layer in this model. Update the `name` "
-                "argument to pass a unique name."
-            )
-        if isinstance(layer, InputLayer) and self._chain:
-            raise ValueError("Input: stands first in a Sequential model, or not at all")
-        self._chain.append(layer)
-
-    def _build_if_known(self) -> None:
-        if not self._chain or not self.layers:
-            return
-        first = self._chain[0]
-        known = first._in if isinstance(first, InputLayer) else first._sample
-        if known is None and isinstance(first, Model) and first.built:
-            known = first._in
-        if known is not None:
-            self._unbuild()
-            self.build_for(known)
-
-    def _unbuild(self) -> None:
-        self.built, self._engine, self._full, self._made = False, None, None, []
-
-    def add(self, layer: Any) -> None:
-        """Add a layer at the end."""
-        self._add(layer)
-        if self.built:
-            known = self._in
-            self._unbuild()
-            self.build_for(known)
-        else:
-            self._build_if_known()
-
-    def pop(self) -> Layer | None:
-        """Take the last layer away; return it."""
-        if not self.layers:
-            return None
-        layer = self._chain.pop()
-        if self.built:
-            known = self._in
-            self._unbuild()
-            if self.layers:
-                self.build_for(known)
-        return layer
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes it anew, without its weights."""
-        from deepc.keras import _saving
-
-        return _saving.sequential_config(self)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Make one from that."""
-        from deepc.keras import _saving
-
-        return _saving.sequential_of(config)
-
-
-class Functional(Model):
-    """A chain of layers from an `Input`: ``Model(inputs, outputs)``.
-
-    Examples
-    --------
-    >>> place = layers.Input((4,))
-    >>> model = Model(place, layers.Dense(2)(layers.Dense(3)(place)))
-    >>> model.output_shape
-    (None, 2)
-    """
-
-    def __init__(
-        self, inputs: Any = None, outputs: Any = None, name: str | None = None,
-        trainable: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__(name=name, trainable=trainable)
-        chain: list[Layer] = []
-        first, place = _one(inputs, "inputs"), _one(outputs, "outputs")
-        self._outputs_at = place
-        while place is not first:
-            if len(place.inputs) != 1:
-                raise ValueError(
-                    f"outputs: layer '{place.layer.name}' is not reached from the inputs"
-                    if not place.inputs
-                    else f"outputs: layer '{place.layer.name}' joins several branches, which is "
-                    "not supported; the nearest is one chain"
-                )
-            chain.append(place.layer)
-            place = place.inputs[0]
-        self._chain = [first.layer, *reversed(chain)]
-        if not isinstance(first.layer, InputLayer):
-            self._chain[0] = InputLayer(first.shape[1:])
-        self.build_for(self._chain[0]._in)
-
-    def _shown_layers(self) -> list[Layer]:
-        return self._chain
-
-    @property
-    def layers(self) -> list[Layer]:
-        """Its layers, the input first."""
-        return list(self._chain)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes it anew, without its weights."""
-        from deepc.keras import _saving
-
-        return _saving.functional_config(self)
-
-
-def _one(places: Any, name: str) -> KerasTensor:
-    if isinstance(places, (list, tuple)) and len(places) == 1:
-        places = places[0]
-    if not isinstance(places, KerasTensor):
-        raise ValueError(
-            f"{name}: expected one place, as Input or a layer gives it, got {places!r}; models "
-            "with several inputs or outputs are not supported"
-        )
-    return places
-
-
-def load_model(
-    filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
-) -> Any:
-    """Read a model from a ``.keras`` file, written here or by Keras."""
-    from deepc.keras import _saving
-
-    return _saving.load_model(filepath, compile)
-
-
-def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
-    """Return a model of the same layers, with weights of its own."""
-    from deepc.keras import _saving
-
-    return _saving.model_of(_saving.described(model))
-
-
-__all__ += ["clone_model"]
-layers.MODELS.update(Sequential=Sequential, Functional=Functional)
-__getattr__ = missing("deepc.keras.models", __all__, {"model_from_json": "models.load_model"})

@@ -27,6 +27,6 @@ __all__ = [*_tensorflow.__all__, "keras"]  # noqa: F405
 def __getattr__(name: str) -> Any:
     # Keras is imported when it is asked for: who needs only a tape does not wait for it.
     if name == "keras":
-        return importlib.import_module("deepc.keras")
+        return importlib.import_module("deepc.tf.keras")
     more = nearest(name, __all__) or f"; it has {', '.join(__all__)}"
     raise AttributeError(f"module 'deepc.tf' has no attribute {name!r}{more}")

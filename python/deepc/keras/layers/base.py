@@ -1,0 +1,928 @@
+"""What all layers share, those of this face and those that somebody writes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+import deepc
+from deepc import _tensorflow
+from deepc._c.tape import Node
+from deepc._values import Array, as_array, as_bool, as_dtype
+from deepc.autodiff import bridges, ops
+from deepc.autodiff.tensor import no_grad
+from deepc.keras import activations, constraints, initializers, regularizers
+from deepc.keras._names import automatic
+from deepc.keras._registry import custom_name
+from deepc.keras._variables import Variable
+from deepc.keras.layers.places import Call, KerasTensor, Shape, as_shape, flat, mapped
+from deepc.layers import Layer as DeepcLayer
+from deepc.layers import _plan
+
+__all__ = ["Input", "InputLayer", "Layer", "last_only", "run_rows", "variables_of", "written"]
+
+# The classes of models by name, which are layers too; they are told of here once they are there.
+MODELS: dict[str, Any] = {}
+
+
+class _Context(threading.local):
+    """What the calls that run say to those inside: whether they train, and whose names come first.
+
+    `training` is None outside of any call.
+    """
+
+    training: bool | None = None
+    path = ""
+    # How many rows the data have that layers are built by, for tables; None where there are none.
+    batch: int | None = None
+
+
+context = _Context()
+
+
+@contextmanager
+def calling(training: bool, path: str) -> Iterator[None]:
+    """Say to the calls inside whether they train."""
+    before = context.training, context.path
+    context.training, context.path = training, path
+    try:
+        yield
+    finally:
+        context.training, context.path = before
+
+
+class Layer:
+    """What all layers share; subclass it for one of your own.
+
+    A layer of your own makes its weights with `add_weight`, in ``build(input_shape)`` or in its
+    constructor, and computes in ``call(inputs)``, with the functions of `keras.ops` or `deepc.tf`:
+    its gradient is that of the operations. Layers among its attributes belong to it.
+
+    Attributes
+    ----------
+    name : str
+    built : bool
+        Whether it knows its input, and so has its weights.
+    trainable : bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepc.keras.layers import Layer
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+    ...     def call(self, inputs):
+    ...         return inputs * self.scale
+    >>> layer = Scale()
+    >>> layer(np.array([[1.0, 2.0]])).numpy().tolist()
+    [[1.0, 2.0]]
+    >>> layer.weights
+    [<Variable path=scale/scale, shape=(2,), dtype=float32, value=[1. 1.]>]
+    """
+
+    # What the constructor takes, for `get_config`.
+    _arguments: tuple[str, ...] = ()
+    # Whether it computes along the last dimension: other dimensions are samples to it.
+    _last_axis = False
+    # Whether its input names rows of a table.
+    _takes_whole_numbers = False
+    # What somebody wrote that comes after the layers of deepc.
+    _after: Any = None
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        """Make one; of a class of a user's, note what it is made from."""
+        self = super().__new__(cls)
+        if is_custom(cls):
+            self.__dict__["_given"] = (arguments, named)
+        return self
+
+    def __init__(self, **given: Any) -> None:
+        self.name: str = given.pop("name", None) or automatic(type(self).__name__)
+        dtype = given.pop("dtype", None)
+        if isinstance(dtype, dict):
+            dtype = dtype.get("config", {}).get("name")
+        self._dtype = None if dtype is None else as_dtype(dtype)
+        self._trainable = as_bool(given.pop("trainable", True), "trainable")
+        self._sample: Shape | None = None
+        if "input_dim" in given and given["input_dim"] is not None:
+            self._say_input()
+            self._sample = as_shape((given.pop("input_dim"),), "input_dim")
+        if "input_shape" in given:
+            self._say_input()
+            self._sample = as_shape(given.pop("input_shape"), "input_shape")
+        given.pop("batch_size", None)
+        given.pop("autocast", None)
+        if given.pop("activity_regularizer", None) is not None:
+            raise ValueError(
+                "activity_regularizer: not supported; the nearest is kernel_regularizer, or "
+                "self.add_loss in a layer's call"
+            )
+        if given:
+            raise ValueError(
+                f"Unrecognized keyword arguments passed to {type(self).__name__}: {given}"
+            )
+        self.built = False
+        self._in: Any = ()
+        self._out: Any = ()
+        self._made: list[DeepcLayer] = []
+        self._variables: list[Variable] = []
+        self._calls: list[Call] = []
+        self._losses: list[Any] = []
+        self._built_by: int | None = None
+
+    @staticmethod
+    def _say_input() -> None:
+        warnings.warn(
+            "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
+            "models, prefer using an `Input(shape)` object as the first layer in the model "
+            "instead.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _check_begun(self) -> None:
+        if "built" not in self.__dict__:
+            raise RuntimeError(
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
+                "first statement in the `__init__()` method. Go add it!"
+            )
+
+    # ---- Building ----
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of a shape, batch included: ``(None, 4)``."""
+        if is_own(type(self)) and not self.built:
+            self._build_own(as_shape(tuple(input_shape)[1:]), "")
+        self.built = True
+
+    def build_for(self, sample: Any, owner: str = "") -> Any:
+        """Make the weights for samples of a shape; return the shape of what comes out.
+
+        Of a layer with several inputs both are a list.
+        """
+        if self.built:
+            self._check_input(sample)
+            return self._out if sample == self._in else self._compute(sample)
+        if self._traces():
+            self._build_custom(sample, owner)
+            return self._out
+        self._build_own(sample, owner)
+        return self._out
+
+    def _build_own(self, sample: Any, owner: str) -> None:
+        """Make the layers of deepc, and the variables that show their arrays."""
+        self._check_single(sample)
+        self._out = self._compute(sample)
+        self._in = sample
+        self._make(sample)
+        self.built = True
+        for variable in self._variables:
+            variable.path = "/".join(filter(None, (owner, self.name, variable.name)))
+        self._set_trains()
+        for layer in self._made:
+            if hasattr(layer, "train"):
+                layer.train = False  # models compute as they do outside training, but when training
+
+    def _build_custom(self, sample: Any, owner: str) -> None:
+        """Let a user's layer make its weights; what comes out of it is found by the first call."""
+        self._in = sample
+        shapes = mapped_shapes(sample, lambda one: (None, *one))
+        with calling(bool(context.training), "/".join(filter(None, (owner, self.name)))):
+            self.build(shapes)
+        if owner and is_own(type(self)):
+            for variable in self._variables:
+                if variable.path.startswith(f"{self.name}/"):
+                    variable.path = f"{owner}/{variable.path}"
+        self.built = True
+        self._set_trains()
+
+    def output_for(self, sample: Any, owner: str = "") -> Any:
+        """Make the weights; return the shape of what comes out, by computing it where need be."""
+        if not self._traces():
+            return self.build_for(sample, owner)
+        zeros = mapped_shapes(
+            sample, lambda one: _tensorflow.Tensor(np.zeros((2, *one), self._real()))
+        )
+        with calling(False, owner), no_grad():
+            self._computed((zeros,), False, {})
+        return self._out
+
+    def _check_input(self, sample: Any) -> None:
+        """Refuse samples of another shape than those that it was built for."""
+        if sample == self._in or is_custom(type(self)):
+            return
+        if self._last_axis and sample and self._in and sample[-1] == self._in[-1]:
+            return
+        if self._last_axis and not sample:
+            raise ValueError(
+                f"Input 0 with name 'None' of layer '{self.name}' is incompatible with the layer: "
+                f"expected min_ndim=2, found ndim=1. Full shape received: {(None,)}"
+            )
+        if self._last_axis:
+            raise ValueError(
+                f"Input 0 with name 'None' of layer '{self.name}' is incompatible with the layer: "
+                f"expected axis -1 of input shape to have value {self._in[-1]}, but received input "
+                f"with shape {(None, *sample)}"
+            )
+        raise ValueError(
+            f"Input 0 with name 'None' of layer '{self.name}' is incompatible with the "
+            f"layer: expected shape={(None, *self._in)}, found shape={(None, *sample)}"
+        )
+
+    def _check_single(self, sample: Any) -> None:
+        """Refuse several inputs."""
+        if isinstance(sample, (list, dict)):
+            raise ValueError(
+                f"Layer '{self.name}' expects 1 input(s), but it received {len(sample)} input "
+                "tensors; join them by layers.Concatenate or layers.Add"
+            )
+
+    def _compute(self, sample: Any) -> Any:
+        """Return the shape of the output for an input's."""
+        return sample
+
+    def _make(self, sample: Any) -> None:
+        """Make the layers of deepc and the variables."""
+
+    def _real(self) -> np.dtype[Any]:
+        return self._dtype or deepc.default_dtype()
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the output's shape for an input's, batch included."""
+        if not is_own(type(self)):
+            raise NotImplementedError(
+                f"Layer {type(self).__name__} should implement `def compute_output_shape(self, "
+                "input_shape)`."
+            )
+        return (None, *self._compute(as_shape(tuple(input_shape)[1:])))
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable that belongs to the layer.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            ``()``, a number, if not given.
+        initializer : str or callable, optional
+            Glorot's uniform numbers if not given.
+        dtype : optional
+            The layer's if not given.
+        trainable : bool, optional
+        regularizer, constraint : optional
+        name : str, optional
+        """
+        self._check_begun()
+        label = name or automatic("Variable")
+        path = "/".join(filter(None, (context.path or self.name, label)))
+        sizes = () if shape is None else tuple(shape)
+        if any(size is None for size in sizes):
+            raise ValueError(
+                "Shapes used to initialize variables must be fully-defined (no `None` "
+                f"dimensions). Received: shape={sizes} for variable path='{path}'"
+            )
+        kind = self._real() if dtype is None else np.dtype(dtype)
+        made = initializers.get(
+            ("glorot_uniform" if kind.kind == "f" else "zeros")
+            if initializer is None
+            else initializer
+        )
+        # What a number starts with is drawn as one of a row.
+        array = np.array(made(sizes or (1,), self._real()), kind, order="C").reshape(sizes)
+        gradient = np.zeros_like(array) if kind.kind == "f" else None
+        variable: Variable = Variable.over(
+            array, gradient, label, path, bool(trainable) and gradient is not None
+        )
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._variables.append(variable)
+        _plan.note_change()
+        return variable
+
+    add_variable = add_weight
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a number to the loss of the model, in each call: ``self.add_loss(0.1 * mean(x))``."""
+        for one in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if not isinstance(one, Node) or one.data.size != 1:
+                raise ValueError(
+                    f"add_loss: expected a Tensor of one element, got {one!r:.60}; compute it from "
+                    "the inputs or the weights in `call`"
+                )
+            self._losses.append(one)
+
+    # ---- What it is asked ----
+
+    def _sublayers(self) -> Iterator[Layer]:
+        """Yield the layers among its attributes, in the order in which they came."""
+        seen: set[int] = set()
+        for name, value in self.__dict__.items():
+            if name in ("_calls", "_given", "_losses", "_made", "_variables"):
+                continue
+            for one in flat(value):
+                if isinstance(one, Layer) and id(one) not in seen:
+                    seen.add(id(one))
+                    yield one
+
+    def _within(self) -> Iterator[Layer]:
+        """Yield itself and all layers inside, each once."""
+        seen: set[int] = set()
+
+        def walk(layer: Layer) -> Iterator[Layer]:
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield layer
+                for one in layer._sublayers():
+                    yield from walk(one)
+
+        return walk(self)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes it; may be assigned."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._within():
+            layer._trainable = as_bool(value, "trainable")
+            layer._set_trains()
+
+    def _set_trains(self) -> None:
+        """Say to the layers of deepc, and to the variables, whether they train."""
+        for layer in self._made:
+            if hasattr(layer, "trainable"):
+                layer.trainable = self._trainable and not getattr(layer, "_fixed", False)
+        if not self._made:
+            for variable in self._variables:
+                if variable.dtype.kind == "f":
+                    variable.requires_grad = self._trainable and variable.trainable
+            _plan.note_change()
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All variables: its own, those that train first, then those of the layers inside."""
+        found: dict[int, Variable] = {}
+        for layer in self._within():
+            own = layer._variables
+            for variable in (*filter(_trains, own), *(v for v in own if not _trains(v))):
+                found.setdefault(id(variable), variable)
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables."""
+        return self.weights
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The variables that training changes."""
+        if not self._trainable:
+            return []
+        found: dict[int, Variable] = {}
+        for layer in self._within():
+            if layer._trainable:
+                found.update({id(v): v for v in layer._variables if v.trainable})
+        return list(found.values())
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The variables that training changes."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The variables that it does not."""
+        trained = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in trained]
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The variables that it does not."""
+        return self.non_trainable_weights
+
+    @property
+    def losses(self) -> list[Any]:
+        """What `add_loss` added in the last call, and what regularizers add."""
+        added = [one for layer in self._within() for one in layer._losses]
+        return [*added, *(v.regularizer(v) for v in self.trainable_weights if v.regularizer)]
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype that it computes in."""
+        return self._real().name
+
+    compute_dtype = variable_dtype = dtype
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of its input."""
+        self._need("input_shape")
+        return mapped_shapes(self._in, lambda one: (None, *one))
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of its output."""
+        self._need("output_shape")
+        return mapped_shapes(self._out, lambda one: (None, *one))
+
+    @property
+    def input(self) -> Any:
+        """The place of its input."""
+        if not self._calls:
+            raise AttributeError(f"The layer {self.name} has never been called and thus has no "
+                                 "defined input.")  # fmt: skip
+        sources = self._calls[0].inputs
+        return sources[0] if len(sources) == 1 else sources
+
+    @property
+    def output(self) -> Any:
+        """The place of its output."""
+        if not self._calls:
+            raise AttributeError(f"The layer {self.name} has never been called and thus has no "
+                                 "defined output.")  # fmt: skip
+        places = self._calls[0].outputs
+        return places[0] if len(places) == 1 else places
+
+    def _need(self, name: str) -> None:
+        if not self.built:
+            raise AttributeError(f"You must build the layer before accessing `{name}`.")
+
+    def _variable(self, name: str) -> Variable:
+        self._need(name)
+        return next(v for v in self._variables if v.name == name)
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Copy other numbers into the weights."""
+        mine, given = self.weights, list(weights)
+        if len(given) != len(mine):
+            raise ValueError(
+                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of "
+                f"length {len(given)}, but the layer was expecting {len(mine)} weights."
+            )
+        arrays = [as_array(w, "weights", v.value.dtype) for w, v in zip(given, mine, strict=True)]
+        for array, variable in zip(arrays, mine, strict=True):
+            if array.shape != variable.shape:
+                raise ValueError(
+                    f"Layer {self.name} weight shape {variable.shape} is not compatible with "
+                    f"provided weight shape {array.shape}."
+                )
+        for array, variable in zip(arrays, mine, strict=True):
+            variable.value[...] = array
+
+    def count_params(self) -> int:
+        """Return how many numbers its weights hold."""
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't "
+                "built. You can build it manually via: `layer.build(input_shape)`."
+            )
+        return sum(v.value.size for v in self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make it anew.
+
+        A layer of a user's that takes arguments which are no plain values overrides it.
+        """
+        config: dict[str, Any] = {
+            "name": self.name, "trainable": self._trainable, "dtype": self.dtype,
+        }  # fmt: skip
+        for name in self._arguments:
+            own = f"_{name}" if f"_{name}" in self.__dict__ else name
+            config[name] = _described(getattr(self, own, None))
+        given = self.__dict__.get("_given")
+        if given is not None and type(self).get_config is Layer.get_config:
+            # As far as nobody says it better: what the constructor was given.
+            bound = inspect.signature(type(self).__init__).bind(self, *given[0], **given[1])
+            bound.apply_defaults()
+            kinds = inspect.signature(type(self).__init__).parameters
+            config = {k: v for k, v in config.items() if takes(type(self).__init__, k)}
+            for name, value in list(bound.arguments.items())[1:]:
+                if kinds[name].kind is inspect.Parameter.VAR_KEYWORD:
+                    config.update(value)
+                elif kinds[name].kind is not inspect.Parameter.VAR_POSITIONAL:
+                    config[name] = _described(value)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make one from such arguments."""
+        config = dict(config)
+        dtype = config.pop("dtype", None)
+        if isinstance(dtype, dict):
+            dtype = dtype.get("config", {}).get("name")
+        if is_custom(cls):
+            if takes(cls.__init__, "dtype"):
+                config["dtype"] = dtype
+            kept = {k: v for k, v in config.items() if takes(cls.__init__, k)}
+            lost = set(config) - set(kept) - {"name", "trainable"}
+            if lost:
+                raise TypeError(
+                    f"Error when deserializing class '{cls.__name__}' using config={config}: its "
+                    f"constructor does not take {', '.join(sorted(lost))}"
+                )
+            return cls(**kept)
+        known = {"name", "trainable", *cls._arguments}
+        return cls(dtype=dtype, **{k: v for k, v in config.items() if k in known})
+
+    # ---- Computing ----
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Compute Tensors from Tensors; what a layer of your own defines."""
+        if not is_own(type(self)):
+            raise NotImplementedError(
+                f"Exception encountered when calling {type(self).__name__}.call(): Layer "
+                f"{type(self).__name__} does not have a `call` method implemented."
+            )
+        return self._on_tape(inputs)
+
+    def _on_tape(self, x: Any) -> Any:
+        """Compute a Tensor by the layers of deepc, which take rows."""
+        sample = x.shape[1:]
+        out = self._out if sample == self._in else self._compute(sample)
+        if not self._made:
+            y = ops.reshape(x, (x.shape[0], *out))
+            return y if self._after is None else self._after(y)
+        y = ops.reshape(x, (-1, sample[-1]) if self._last_axis else (x.shape[0], -1))
+        if self._takes_whole_numbers:
+            y = _whole(y, self)
+        elif y.dtype != self._real():
+            y = ops.astype(y, self._real())
+        with modes(self._made):
+            for layer in self._steps:
+                y = layer(y)
+        y = ops.reshape(y, (x.shape[0], *out))
+        return y if self._after is None else self._after(y)
+
+    def compiles(self) -> bool:
+        """Whether its layers of deepc are all that it is, for samples as rows of numbers."""
+        return not (
+            is_custom(type(self)) or self._after or (self._last_axis and len(self._in) != 1)
+        )
+
+    @functools.cached_property
+    def _steps(self) -> list[Any]:
+        """The layers of deepc; what the tape does in one operation is one step."""
+        fused = len(self._made) == 2 and isinstance(self._made[1], (deepc.Relu, deepc.Tanh))
+        return [deepc.Sequential(self._made)] if fused else list(self._made)
+
+    def __call__(self, *inputs: Any, training: bool | None = None, **named: Any) -> Any:
+        """Compute a Tensor of an array or a Tensor; or go on from places of `Input` and layers."""
+        self._check_begun()
+        if any(isinstance(one, KerasTensor) for one in flat((inputs, named))):
+            return self._connect(inputs, training, named)
+        if not inputs and not named:
+            raise TypeError(f"{type(self).__name__}.__call__() missing its inputs")
+        history = (
+            context.training is not None
+            or _tensorflow.is_recording()
+            or any(isinstance(one, Node) for one in flat((inputs, named)))
+        )
+        if training is None:
+            training = bool(context.training)
+        outermost = context.training is None
+        if outermost:
+            context.batch = next((len(x) for x in flat(inputs) if np.ndim(_bare(x))), None)
+        try:
+            with nullcontext() if history else no_grad():
+                return self._computed(inputs, training, named)
+        finally:
+            if outermost:
+                context.batch = None
+
+    def _computed(self, inputs: tuple[Any, ...], training: bool, named: dict[str, Any]) -> Any:
+        given = [mapped(_numbers(one), self._as_tensor) for one in inputs]
+        named = mapped(named, self._as_tensor)
+        owner = context.path
+        if given and not self.built:
+            self._built_by = context.batch
+            self.build_for(_sample_shapes(given[0]), owner)
+        elif given and is_own(type(self)):
+            self._check_input(_sample_shapes(given[0]))
+        path = "/".join(filter(None, (owner, self.name)))
+        self._losses = []
+        with calling(training, path):
+            if takes(type(self).call, "training"):
+                named = {**named, "training": training}
+            try:
+                result = self.call(*given, **named)
+            except Exception as error:
+                if is_custom(type(self)) and not getattr(error, "__notes__", None):
+                    shapes = ", ".join(str(getattr(x, "shape", x)) for x in flat(given))
+                    error.add_note(f"in {type(self).__name__}.call() of inputs of shape {shapes}")
+                raise
+        if self._traces():
+            self._check_result(result)
+        return result
+
+    def _tells_shape(self) -> bool:
+        """Whether it says what comes out of it without computing it."""
+        told = type(self).compute_output_shape is not Layer.compute_output_shape
+        return told or not self._traces()
+
+    def _kind(self) -> str:
+        """Return what tables call its class."""
+        return type(self).__name__
+
+    def _traces(self) -> bool:
+        """Whether nobody knows the shape of what comes out but by computing it."""
+        return is_custom(type(self))
+
+    def _check_result(self, result: Any) -> None:
+        parts = list(flat(result))
+        for one in parts:
+            if not isinstance(one, Node):
+                raise TypeError(
+                    f"{type(self).__name__}.call() gave {type(one).__name__} instead of a Tensor: "
+                    "compute with keras.ops or deepc.tf, whose gradients are known"
+                )
+        if not self._out:
+            shapes = mapped(result, SampleOf)
+            self._out = mapped_shapes(shapes, lambda one: one)
+
+    def _as_tensor(self, value: Any) -> Any:
+        """Return an input as a Tensor: floats in the layer's dtype."""
+        if isinstance(value, Node) or not hasattr(value, "__array__"):
+            return value
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            array = np.asarray(array, self._real())
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"inputs: expected numbers, got {type(value).__name__}")
+        return _tensorflow.Tensor(array)
+
+    def _connect(self, inputs: Any, training: bool | None, named: dict[str, Any]) -> Any:
+        """Return the places of what comes out; note where they come from."""
+        if training is not None:
+            named = {**named, "training": training}
+        shapes = mapped(inputs[0] if inputs else None, SampleOf)
+        sample = mapped_shapes(shapes, lambda one: one)
+        asked = type(self).compute_output_shape is not Layer.compute_output_shape
+        if asked and is_custom(type(self)) and not isinstance(self, MODELS["Model"]):
+            self.build_for(sample)
+            shape = self.compute_output_shape(mapped_shapes(sample, lambda one: (None, *one)))
+            out = self._out = mapped_shapes(shape, lambda one: as_shape(one[1:]))
+        elif self._traces():
+            out = self._traced(inputs, named)
+        else:
+            out = self.build_for(sample)
+        call = Call(self, inputs, named)
+        return mapped_shapes(out, lambda one: KerasTensor(one, call))
+
+    def _traced(self, inputs: Any, named: dict[str, Any]) -> Any:
+        """Return the shapes that a user's call gives, by calling it with zeros."""
+
+        def zeros(place: Any) -> Any:
+            if not isinstance(place, KerasTensor):
+                return place
+            dtype = self._real() if place.dtype.startswith("float") else place.dtype
+            return _tensorflow.Tensor(np.zeros((2, *place.shape[1:]), dtype))
+
+        given, more = mapped(list(inputs), zeros), mapped(named, zeros)
+        with no_grad():
+            result = self._computed(tuple(given), bool(more.pop("training", False)), more)
+        for one in flat(result):
+            if not one.shape or one.shape[0] != 2:
+                raise ValueError(
+                    f"{type(self).__name__}.call() gave the shape {one.shape} for a batch of 2: "
+                    "the first dimension of what a layer gives is the batch"
+                )
+        return mapped_shapes(mapped(result, SampleOf), lambda one: one)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+# ---- Shapes of several things --------------------------------------------------------------------
+
+
+class SampleOf(tuple):  # type: ignore[type-arg]
+    """The shape of a sample of a place or a Tensor: a leaf among nested tuples."""
+
+    __slots__ = ()
+
+    def __new__(cls, place: Any) -> Any:
+        return super().__new__(cls, tuple(getattr(place, "shape", (None,)))[1:])
+
+
+def mapped_shapes(shapes: Any, function: Callable[[Any], Any]) -> Any:
+    """Return what a function makes of each shape of a shape, or of lists and dicts of shapes."""
+    if isinstance(shapes, dict):
+        return {key: mapped_shapes(one, function) for key, one in shapes.items()}
+    several = any(isinstance(one, (list, tuple, dict)) for one in shapes)
+    if several:
+        return [mapped_shapes(one, function) for one in shapes]
+    return function(tuple(shapes))
+
+
+def _sample_shapes(given: Any) -> Any:
+    return mapped_shapes(mapped(given, SampleOf), lambda one: one)
+
+
+# ---- Helpers -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def modes(made: Sequence[Any]) -> Iterator[None]:
+    """Let layers of deepc train as the call that runs does."""
+    changed = [layer for layer in made if hasattr(layer, "train")]
+    before = [layer.train for layer in changed]
+    for layer in changed:
+        layer.train = bool(context.training)
+    try:
+        yield
+    finally:
+        for layer, was in zip(changed, before, strict=True):
+            layer.train = was
+
+
+def _trains(variable: Variable) -> bool:
+    return bool(variable.trainable)
+
+
+@functools.cache
+def _is_of_face(cls: Any) -> bool:
+    """Whether a class is one of this package, and not one that an example there defines."""
+    module = sys.modules.get(cls.__module__)
+    return cls.__module__.startswith("deepc.keras.") and vars(module).get(cls.__name__) is cls
+
+
+@functools.cache
+def _is_own(cls: Any) -> bool:
+    return any(_is_of_face(base) and base is not Layer for base in cls.__mro__)
+
+
+@functools.cache
+def _is_custom(cls: Any) -> bool:
+    if _is_of_face(cls):
+        return False
+    return not _is_own(cls) or any(
+        name in vars(base)
+        for base in cls.__mro__
+        if not _is_of_face(base) and base is not object
+        for name in ("call", "build")
+    )
+
+
+def is_custom(cls: Any) -> bool:
+    """Whether a user's code decides what a layer makes or computes."""
+    return _is_custom(cls)
+
+
+def is_own(cls: Any) -> bool:
+    """Whether a layer is of this face, or a subclass of one."""
+    return _is_own(cls)
+
+
+@functools.cache
+def takes(function: Any, name: str) -> bool:
+    """Whether a function has an argument of a name."""
+    parameters = inspect.signature(function).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    return name in parameters or (name != "training" and inspect.Parameter.VAR_KEYWORD in kinds)
+
+
+def _bare(x: Any) -> Any:
+    return x.data if isinstance(x, Node) else x
+
+
+def _numbers(value: Any) -> Any:
+    """Return nested lists of numbers as an array, anything else as it is."""
+    if isinstance(value, (list, tuple)) and value:
+        first = next(flat(value), None)
+        if isinstance(first, (int, float, np.number)):
+            return np.asarray(value)
+    return value
+
+
+def _whole(x: Any, layer: Layer) -> Any:
+    """Return whole numbers, maybe kept as floats, as integers."""
+    array = x.data
+    if array.dtype.kind == "f":
+        if not (array == np.floor(array)).all():
+            raise ValueError(f"inputs: layer '{layer.name}' expects whole numbers")
+        array = array.astype(np.int64)
+    return _tensorflow.Tensor(array)
+
+
+def variables_of(layer: Any, **names: str) -> list[Variable]:
+    """Return the parameters of a layer of deepc as variables; `names` of C's names."""
+    made = bridges.leaves(layer, Variable.over)
+    for parameter, name in names.items():
+        if parameter in made:
+            made[parameter].name = made[parameter].path = name
+    return [made[parameter] for parameter in names if parameter in made]
+
+
+def written(activation: activations.Function) -> Any:
+    """Return an activation that somebody wrote, None for one of the list."""
+    return activation if isinstance(activation, activations.Written) else None
+
+
+def run_rows(net: Any, array: Array, out: Shape, training: bool) -> Array:
+    """Return what a network of deepc gives for samples of any shape."""
+    rows = array.reshape(len(array), -1)
+    if training:
+        with deepc.training(net, True):
+            made = net.forward(rows)
+    else:
+        made = net.forward(rows)
+    return np.asarray(made).reshape(len(array), *out)
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, activations.Function):
+        return activations.serialize(value)
+    if isinstance(value, initializers.Initializer):
+        return initializers.serialize(value)
+    if isinstance(value, (regularizers.Regularizer, constraints.Constraint)):
+        kind = "regularizers" if isinstance(value, regularizers.Regularizer) else "constraints"
+        own = type(value).__module__.startswith("deepc.keras.")
+        return {
+            "module": f"keras.{kind}" if own else None,
+            "class_name": type(value).__name__,
+            "config": value.get_config(),
+            "registered_name": None if own else custom_name(type(value)),
+        }  # fmt: skip
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+class InputLayer(Layer):
+    """The first place of a model."""
+
+    def __init__(self, shape: Any = None, name: str | None = None, **given: Any) -> None:
+        given.pop("batch_size", None)
+        if "batch_shape" in given:
+            shape = tuple(given.pop("batch_shape"))[1:]
+        dtype = given.pop("dtype", None)
+        self._whole = dtype if dtype is not None and np.dtype(dtype).kind in "iu" else None
+        if self._whole is None and dtype is not None:
+            given["dtype"] = dtype
+        super().__init__(name=name or automatic("InputLayer"), **given)
+        self._shape = as_shape(shape)
+        self.build_for(self._shape)
+        place = KerasTensor(self._shape, Call(self, (), {}))
+        place.dtype = self.dtype
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype of what comes in."""
+        return super().dtype if self._whole is None else np.dtype(self._whole).name
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make it anew."""
+        return {"batch_shape": [None, *self._shape], "dtype": self.dtype, "sparse": False,
+                "ragged": False, "name": self.name}  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make one from such arguments."""
+        dtype = config.get("dtype")
+        whole = dtype if isinstance(dtype, str) and np.dtype(dtype).kind in "iu" else None
+        return cls(tuple(config["batch_shape"])[1:], name=config.get("name"), dtype=whole)
+
+
+def Input(
+    shape: Any = None, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+) -> Any:
+    """Return the place where samples of a shape, batch not included, come in.
+
+    Examples
+    --------
+    >>> Input((4,)).shape
+    (None, 4)
+    """
+    return InputLayer(shape, name=name, dtype=dtype).output
+
+
+def last_only(layer: Layer, sample: Shape) -> None:
+    """Refuse samples that are single numbers."""
+    if not sample:
+        raise ValueError(
+            f"Input 0 of layer '{layer.name}' is incompatible with the layer: expected min_ndim=2, "
+            "found ndim=1. Full shape received: (None,)"
+        )
