@@ -9,35 +9,12 @@ import numpy as np
 from deepc import _tensorflow
 from deepc._c.tape import Node
 from deepc._values import as_array, as_float
-from deepc.activations import Relu, Sigmoid, Tanh
+from deepc.activations import LAYERS
 from deepc.autodiff import ops
 from deepc.keras._names import find, missing
 from deepc.layers import Layer, LogSoftmax, Softmax
-from deepc.layers.base import BuiltinLayer
 
 __all__ = ["deserialize", "get", "serialize"]
-
-
-# Those of which the tape has an operation have a class.
-_KNOWN: dict[str, Any] = {
-    "softmax": Softmax, "log_softmax": LogSoftmax, "relu": Relu, "tanh": Tanh, "sigmoid": Sigmoid,
-}  # fmt: skip
-
-
-class Elementwise(BuiltinLayer):
-    """An activation of the library by its name in the library's list."""
-
-    _kind = "activation"
-
-    def __init__(self, activation: str, parameter: float | None = None) -> None:
-        self._activation = activation
-        if parameter is None:
-            self._make({})
-        else:
-            self._make({}, activation_parameter=parameter)
-
-    def __repr__(self) -> str:
-        return f"Elementwise({self._activation!r})"
 
 
 class Function:
@@ -73,9 +50,15 @@ class Function:
 
     def make(self) -> Layer | None:
         """Return the layer that computes it; None for the identity."""
-        if self._built_in in _KNOWN:
-            return _KNOWN[self._built_in]()  # type: ignore[no-any-return]
-        return Elementwise(self._built_in, self._parameter) if self._built_in else None
+        if not self._built_in:
+            return None
+        if self._built_in in ("softmax", "log_softmax"):
+            return Softmax() if self._built_in == "softmax" else LogSoftmax()
+        cls: Any = LAYERS[self._built_in]
+        made = cls(True) if self._built_in == "gelu_tanh" else cls()
+        if self._parameter is not None:
+            setattr(made, cls._parameter, self._parameter)
+        return made  # type: ignore[no-any-return]
 
     def __call__(self, x: Any, **arguments: Any) -> Any:
         """Return the function of each element; of each row for a softmax."""
