@@ -127,6 +127,14 @@ def test_regularizers_and_constraints():
     w = np.array([[3.0, 0.1], [4.0, 0.1]])
     np.testing.assert_allclose(np.linalg.norm(constraints.max_norm(2)(w), axis=0)[0], 2)
     np.testing.assert_allclose(np.linalg.norm(constraints.unit_norm()(w), axis=0), 1, atol=1e-6)
+    between = constraints.MinMaxNorm(1.0, 2.0, rate=0.5)(w)
+    lengths = np.linalg.norm(w, axis=0)
+    np.testing.assert_allclose(
+        np.linalg.norm(between, axis=0), (np.clip(lengths, 1, 2) + lengths) / 2, rtol=1e-6
+    )
+    np.testing.assert_array_equal(constraints.non_neg()([-1.0, 2.0]), [0, 2])
+    with pytest.raises(ValueError, match=r"axis: expected dimensions of shape \(2, 2\), got 2"):
+        constraints.max_norm(2, axis=2)(w)
 
 
 def test_refusals():

@@ -156,8 +156,9 @@ PACKAGES = {
         "ops", "tensor", "transforms", "check", "losses", "bridges", "lesson", "draw", "__init__",
     ],
     "training": [
-        "schedules", "metrics", "history", "callbacks", "data", "sources", "progress", "penalties",
-        "evaluate", "parts", "steps", "session", "fit", "summary", "__init__",
+        "schedules", "metrics", "history", "callbacks", "constraints", "data", "sources",
+        "progress", "penalties", "evaluate", "parts", "steps", "session", "fit", "summary",
+        "__init__",
     ],
     "shipping": [
         "hdf5", "safetensors", "npz", "tensors", "kinds", "files", "others", "checkpoint",

@@ -15,12 +15,11 @@ from deepc.keras._progress import Progbar, say
 from deepc.keras.layers.places import flat
 from deepc.layers import Softmax
 from deepc.losses import Loss as DeepcLoss
-from deepc.optimizers import Optimizer as DeepcOptimizer
 from deepc.training import metrics as built_in
 from deepc.training import parts as several
 from deepc.training.callbacks import Callback as DeepcCallback
 
-__all__ = ["AddedLoss", "Adapter", "Constrained", "Meaning", "Tracked"]
+__all__ = ["AddedLoss", "Adapter", "Meaning", "Tracked"]
 
 
 # ---- Arrays --------------------------------------------------------------------------------------
@@ -383,7 +382,7 @@ def all_targets(
     return np.concatenate(columns, axis=1), None
 
 
-# ---- What layers add, and constraints ------------------------------------------------------------
+# ---- What layers add -----------------------------------------------------------------------------
 
 
 class AddedLoss(DeepcLoss):
@@ -398,27 +397,6 @@ class AddedLoss(DeepcLoss):
 
     def gradient(self, predicted: Any, actual: Any, *weights: Any) -> Any:
         return self.inner.gradient(predicted, actual, *weights)
-
-
-class Constrained(DeepcOptimizer):
-    """An update rule after which weights are brought back to where they may be."""
-
-    def __init__(self, rule: Any, variables: list[Any]) -> None:
-        self._rule, self._variables = rule, variables
-
-    @property
-    def lr(self) -> float:
-        """The learning rate."""
-        return float(self._rule.lr)
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._rule.lr = value
-
-    def step(self, layer: Any) -> None:
-        self._rule.step(layer)
-        for variable in self._variables:
-            variable.value[...] = variable.constraint(variable.value)
 
 
 # ---- Callbacks -----------------------------------------------------------------------------------

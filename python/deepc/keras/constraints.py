@@ -1,17 +1,14 @@
-"""Constraints: what weights are brought back to after each step."""
+"""Constraints by the names that Keras has for them: what weights become after each step."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from deepc._values import Array, as_float
 from deepc.keras._names import find, missing
+from deepc.training.constraints import limit_norms, positive
 
-__all__ = ["Constraint", "MaxNorm", "NonNeg", "UnitNorm", "get"]
-
-_EPSILON = 1e-7
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 
 
 class Constraint:
@@ -28,8 +25,20 @@ class Constraint:
         return {name: getattr(self, name) for name in self._names}
 
 
-def _norms(w: Array, axis: Any) -> Array:
-    return np.asarray(np.sqrt(np.sum(np.square(w), axis=axis, keepdims=True)))
+class MinMaxNorm(Constraint):
+    """No column is shorter than `min_value` or longer than `max_value`, or less so by `rate`."""
+
+    _names = ("min_value", "max_value", "rate", "axis")
+
+    def __init__(
+        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0
+    ) -> None:
+        self.min_value = as_float(min_value, "min_value", 0.0)
+        self.max_value = as_float(max_value, "max_value", 0.0)
+        self.rate, self.axis = as_float(rate, "rate", 0.0, 1.0), axis
+
+    def __call__(self, w: Any) -> Array:
+        return limit_norms(w, self.min_value, self.max_value, self.rate, self.axis)
 
 
 class MaxNorm(Constraint):
@@ -41,8 +50,7 @@ class MaxNorm(Constraint):
         self.max_value, self.axis = as_float(max_value, "max_value", 0.0), axis
 
     def __call__(self, w: Any) -> Array:
-        norms = _norms(w, self.axis)
-        return np.asarray(w * (np.clip(norms, 0, self.max_value) / (_EPSILON + norms)))
+        return limit_norms(w, 0.0, self.max_value, axis=self.axis)
 
 
 class UnitNorm(Constraint):
@@ -54,7 +62,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Any) -> Array:
-        return np.asarray(w / (_EPSILON + _norms(w, self.axis)))
+        return limit_norms(w, 1.0, 1.0, axis=self.axis)
 
 
 class NonNeg(Constraint):
@@ -62,18 +70,18 @@ class NonNeg(Constraint):
 
     Examples
     --------
-    >>> NonNeg()(np.array([-1.0, 2.0])).tolist()
+    >>> NonNeg()([-1.0, 2.0]).tolist()
     [0.0, 2.0]
     """
 
     def __call__(self, w: Any) -> Array:
-        return np.asarray(np.maximum(w, 0))
+        return positive(w)
 
 
-max_norm, unit_norm, non_neg = MaxNorm, UnitNorm, NonNeg
+max_norm, unit_norm, non_neg, min_max_norm = MaxNorm, UnitNorm, NonNeg, MinMaxNorm
 CLASSES = {
     "max_norm": MaxNorm, "MaxNorm": MaxNorm, "unit_norm": UnitNorm, "UnitNorm": UnitNorm,
-    "non_neg": NonNeg, "NonNeg": NonNeg,
+    "non_neg": NonNeg, "NonNeg": NonNeg, "min_max_norm": MinMaxNorm, "MinMaxNorm": MinMaxNorm,
 }  # fmt: skip
 
 
@@ -91,4 +99,4 @@ def get(identifier: Any) -> Any:
     return find("constraint", identifier, CLASSES)()
 
 
-__getattr__ = missing("deepc.keras.constraints", CLASSES, {"MinMaxNorm": "constraints.MaxNorm"})
+__getattr__ = missing("deepc.keras.constraints", CLASSES)

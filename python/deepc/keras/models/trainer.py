@@ -17,6 +17,7 @@ from deepc.keras.layers.base import InputLayer, Layer, run_rows
 from deepc.keras.layers.places import flat, mapped
 from deepc.layers import _plan
 from deepc.layers.sequential import compiled_network
+from deepc.training.constraints import Constrained
 from deepc.training.data import Rows, check_rows, class_weights, split
 from deepc.training.evaluate import measure, training
 from deepc.training.penalties import Penalties
@@ -199,7 +200,7 @@ class Trainer(Layer):
         )
         constrained = [v for v in variables if v.constraint is not None]
         if constrained:
-            rule = _training.Constrained(rule, constrained)
+            rule = Constrained(rule, [(v.value, v.constraint) for v in constrained])
         self.optimizer.build(variables)
         machinery = (trained, loss, rule, net)
         self._engine = (_plan.structure_version, trains, machinery)

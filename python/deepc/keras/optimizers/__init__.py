@@ -14,6 +14,7 @@ from deepc.keras._names import automatic, find, missing
 from deepc.keras._variables import Number, Variable
 from deepc.keras.optimizers import schedules
 from deepc.keras.optimizers.schedules import LearningRateSchedule
+from deepc.training.constraints import constrained
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer",
@@ -269,7 +270,7 @@ class Optimizer:
         self.rule.step(_Parameters(arrays, gradients, variables))
         for variable in variables:
             if getattr(variable, "constraint", None) is not None:
-                variable.assign(variable.constraint(variable.data))
+                variable.assign(constrained(variable.data, variable.constraint))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make it anew."""
