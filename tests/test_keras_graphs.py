@@ -422,6 +422,76 @@ def test_losses_of_users_come_back_from_files(tmp_path):
         keras.models.load_model(tmp_path / "m.keras")
 
 
+# ---- Trainings that are killed -------------------------------------------------------------------
+
+
+class Killed(Exception):
+    pass
+
+
+def _chain():
+    return keras.Sequential([layers.Input((3,)), layers.Dense(4, "gelu"), layers.Dropout(0.3),
+                             layers.BatchNormalization(), layers.Dense(1)])  # fmt: skip
+
+
+def _constrained():
+    return keras.Sequential([layers.Input((3,)), layers.Dense(4, kernel_constraint="max_norm"),
+                             layers.Dense(1, kernel_regularizer="l2")])  # fmt: skip
+
+
+def _graph():
+    place = layers.Input((3,))
+    hidden = layers.Dropout(0.3)(Scaled(4)(place))
+    joined = layers.Concatenate()([layers.BatchNormalization()(hidden), place])
+    return keras.Model(place, layers.Dense(1)(joined))
+
+
+@pytest.mark.parametrize("make", [_chain, _constrained, _graph])
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+def test_a_training_goes_on_where_it_was_killed(make, save_freq, tmp_path):
+    def train(*callbacks, epochs=6):
+        keras.utils.set_random_seed(5)
+        model = make()
+        model.compile(keras.optimizers.Nadam(0.05), "mse")
+        plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1.0)
+        model.fit(X, X[:, 0], 8, epochs, verbose=0, callbacks=[plateau, *callbacks])
+        return model
+
+    def kill(epoch, logs=None):
+        if epoch == 3:
+            raise Killed
+
+    whole = train()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
+    with pytest.raises(Killed):
+        train(backup, keras.callbacks.LambdaCallback(on_epoch_end=kill))
+    assert list((tmp_path / "backup").iterdir())
+    begun = []
+    count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    resumed = train(keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq), count)
+    assert begun[-2:] == [4, 5]
+    assert 0 not in begun
+    assert not (tmp_path / "backup").exists()
+    for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert float(whole.optimizer.learning_rate) == float(resumed.optimizer.learning_rate)
+
+
+def test_backups_refuse_what_nobody_can_go_back_in(tmp_path):
+    model = _chain()
+    model.compile("adam", "mse")
+    backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+    with pytest.raises(ValueError, match="nobody can go back to a place"):
+        model.fit(iter([(X, X[:, 0])]), verbose=0, callbacks=[backup])
+    model.fit(X, X[:, 0], verbose=0, callbacks=[backup])
+    other = _graph()
+    other.compile("adam", "mse")
+    with pytest.raises(ValueError, match=r"training.safetensors"):
+        other.fit(X, X[:, 0], verbose=0, callbacks=[backup])
+    with pytest.raises(ValueError, match="Invalid value for argument `save_freq`"):
+        keras.callbacks.BackupAndRestore(tmp_path, 0)
+
+
 # ---- Loops of users ------------------------------------------------------------------------------
 
 

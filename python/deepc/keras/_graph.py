@@ -104,7 +104,8 @@ class Graph(Module):
         self.model = model
         self.train = False
         # Layers of deepc, whose modes are changed with its own.
-        self.layers = [made for layer in model._within() for made in layer._made]
+        listed = [made for layer in model._within() for made in layer._made]
+        self.layers = list({id(made): made for made in listed}.values())
         self.logits = [False] * len(model._packed_out.shapes)
         self.added = 0.0
         self._extra: Any = None
@@ -125,6 +126,13 @@ class Graph(Module):
 
     def _leaves(self) -> list[Any]:
         return self._looked_at()[0]
+
+    def stored_parts(self) -> tuple[list[Any], list[Array]]:
+        """Return the layers of deepc inside, and the variables that belong to none of them."""
+        own = [
+            v.value for layer in self._looked_at()[1] if not layer._made for v in layer._variables
+        ]
+        return list(self.layers), own
 
     def state(self) -> list[Array]:
         """Return the other variables, as the averages of a normalization."""

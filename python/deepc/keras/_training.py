@@ -437,6 +437,27 @@ class Adapter(DeepcCallback):
         self.each = 1
         self._rows = 0
 
+    @property
+    def kept(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What a file of the training keeps: all that callbacks have counted."""
+        return tuple(
+            f"{i}:{name}"
+            for i, callback in enumerate(self.callbacks)
+            for name in getattr(callback.__dict__.get("_made"), "kept", ())
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        place, colon, inner = name.partition(":")
+        if not colon:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return getattr(self.callbacks[int(place)]._made, inner)
+
+    def _restore(self) -> None:
+        """Give callbacks what a file had of them, which stands among the attributes."""
+        for name in [name for name in vars(self) if ":" in name]:
+            place, _, inner = name.partition(":")
+            setattr(self.callbacks[int(place)]._made, inner, vars(self).pop(name))
+
     def _tell(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*arguments)
@@ -450,6 +471,7 @@ class Adapter(DeepcCallback):
         self._tell("on_train_end", self.logs)
 
     def on_epoch_begin(self, epoch: int) -> None:
+        self._restore()
         self._tell("on_epoch_begin", epoch, {})
         self._rows = 0
         if self.verbose:
@@ -458,6 +480,7 @@ class Adapter(DeepcCallback):
             self.bar = Progbar(self.steps, verbose=self.verbose)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._restore()
         shared = sorted_logs(logs)
         self._tell("on_epoch_end", epoch, shared)
         logs.update(shared)

@@ -11,10 +11,11 @@ import numpy as np
 from deepc._values import describe
 from deepc.keras._names import missing
 from deepc.keras._progress import say
+from deepc.shipping.checkpoint import CheckpointFile
 from deepc.training import callbacks as built_in
 
 __all__ = [
-    "CSVLogger", "Callback", "EarlyStopping", "History", "LambdaCallback",
+    "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "History", "LambdaCallback",
     "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TerminateOnNaN",
 ]  # fmt: skip
 
@@ -310,6 +311,80 @@ class ModelCheckpoint(Callback):
             say(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
 
+class BackupAndRestore(Callback):
+    """Keep the state of the training in a file, and go on from there if it was killed.
+
+    The state is that of the training itself: weights, optimizer, order of the rows, what callbacks
+    have counted. A training that goes on gives the bits that it would have given.
+
+    Parameters
+    ----------
+    backup_dir : str or path
+        A folder for the file.
+    save_freq : "epoch" or int, optional
+        Write it after each epoch, or after so many batches too.
+    double_checkpoint : bool, optional
+        Taken and not needed: the file is replaced whole.
+    delete_checkpoint : bool, optional
+        Whether the file is removed when training has come to its end.
+    """
+
+    def __init__(
+        self,
+        backup_dir: Any,
+        save_freq: Any = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not str(backup_dir):
+            raise ValueError("Empty `backup_dir` argument passed")
+        is_number = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+        if save_freq != "epoch" and not (is_number and save_freq > 0):
+            raise ValueError(
+                "Invalid value for argument `save_freq`. Received: "
+                f"save_freq={save_freq}. Expected either 'epoch' or a positive integer."
+            )
+        self.backup_dir, self.save_freq = Path(backup_dir), save_freq
+        self.delete_checkpoint = delete_checkpoint
+        if save_freq != "epoch":
+            # Only then must each step come back to Python.
+            self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
+        self._batches = 0
+
+    def _after_batch(self, batch: int, logs: _Logs = None) -> None:
+        self._batches += 1
+
+    def file(self) -> Any:
+        """Return where the training keeps its state."""
+        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        return _Backup(self)
+
+    def finish(self) -> None:
+        """Remove the file, and the folder if nothing else is in it."""
+        if self.delete_checkpoint:
+            (self.backup_dir / _Backup.name).unlink(missing_ok=True)
+            if not any(self.backup_dir.iterdir()):
+                self.backup_dir.rmdir()
+
+
+class _Backup(CheckpointFile):
+    """The file of a backup, written after so many batches."""
+
+    name = "training.safetensors"
+
+    def __init__(self, callback: BackupAndRestore) -> None:
+        super().__init__(callback.backup_dir / self.name, "epoch")
+        self._callback = callback
+
+    def is_due(self, at_end_of_epoch: bool) -> bool:
+        each = self._callback.save_freq
+        if each != "epoch" and self._callback._batches >= each:
+            self._callback._batches = 0
+            return True
+        return at_end_of_epoch
+
+
 class _Plateau(built_in.ReduceOnPlateau):
     verbose = 0
 
@@ -426,7 +501,7 @@ __getattr__ = missing(
     __all__,
     {
         "TensorBoard": "callbacks.CSVLogger", "RemoteMonitor": "callbacks.LambdaCallback",
-        "BackupAndRestore": "callbacks.ModelCheckpoint", "ProgbarLogger": "verbose=1",
+        "ProgbarLogger": "verbose=1",
         "SwapEMAWeights": "use_ema of the optimizer", "OrbaxCheckpoint": "ModelCheckpoint",
     },
 )  # fmt: skip

@@ -145,8 +145,9 @@ class CheckpointFile:
         """Replace the file by one with the state of now."""
         kept = [dict(_kept(callback)) for callback in callbacks]
         added = [state_of(item) or {} for item in progress.metrics if progress.position]
-        arrays = dict(model_tensors(model))
+        arrays = dict(_tensors(model))
         names = _parameter_names(model)
+        optimizer = _rule_of(optimizer)
         for name, states in zip(names, optimizer._memory, strict=False):
             for state, array in zip(optimizer._kept, states, strict=True):
                 arrays[f"{_OPTIMIZER}{state}.{name}"] = array
@@ -174,7 +175,7 @@ class CheckpointFile:
             "callbacks": _listed(callbacks, kept),
             "metrics": _listed(progress.metrics, added),
         }  # fmt: skip
-        write_parts(self.path, arrays, {"model": describe_model(model), "training": training})
+        write_parts(self.path, arrays, {"model": _description(model), "training": training})
         self.last = time.monotonic()
 
     def read(
@@ -193,8 +194,8 @@ class CheckpointFile:
         path = self.path
         tensors, parts = read_parts(path, ("model", "training"))
         own = {n: a for n, a in tensors.items() if not n.startswith(_OWN)}
-        saved = make_model(parts["model"], own, path)
-        _check_model(saved, model, path)
+        pairs, others = _saved_parts(parts["model"], own, model, path)
+        optimizer = _rule_of(optimizer)
         numbers = Numbers(parts["training"], f"{path}: training")
         place = progress.restored(numbers, path)
         new_numbers, kept, memory = _read_optimizer(numbers, model, optimizer, tensors)
@@ -206,8 +207,11 @@ class CheckpointFile:
         numbers.done()
         go_to(place)
 
-        for (_, old), (_, new) in zip(walk(model), walk(saved), strict=True):
-            resume_layer(old, new)
+        for layer, saved in pairs:
+            for (_, old), (_, new) in zip(walk(layer), walk(saved), strict=True):
+                resume_layer(old, new)
+        for array, numbers_of in others:
+            array[...] = numbers_of
         optimizer.__setstate__({"_numbers": new_numbers, "_kept": kept, "_memory": memory})
         optimizer._unbind()
         epochs, losses, series, stopped = new_history
@@ -226,7 +230,7 @@ class CheckpointFile:
 
 def check(optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
     """Refuse what has a state that nobody knows."""
-    if not isinstance(optimizer, BuiltinOptimizer):
+    if not isinstance(_rule_of(optimizer), BuiltinOptimizer):
         raise TypeError(
             f"checkpoint: expected an optimizer of the library, got {describe(optimizer)}"
         )
@@ -293,9 +297,85 @@ def _restored(numbers: Numbers, name: str) -> Any:
     raise numbers.fail(name, "a number, a string or null", value)
 
 
+def _rule_of(optimizer: Any) -> Any:
+    """Return the optimizer that another one is wrapped around."""
+    return getattr(optimizer, "optimizer", optimizer)
+
+
+# A model that is no layer or `Sequential` of the library may say what it is made of: its method
+# `stored_parts` returns layers of the library, and arrays that belong to none of them.
+
+
+def _parts_of(model: Any) -> tuple[list[Any], list[Array]] | None:
+    parts = getattr(model, "stored_parts", None)
+    return parts() if callable(parts) else None
+
+
+def _tensors(model: Any) -> dict[str, Any]:
+    parts = _parts_of(model)
+    if parts is None:
+        return model_tensors(model)
+    found = {
+        f"{i}.{name}": array
+        for i, layer in enumerate(parts[0])
+        for name, array in model_tensors(layer).items()
+    }
+    return {**found, **{f"own.{i}": array for i, array in enumerate(parts[1])}}
+
+
+def _description(model: Any) -> dict[str, Any]:
+    parts = _parts_of(model)
+    if parts is None:
+        return describe_model(model)
+    return {"kind": "parts", "layers": [describe_model(layer) for layer in parts[0]]}
+
+
+def _saved_parts(
+    description: Any, tensors: dict[str, Array], model: Any, path: str
+) -> tuple[list[tuple[Any, Any]], list[tuple[Array, Array]]]:
+    """Return each layer of a model with what a file has of it, and each other array with its."""
+    parts = _parts_of(model)
+    if parts is None:
+        saved = make_model(description, tensors, path)
+        _check_model(saved, model, path)
+        return [(model, saved)], []
+    numbers = Numbers(description, f"{path}: model")
+    numbers.text("kind", ["parts"])
+    layers = numbers.take("layers")
+    if not isinstance(layers, list) or len(layers) != len(parts[0]):
+        raise ValueError(f"{path}: is of another model: expected {len(parts[0])} layers")
+    rest, pairs = dict(tensors), []
+    for i, (one, layer) in enumerate(zip(layers, parts[0], strict=True)):
+        mine = {key: rest.pop(key) for key in list(rest) if key.split(".")[0] == str(i)}
+        stripped = {key.partition(".")[2]: array for key, array in mine.items()}
+        saved = make_model(one, stripped, path)
+        _check_model(saved, layer, path)
+        pairs.append((layer, saved))
+    others = []
+    for i, array in enumerate(parts[1]):
+        stored = rest.pop(f"own.{i}", None)
+        if stored is None or (stored.shape, stored.dtype) != (array.shape, array.dtype):
+            got = "none" if stored is None else f"{list(stored.shape)} of {stored.dtype}"
+            raise ValueError(
+                f"{path}: is of another model: expected weights of shape {list(array.shape)} of "
+                f"{array.dtype}, got {got}"
+            )
+        others.append((array, stored))
+    if rest:
+        raise ValueError(f"{path}: tensor {min(rest)!r} belongs to no part of the model")
+    return pairs, others
+
+
 def _parameter_names(model: Layer) -> list[str]:
-    names = {id(array): name for name, array in model_tensors(model).items()}
-    return [names[id(param)] for param in model.params()]
+    # By where they lie: a model of parts may have a layer's matrix the other way round.
+    names = {_place_of(array): name for name, array in _tensors(model).items()}
+    return [names[_place_of(param)] for param in model.params()]
+
+
+def _place_of(array: Any) -> Any:
+    if isinstance(array, np.ndarray):
+        return (array.__array_interface__["data"][0], array.size)
+    return id(array)
 
 
 def _check_model(saved: Layer, model: Layer, path: str) -> None:

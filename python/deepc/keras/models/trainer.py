@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from deepc.keras.layers.base import InputLayer, Layer, run_rows
 from deepc.keras.layers.places import flat, mapped
 from deepc.layers import _plan
 from deepc.layers.sequential import compiled_network
+from deepc.shipping.checkpoint import check
 from deepc.training.constraints import Constrained
 from deepc.training.data import Rows, check_rows, class_weights, split
 from deepc.training.evaluate import measure, training
@@ -448,20 +450,43 @@ class Trainer(Layer):
             each = validation_batch_size or batch
             watched = Validation(validation, as_int(validation_freq, "validation_freq", 1), each)
         self._validated = watched
+        backup = _backup_of(told)
+        if backup is not None:
+            self._check_backup(source, rule, adapter)
         with training(trained, True):
-            self._run(session, source, initial_epoch, epochs, watched, adapter)
+            self._run(session, source, initial_epoch, epochs, watched, adapter, backup)
+        if backup is not None:
+            backup.finish()
         if self.optimizer.rule.ema is not None and self.optimizer.rule.averages:
             self.optimizer.rule.take_averages(trained)
         return self.history
 
     def _run(
-        self, session: Any, source: Any, first: int, epochs: int, watched: Any, adapter: Any
-    ) -> None:
+        self, session: Any, source: Any, first: int, epochs: int, watched: Any, adapter: Any,
+        backup: Any,
+    ) -> None:  # fmt: skip
         for item in self._tracked:
             if hasattr(item.metric, "batch_size"):
                 item.metric.batch_size = adapter.each
-        session.run(source, as_int(first, "initial_epoch", least=0), epochs, watched,
-                    adapter.advance)  # fmt: skip
+        file = None if backup is None else backup.file()
+        session.run(
+            source,
+            as_int(first, "initial_epoch", least=0),
+            epochs,
+            watched,
+            adapter.advance,
+            file,
+            file is not None and os.path.exists(file.path),
+        )
+
+    @staticmethod
+    def _check_backup(source: Any, rule: Any, adapter: Any) -> None:
+        if isinstance(source, StreamSource) or source.steps is not None:
+            raise ValueError(
+                "BackupAndRestore: where batches come from a generator, or steps_per_epoch cuts "
+                "the epochs, nobody can go back to a place; give x and y as arrays"
+            )
+        check(rule, [adapter])
 
     def _check_compiled(self) -> None:
         if self._compiled is None:
@@ -737,6 +762,11 @@ def _as_batch(batch: Any) -> tuple[Any, ...]:
 
 def _verbosity(verbose: Any) -> int:
     return 1 if verbose == "auto" else int(verbose)
+
+
+def _backup_of(told: list[Any]) -> Any:
+    """Return the callback that keeps the state of the training, None if there is none."""
+    return next((one for one in told if isinstance(one, callbacks.BackupAndRestore)), None)
 
 
 def _callbacks_of(given: Any) -> list[Any]:
