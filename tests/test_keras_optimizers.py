@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
-from deepc.keras import optimizers
+from deepc import keras
+from deepc.keras import layers, optimizers
 from deepc.keras._variables import Variable
 from deepc.keras.optimizers import schedules
+from deepc.shipping.hdf5 import read_arrays
 
 # A parameter of 1 stepped by the gradients 0.1, -0.2, 0.3: where it is after each step.
 STEPS = [
@@ -33,7 +37,7 @@ STEPS = [
 
 
 def stepped(optimizer, gradients):
-    p = Variable(np.array([1.0]), "p")
+    p = Variable(np.array([1.0]), name="p")
     places = []
     for g in gradients:
         optimizer.apply_gradients([(np.array([g]), p)])
@@ -55,7 +59,7 @@ def test_the_learning_rate_is_inside_the_velocity():
     made = optimizers.SGD(0.1, momentum=0.9)
     first = stepped(made, [1.0])[0] - 1
     made.learning_rate = 0.01
-    p = Variable(np.array([0.0]), "p")
+    p = Variable(np.array([0.0]), name="p")
     made._built = None
     made.apply_gradients([(np.array([1.0]), p)])
     np.testing.assert_allclose([first, first + p.numpy()[0]], [-0.1, -0.2])
@@ -63,7 +67,7 @@ def test_the_learning_rate_is_inside_the_velocity():
 
 def test_global_clipnorm():
     made = optimizers.SGD(1.0, global_clipnorm=1.0)
-    p, q = Variable(np.array([1.0, 2.0]), "p"), Variable(np.array([3.0]), "q")
+    p, q = Variable(np.array([1.0, 2.0]), name="p"), Variable(np.array([3.0]), name="q")
     made.apply_gradients([(np.array([3.0, 0.0]), p), (np.array([4.0]), q)])
     np.testing.assert_allclose(p.numpy(), [0.4, 2])
     np.testing.assert_allclose(q.numpy(), [2.2])
@@ -129,3 +133,66 @@ def test_refusals():
         _ = optimizers.Ftrl
     with pytest.raises(TypeError, match="not settable"):
         optimizers.SGD(schedules.CosineDecay(0.1, 10)).learning_rate = 0.1
+
+
+# ---- What files hold of optimizers ---------------------------------------------------------------
+
+FILES = {
+    "sgd": (lambda: optimizers.SGD(0.1), []),
+    "momentum": (lambda: optimizers.SGD(0.1, momentum=0.9), ["k", "b", "l", "c"]),
+    "rmsprop": (lambda: optimizers.RMSprop(0.01), ["k", "b", "l", "c"]),
+    "rmsprop momentum": (lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+                         ["k", "b", "l", "c"] * 3),
+    "adam": (lambda: optimizers.Adam(0.01), list("kkbbllcc")),
+    "amsgrad": (lambda: optimizers.Adam(0.01, amsgrad=True), list("kkbbllcckblc")),
+    "nadam": (lambda: optimizers.Nadam(0.01), [*"kkbbllcc", "number"]),
+    "adadelta": (lambda: optimizers.Adadelta(1.0), list("kkbbllcc")),
+    "lion": (lambda: optimizers.Lion(0.01), list("kblc")),
+    "averages": (lambda: optimizers.Nadam(0.01, use_ema=True), [*"kblckkbbllcc", "number"]),
+    "accumulation": (lambda: optimizers.Adam(0.01, gradient_accumulation_steps=2),
+                     list("kblckkbbllcc")),
+    "schedule": (lambda: optimizers.RMSprop(
+        optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.5), list("kblckblc")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_optimizers_come_back_from_files_in_keras_order(name, tmp_path):
+    make, places = FILES[name]
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=12)
+
+    # The first layer is square: its states must not be turned round by their shapes.
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(3, "tanh"), layers.Dense(1)])
+    model.compile(make(), "mse")
+    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as file:
+        arrays = read_arrays(file.read("model.weights.h5"), "m.keras")
+    shapes = {"k": (3, 3), "b": (3,), "l": (3, 1), "c": (1,), "number": ()}
+    first = 1 if name == "schedule" else 2
+    assert [arrays[f"optimizer/vars/{i + first}"].shape for i in range(len(places))] == [
+        shapes[place] for place in places
+    ]
+    assert sum(key.startswith("optimizer/") for key in arrays) == len(places) + first
+    assert arrays["optimizer/vars/0"] == model.optimizer.iterations
+    again = keras.models.load_model(tmp_path / "m.keras")
+    for one in (model, again):
+        one.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        # The rate, and Nadam's product, are float32 in files.
+        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-7)
+
+
+def test_states_lie_in_files_as_the_weights_do(tmp_path):
+    model = keras.Sequential([layers.Input((2,)), layers.Dense(2, use_bias=False)])
+    model.set_weights([np.zeros((2, 2))])
+    model.compile(optimizers.RMSprop(0.01, rho=0.5, momentum=0.5), "mse")
+    x, y = np.array([[1.0, 2.0]]), np.array([[1.0, 0.5]])
+    model.train_on_batch(x, y)
+    model.save_weights(tmp_path / "m.weights.h5")
+    arrays = read_arrays((tmp_path / "m.weights.h5").read_bytes(), "m")
+    gradient = -x.T @ y  # 2 (0 - y) / 2
+    np.testing.assert_allclose(arrays["optimizer/vars/2"], 0.5 * gradient**2, rtol=1e-6)
+    moved = 0.01 * gradient / np.sqrt(0.5 * gradient**2 + 1e-7)
+    np.testing.assert_allclose(arrays["optimizer/vars/3"], moved, rtol=1e-6)

@@ -589,7 +589,8 @@ def _put_optimizer(model: Any, arrays: dict[str, Array]) -> None:
             state[...] = -array if _is_sign_turned(model, i) else array
         if product and last is not None:
             rule._numbers.momentum_product = float(last.reshape(()))
-        rule._numbers.moving = int(any(bool(np.any(state)) for state in states))
+        # Only a rule that keeps a momentum has stepped with one.
+        rule._numbers.moving = int("first" in rule._kept and rule._numbers.momentum > 0)
     rule._numbers.steps = int(arrays["optimizer/vars/0"])
     if has_rate and not scheduled and rule._schedule is None:
         rule.lr = float(one)  # type: ignore[arg-type]
