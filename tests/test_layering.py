@@ -165,7 +165,7 @@ PACKAGES = {
         "quantize", "program", "verify", "c_text", "c_train", "export_c", "onnx", "__init__",
     ],
     "keras": [
-        "_names", "_registry", "_variables", "_progress", "activations", "initializers",
+        "_names", "_registry", "_variables", "_progress", "_backup", "activations", "initializers",
         "regularizers", "constraints", "losses", "metrics", "optimizers.schedules",
         "optimizers.__init__", "callbacks", "backend", "utils", "datasets.mnist",
         "datasets.fashion_mnist", "datasets.__init__", "layers.places", "layers.base",

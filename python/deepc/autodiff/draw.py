@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from html import escape
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepc._c.tape import Node
-from deepc._files import replacing
 from deepc._values import describe
 from deepc.autodiff.tensor import Parameter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Drawing", "draw"]
 
@@ -41,6 +41,8 @@ class Drawing:
 
     def save(self, path: str | Path) -> None:
         """Write the drawing to a file."""
+        from deepc._files import replacing
+
         with replacing(path) as file:
             file.write(self.svg.encode())
 
@@ -261,11 +263,18 @@ def _edges(box: _Box) -> list[str]:
     return parts
 
 
+def _escape(text: str) -> str:
+    # The tables of HTML's characters come along: only who draws needs them.
+    from html import escape
+
+    return escape(text)
+
+
 def _operation(box: _Box) -> list[str]:
     """Return the ellipse with the operation's name before a box."""
     if not box.before:
         return []
-    name, center = escape(box.node._op), box.x - NEAR - box.radius
+    name, center = _escape(box.node._op), box.x - NEAR - box.radius
     ellipse = (
         f'<ellipse cx="{center:.1f}" cy="{box.middle:.1f}" rx="{box.radius:.1f}" ry="{CIRCLE}" '
         'fill="#fff3d6" stroke="#b8860b"/>'
@@ -287,6 +296,6 @@ def _box(box: _Box) -> list[str]:
     for i, line in enumerate(box.lines):
         y = top + LINE * (i + 1)
         parts.append(
-            f'<text x="{middle:.1f}" y="{y:.1f}" text-anchor="middle">{escape(line)}</text>'
+            f'<text x="{middle:.1f}" y="{y:.1f}" text-anchor="middle">{_escape(line)}</text>'
         )
     return parts

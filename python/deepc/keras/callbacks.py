@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,6 @@ import numpy as np
 from deepc._values import describe
 from deepc.keras._names import missing
 from deepc.keras._progress import say
-from deepc.shipping.checkpoint import CheckpointFile
 from deepc.training import callbacks as built_in
 
 __all__ = [
@@ -345,7 +346,7 @@ class BackupAndRestore(Callback):
                 "Invalid value for argument `save_freq`. Received: "
                 f"save_freq={save_freq}. Expected either 'epoch' or a positive integer."
             )
-        self.backup_dir, self.save_freq = Path(backup_dir), save_freq
+        self.backup_dir, self.save_freq = os.fspath(backup_dir), save_freq
         self.delete_checkpoint = delete_checkpoint
         if save_freq != "epoch":
             # Only then must each step come back to Python.
@@ -357,32 +358,21 @@ class BackupAndRestore(Callback):
 
     def file(self) -> Any:
         """Return where the training keeps its state."""
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
-        return _Backup(self)
+        # Only a training that is kept in a file pays for what writes it.
+        from deepc.keras._backup import Backup
+
+        os.makedirs(self.backup_dir, exist_ok=True)
+        return Backup(self)
 
     def finish(self) -> None:
         """Remove the file, and the folder if nothing else is in it."""
+        from deepc.keras._backup import Backup
+
         if self.delete_checkpoint:
-            (self.backup_dir / _Backup.name).unlink(missing_ok=True)
-            if not any(self.backup_dir.iterdir()):
-                self.backup_dir.rmdir()
-
-
-class _Backup(CheckpointFile):
-    """The file of a backup, written after so many batches."""
-
-    name = "training.safetensors"
-
-    def __init__(self, callback: BackupAndRestore) -> None:
-        super().__init__(callback.backup_dir / self.name, "epoch")
-        self._callback = callback
-
-    def is_due(self, at_end_of_epoch: bool) -> bool:
-        each = self._callback.save_freq
-        if each != "epoch" and self._callback._batches >= each:
-            self._callback._batches = 0
-            return True
-        return at_end_of_epoch
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(self.backup_dir, Backup.name))
+            if not os.listdir(self.backup_dir):
+                os.rmdir(self.backup_dir)
 
 
 class _Plateau(built_in.ReduceOnPlateau):

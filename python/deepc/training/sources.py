@@ -74,7 +74,8 @@ class Source:
         self.steps = steps_per_epoch
         # Where the caller cuts the epochs: how many batches of all orders, one after the other,
         # have been given.
-        self._progress = self.progress(0)
+        self._taken = 0
+        self._progress: Progress | None = None
 
     @property
     def samples(self) -> int:
@@ -107,7 +108,9 @@ class Source:
     def go_to(self, place: Progress) -> None:
         """Go on from a place."""
         self.key = place.key
-        self._progress.taken = place.taken
+        self._taken = place.taken
+        if self._progress:
+            self._progress.taken = place.taken
 
     def order(self, epoch: int) -> Array | None:
         """Return the order of an epoch."""
@@ -117,7 +120,9 @@ class Source:
         """Yield what an epoch is trained in: one part, or a part for each step from one on."""
         if self.steps is not None:
             for part in itertools.islice(self._endless(), self.steps - first_step):
-                self._progress.taken += 1
+                self._taken += 1
+                if self._progress:
+                    self._progress.taken = self._taken
                 yield part
         elif by_steps:
             yield from self._batches(epoch, first_step)
@@ -133,7 +138,7 @@ class Source:
 
     def _endless(self) -> Iterator[Part]:
         """Yield the batches from the one on that is next."""
-        first, step = divmod(self._progress.taken, self._steps_of_an_order)
+        first, step = divmod(self._taken, self._steps_of_an_order)
         for epoch in itertools.count(first):
             yield from self._batches(epoch, step)
             step = 0

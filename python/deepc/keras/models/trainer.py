@@ -18,7 +18,6 @@ from deepc.keras.layers.base import InputLayer, Layer, run_rows
 from deepc.keras.layers.places import flat, mapped
 from deepc.layers import _plan
 from deepc.layers.sequential import compiled_network
-from deepc.shipping.checkpoint import check
 from deepc.training.constraints import Constrained
 from deepc.training.data import Rows, check_rows, class_weights, split
 from deepc.training.evaluate import measure, training
@@ -486,6 +485,8 @@ class Trainer(Layer):
                 "BackupAndRestore: where batches come from a generator, or steps_per_epoch cuts "
                 "the epochs, nobody can go back to a place; give x and y as arrays"
             )
+        from deepc.shipping.checkpoint import check
+
         check(rule, [adapter])
 
     def _check_compiled(self) -> None:
