@@ -182,7 +182,7 @@ def _extras(peers: Any, pace: Any, quick: bool) -> Iterator[Result]:
     ):
         x, labels, _ = work.data()
         found = []
-        for peer, code in (("deepc, plain", PLAIN), ("deepc, with all three", LADEN)):
+        for peer, code in (("deepc, fit", PLAIN), ("deepc, fit with all three", LADEN)):
             made = Deepc(peers, work)
             if code is LADEN:
                 made.optimizer = deepc.Adam(deepc.schedules.Cosine(0.001, 10**6), epsilon=1e-7)

@@ -34,7 +34,7 @@ def amount(value: float, row: dict[str, Any]) -> str:
     if row.get("unit") == "MB":
         return f"{value / 1e6:.1f} MB"
     for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= factor:
+        if value >= 0.9995 * factor:  # or it would be rounded to 1e+03 of the next one
             return f"{value / factor:.3g} {unit}"
     return f"{value / 1e-9:.3g} ns"
 
@@ -192,8 +192,9 @@ def _keras_programs(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
                 cells.append("")
                 continue
             base = first if "Keras" in name else least.get("deepc, fit", first)
-            ratio = f" ({least[name] / base:.3g} x)" if least[name] != base else ""
-            cells.append(amount(least[name], row) + ratio)
+            times = least[name] / base
+            ratio = f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
+            cells.append(amount(least[name], row) + (f" ({ratio} x)" if times != 1 else ""))
         aims = [amount(row["aim"], row)] if row.get("aim") else []
         cells.append("; ".join(aims + [row["aim_ratio"]] * bool(row.get("aim_ratio"))))
         lines.append(cells)
