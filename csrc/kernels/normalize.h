@@ -37,7 +37,7 @@ ALWAYS_INLINE void moment_strip(const int vecs, size_t last, size_t rows, const 
         vec acc[MOMENT_VECS];
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[v] = v_zero();
-        for (size_t i = start; i < end; i++, x += x_row, d += d ? d_row : 0)
+        for (size_t i = start; i < end; i++, x += x_row, d = d ? d + d_row : NULL)
 #pragma GCC unroll 4
             for (int v = 0; v < vecs; v++) {
                 const size_t n = v < vecs - 1 ? VL : last;
@@ -67,7 +67,7 @@ static void column_moment(size_t rows, size_t cols, const real *x, ptrdiff_t x_r
 static void columns_map(size_t rows, size_t cols, const real *x, ptrdiff_t x_row, const real *mean,
                         const real *slope, const real *shift, const real *d, ptrdiff_t d_row,
                         const real *factor, real *y, ptrdiff_t y_row) {
-    for (size_t i = 0; i < rows; i++, x += x_row, d += d ? d_row : 0, y += y_row)
+    for (size_t i = 0; i < rows; i++, x += x_row, d = d ? d + d_row : NULL, y += y_row)
         for (size_t j = 0; j < cols; j += VL) {
             const size_t n = cols - j;
             const vec e = v_sub(load_lanes(x + j, n), load_lanes(mean + j, n));

@@ -186,7 +186,8 @@ static int check(const dc_optimizer *o, size_t count, const tensor *tensors, ext
     if (status) return status;
     all->no_decay = 0;
     all->elements = 0;
-    for (const tensor *t = tensors; t < tensors + count; t++) {
+    for (size_t i = 0; i < count; i++) { /* tensors may be NULL where there is none */
+        const tensor *t = &tensors[i];
         if (t->size == 0) continue;
         if (t->size > PTRDIFF_MAX / sizeof(real)) return DC_BAD_SIZE;
         if (lacks(t, all->states)) return DC_BAD_POINTER;
@@ -373,9 +374,11 @@ int TYPED(dc_optimizer_step)(dc_optimizer *optimizer, size_t count, const tensor
     }
     if (is_direct(optimizer) && !all.no_decay && all.elements < SPLIT_UPDATE_ELEMENTS) {
         /* What most steps are: of a small network they are to cost no more than this. */
-        for (const tensor *t = tensors; t < tensors + count; t++)
+        for (size_t i = 0; i < count; i++) {
+            const tensor *t = &tensors[i];
             kernel->update(&step, t->size, t->gradient, t->parameter, t->first, t->second,
                            t->third);
+        }
         optimizer->waiting = 0;
         return DC_OK;
     }

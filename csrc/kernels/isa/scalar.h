@@ -89,7 +89,8 @@ ALWAYS_INLINE vmask v_le(vec a, vec b) { return a <= b; }
 ALWAYS_INLINE vmask v_eq(vec a, vec b) { return a == b; }
 ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
 ALWAYS_INLINE vec v_exp2i(vec n) {
-    return from_bits((real_bits)((int)n + EXPONENT_BIAS) << FRACTION_BITS);
+    const int whole = n == n ? (int)n : 0; /* of NaN no int is defined */
+    return from_bits((real_bits)(whole + EXPONENT_BIAS) << FRACTION_BITS);
 }
 ALWAYS_INLINE vec v_exponent(vec a) {
     return (real)((int)(to_bits(a) >> FRACTION_BITS) - EXPONENT_BIAS);
