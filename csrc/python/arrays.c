@@ -363,77 +363,88 @@ static int is_input(const array *x, dtype dtype) {
     return x->dtype == dtype && is_contiguous(x) && (x->ndim == 1 || x->ndim == 2);
 }
 
-#define NETWORK(suffix, type, dtype)                                                               \
-    /* forward(network, x) */                                                                      \
-    static PyObject *forward_##suffix(PyObject *module, PyObject *const *arguments,                \
-                                      Py_ssize_t count) {                                          \
-        (void)module;                                                                              \
-        dc_network_##suffix *network;                                                              \
-        if (!is_count(count, 2) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
-        if (PyList_CheckExact(arguments[1]))                                                       \
-            return with_arrays(forward_##suffix, arguments, count, dtype, 1, 1);                   \
-        const array x = look(arguments[1]);                                                        \
-        const int indices = dc_network_takes_indices_##suffix(network);                            \
-        if (!is_input(&x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);             \
-        const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
-        const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
-        const size_t outputs = dc_network_outputs_##suffix(network, cols);                         \
-        if (outputs == 0) return of_status(DC_BAD_SIZE);                                           \
-        npy_intp shape[2] = {(npy_intp)rows};                                                      \
-        shape[x.ndim - 1] = (npy_intp)outputs;                                                     \
-        array y;                                                                                   \
-        PyObject *result = output(Py_None, dtype, x.ndim, shape, &y);                              \
-        if (!result) return NULL;                                                                  \
-        int status;                                                                                \
-        const type *from = (const type *)(void *)x.data;                                           \
-        type *to = (type *)(void *)y.data;                                                         \
-        if (indices)                                                                               \
-            UNLOCKED(status = dc_network_forward_indices_##suffix(                                 \
-                         network, rows, cols, (const int64_t *)(void *)x.data, to));               \
-        else if (x.ndim == 2)                                                                      \
-            UNLOCKED(status = dc_network_forward_##suffix(network, rows, cols, from, to));         \
-        else                                                                                       \
-            UNLOCKED(status = dc_network_forward_sample_##suffix(network, cols, from, to));        \
-        return result_or_status(result, status);                                                   \
-    }                                                                                              \
-                                                                                                   \
-    /* backward(network, x, d_y, wanted) */                                                        \
-    static PyObject *backward_##suffix(PyObject *module, PyObject *const *arguments,               \
-                                       Py_ssize_t count) {                                         \
-        (void)module;                                                                              \
-        dc_network_##suffix *network;                                                              \
-        if (!is_count(count, 4) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;       \
-        if (PyList_CheckExact(arguments[2]))                                                       \
-            return with_arrays(backward_##suffix, arguments, count, dtype, 2, 0);                  \
-        const int wanted = PyObject_IsTrue(arguments[3]);                                          \
-        if (wanted < 0) return NULL;                                                               \
-        const array x = look(arguments[1]), d_y = look(arguments[2]);                              \
-        const int indices = dc_network_takes_indices_##suffix(network);                            \
-        if (!is_input(&x, indices ? INT64 : dtype) || !is_input(&d_y, dtype) ||                    \
-            x.ndim != d_y.ndim)                                                                    \
-            return of_status(DC_OTHER_ARRAYS);                                                     \
-        const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;                                  \
-        const size_t cols = (size_t)x.shape[x.ndim - 1];                                           \
-        npy_intp shape[2] = {(npy_intp)rows};                                                      \
-        shape[x.ndim - 1] = (npy_intp)dc_network_outputs_##suffix(network, cols);                  \
-        if (!same_shape(&d_y, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);                   \
-        array d_x = {.data = NULL};                                                                \
-        PyObject *result = wanted && !indices ? output(Py_None, dtype, x.ndim, x.shape, &d_x)      \
-                                              : Py_NewRef(Py_None);                                \
-        if (!result) return NULL;                                                                  \
-        int status;                                                                                \
-        const type *from = (const type *)(void *)d_y.data;                                         \
-        if (indices)                                                                               \
-            UNLOCKED(status = dc_network_backward_indices_##suffix(                                \
-                         network, rows, cols, (const int64_t *)(void *)x.data, from));             \
-        else                                                                                       \
-            UNLOCKED(status = dc_network_backward_##suffix(network, rows, cols,                    \
-                                                           (const type *)(void *)x.data, from,     \
-                                                           (type *)(void *)d_x.data));             \
-        return result_or_status(result, status);                                                   \
-    }
-NETWORK(f32, float, FLOAT32)
-NETWORK(f64, double, FLOAT64)
+/* The library's function of that name for a network of a dtype. */
+#define OF_NETWORK(dtype, name, ...)                                                               \
+    ((dtype) == FLOAT32 ? dc_network_##name##_f32(__VA_ARGS__)                                     \
+                        : dc_network_##name##_f64(__VA_ARGS__))
+
+/* y of x, of either dtype; `self` is the function of Python that was called. */
+static PyObject *forward(function *self, dtype dtype, PyObject *const *arguments,
+                         Py_ssize_t count) {
+    void *network;
+    if (!is_count(count, 2) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;
+    if (PyList_CheckExact(arguments[1])) return with_arrays(self, arguments, count, dtype, 1, 1);
+    const array x = look(arguments[1]);
+    const int indices = OF_NETWORK(dtype, takes_indices, network);
+    if (!is_input(&x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);
+    const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;
+    const size_t cols = (size_t)x.shape[x.ndim - 1];
+    const size_t outputs = OF_NETWORK(dtype, outputs, network, cols);
+    if (outputs == 0) return of_status(DC_BAD_SIZE);
+    npy_intp shape[2] = {(npy_intp)rows};
+    shape[x.ndim - 1] = (npy_intp)outputs;
+    array y;
+    PyObject *result = output(Py_None, dtype, x.ndim, shape, &y);
+    if (!result) return NULL;
+    int status;
+    const void *from = x.data;
+    void *to = y.data;
+    if (indices)
+        UNLOCKED(status = OF_NETWORK(dtype, forward_indices, network, rows, cols, from, to));
+    else if (x.ndim == 2)
+        UNLOCKED(status = OF_NETWORK(dtype, forward, network, rows, cols, from, to));
+    else
+        UNLOCKED(status = OF_NETWORK(dtype, forward_sample, network, cols, from, to));
+    return result_or_status(result, status);
+}
+
+/* The gradients of the parameters and, if it is wanted, of x. */
+static PyObject *backward(function *self, dtype dtype, PyObject *const *arguments,
+                          Py_ssize_t count) {
+    void *network;
+    if (!is_count(count, 4) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;
+    if (PyList_CheckExact(arguments[2])) return with_arrays(self, arguments, count, dtype, 2, 0);
+    const int wanted = PyObject_IsTrue(arguments[3]);
+    if (wanted < 0) return NULL;
+    const array x = look(arguments[1]), d_y = look(arguments[2]);
+    const int indices = OF_NETWORK(dtype, takes_indices, network);
+    if (!is_input(&x, indices ? INT64 : dtype) || !is_input(&d_y, dtype) || x.ndim != d_y.ndim)
+        return of_status(DC_OTHER_ARRAYS);
+    const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;
+    const size_t cols = (size_t)x.shape[x.ndim - 1];
+    npy_intp shape[2] = {(npy_intp)rows};
+    shape[x.ndim - 1] = (npy_intp)OF_NETWORK(dtype, outputs, network, cols);
+    if (!same_shape(&d_y, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);
+    array d_x = {.data = NULL};
+    PyObject *result =
+        wanted && !indices ? output(Py_None, dtype, x.ndim, x.shape, &d_x) : Py_NewRef(Py_None);
+    if (!result) return NULL;
+    int status;
+    const void *input = x.data, *from = d_y.data;
+    void *to = d_x.data;
+    if (indices)
+        UNLOCKED(status = OF_NETWORK(dtype, backward_indices, network, rows, cols, input, from));
+    else
+        UNLOCKED(status = OF_NETWORK(dtype, backward, network, rows, cols, input, from, to));
+    return result_or_status(result, status);
+}
+
+static PyObject *forward_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return forward(forward_f32, FLOAT32, arguments, count);
+}
+static PyObject *forward_f64(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return forward(forward_f64, FLOAT64, arguments, count);
+}
+static PyObject *backward_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return backward(backward_f32, FLOAT32, arguments, count);
+}
+static PyObject *backward_f64(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return backward(backward_f64, FLOAT64, arguments, count);
+}
 
 /* ---- Optimizers ------------------------------------------------------------------------------ */
 
@@ -465,30 +476,52 @@ static int is_memory(PyObject *array_object, dtype dtype, const void *data, size
     return x.dtype == dtype && x.data == data && size_of(&x) == size;
 }
 
-#define OPTIMIZER(suffix, dtype)                                                                   \
-    /* step(optimizer, tensors, params, grads) */                                                  \
-    static PyObject *step_##suffix(PyObject *module, PyObject *const *arguments,                   \
-                                   Py_ssize_t count) {                                             \
-        (void)module;                                                                              \
-        dc_optimizer *optimizer;                                                                   \
-        const dc_tensor_##suffix *tensors;                                                         \
-        if (!is_count(count, 4) || !(optimizer = PyLong_AsVoidPtr(arguments[0])) ||                \
-            !(tensors = PyLong_AsVoidPtr(arguments[1])))                                           \
-            return NULL;                                                                           \
-        PyObject *const params = arguments[2], *const grads = arguments[3];                        \
-        const Py_ssize_t n = length_of(params);                                                    \
-        if (!are_writable(params, n) || (grads != Py_None && length_of(grads) != n))               \
-            return of_status(DC_OTHER_ARRAYS);                                                     \
-        for (Py_ssize_t i = 0; i < n && grads != Py_None; i++)                                     \
-            if (!is_memory(item_of(params, i), dtype, tensors[i].parameter, tensors[i].size) ||    \
-                !is_memory(item_of(grads, i), dtype, tensors[i].gradient, tensors[i].size))        \
-                return of_status(DC_OTHER_ARRAYS);                                                 \
-        int status;                                                                                \
-        UNLOCKED(status = dc_optimizer_step_##suffix(optimizer, (size_t)n, tensors));              \
-        return of_status(status);                                                                  \
-    }
-OPTIMIZER(f32, FLOAT32)
-OPTIMIZER(f64, FLOAT64)
+/* Whether parameters and gradients still are the memory of the tensors. */
+static int are_tensors_f32(PyObject *params, PyObject *grads, Py_ssize_t n,
+                           const dc_tensor_f32 *t) {
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!is_memory(item_of(params, i), FLOAT32, t[i].parameter, t[i].size) ||
+            !is_memory(item_of(grads, i), FLOAT32, t[i].gradient, t[i].size))
+            return 0;
+    return 1;
+}
+static int are_tensors_f64(PyObject *params, PyObject *grads, Py_ssize_t n,
+                           const dc_tensor_f64 *t) {
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!is_memory(item_of(params, i), FLOAT64, t[i].parameter, t[i].size) ||
+            !is_memory(item_of(grads, i), FLOAT64, t[i].gradient, t[i].size))
+            return 0;
+    return 1;
+}
+
+/* One step of an optimizer over tensors of either dtype: step(optimizer, tensors, params, grads),
+ * with None for grads where all are known to be these. */
+static PyObject *step(dtype dtype, PyObject *const *arguments, Py_ssize_t count) {
+    dc_optimizer *optimizer;
+    const void *tensors;
+    if (!is_count(count, 4) || !(optimizer = PyLong_AsVoidPtr(arguments[0])) ||
+        !(tensors = PyLong_AsVoidPtr(arguments[1])))
+        return NULL;
+    PyObject *const params = arguments[2], *const grads = arguments[3];
+    const Py_ssize_t n = length_of(params);
+    if (n < 0 || !are_writable(params, n)) return of_status(DC_OTHER_ARRAYS);
+    if (grads != Py_None &&
+        (length_of(grads) != n || !(dtype == FLOAT32 ? are_tensors_f32(params, grads, n, tensors)
+                                                     : are_tensors_f64(params, grads, n, tensors))))
+        return of_status(DC_OTHER_ARRAYS);
+    int status;
+    UNLOCKED(status = dtype == FLOAT32 ? dc_optimizer_step_f32(optimizer, (size_t)n, tensors)
+                                       : dc_optimizer_step_f64(optimizer, (size_t)n, tensors));
+    return of_status(status);
+}
+static PyObject *step_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return step(FLOAT32, arguments, count);
+}
+static PyObject *step_f64(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    return step(FLOAT64, arguments, count);
+}
 
 int dc_arrays_interrupted(void) {
     const PyGILState_STATE lock = PyGILState_Ensure();

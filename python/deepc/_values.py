@@ -191,6 +191,12 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def check_part(value: Any, name: str, expected: str, *methods: str) -> None:
+    """Refuse a class in place of an object of it, and what lacks one of the methods."""
+    if isinstance(value, type) or not all(hasattr(value, method) for method in methods):
+        raise TypeError(f"{name}: expected {expected}, got {describe(value)}")
+
+
 def any_array(value: Any, name: str) -> Array:
     """Return `value` as an array of whatever it holds; refuse what is ragged, masked or no data."""
     if type(value) is _ndarray:

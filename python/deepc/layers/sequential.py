@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, SupportsIndex, TypeGuard, cast, overload
 
 from deepc._c.network import Network, Parts
-from deepc._values import Array, as_bool, describe
+from deepc._values import Array, as_bool, check_part, describe
 from deepc.layers import _plan
 from deepc.layers._plan import Layers, Plan, Run, computes_with, make_plan, note_change
 from deepc.layers.base import COMPUTES, HOLDS, BuiltinLayer, Hookable, Layer, is_builtin
@@ -364,10 +364,7 @@ def _as_layers(layers: Iterable[Layer]) -> Layers:
 
 
 def _check_layer(layer: Any, name: str) -> None:
-    if isinstance(layer, type) or not (hasattr(layer, "forward") and hasattr(layer, "backward")):
-        raise TypeError(
-            f"{name}: expected a layer with forward and backward, got {describe(layer)}"
-        )
+    check_part(layer, name, "a layer with forward and backward", "forward", "backward")
 
 
 def _is_plain(layer: Any) -> TypeGuard[Sequential]:

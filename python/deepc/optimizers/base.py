@@ -30,6 +30,7 @@ from deepc._values import (
     as_bool,
     as_float,
     as_int,
+    check_part,
     describe,
     nearest,
 )
@@ -430,8 +431,7 @@ class BuiltinOptimizer(Optimizer):
 
         And whether something has to be looked at in each step.
         """
-        if isinstance(layer, type) or not (hasattr(layer, "params") and hasattr(layer, "grads")):
-            raise TypeError(f"layer: expected a layer, got {describe(layer)}")
+        check_part(layer, "layer", "a layer", "params", "grads")
         version = _plan.structure_version
         self._stays = getattr(layer, "parameters_stay", False) is True or has_fixed_parameters(
             layer

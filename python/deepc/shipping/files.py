@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from deepc._files import replacing
-from deepc._values import Array, as_array, describe
+from deepc._values import Array, as_array, check_part, describe
 from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
 from deepc.shipping.kinds import describe_model, make_model, model_tensors
@@ -241,8 +241,7 @@ def _path(filename: Any) -> str:
 
 
 def _params(model: Any) -> list[Tensor]:
-    if isinstance(model, type) or not hasattr(model, "params"):
-        raise TypeError(f"model: expected a layer, got {describe(model)}")
+    check_part(model, "model", "a layer", "params")
     return all_tensors(model)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepc._c.activations import ACTIVATIONS
-from deepc._values import FLOAT32, Array, describe
+from deepc._values import FLOAT32, Array, check_part
 from deepc.layers import Layer
 from deepc.shipping.kinds import describe_model, kind_of, make_model, model_tensors, walk, why_not
 from deepc.shipping.quantize import rounded
@@ -155,8 +155,7 @@ EXPORTS: Mapping[str, Callable[[Any, int, np.dtype[Any]], list[Step]]] = {
 
 def program(net: Layer) -> Program:
     """Return the steps of a network; refuse by name what cannot be exported."""
-    if isinstance(net, type) or not hasattr(net, "forward"):
-        raise TypeError(f"net: expected a layer, got {describe(net)}")
+    check_part(net, "net", "a layer", "forward")
     layers: list[tuple[str, Any]] = list(walk(net))
     for position, layer in layers:
         place = f"layers[{position}]" if position else "it"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import Array, describe
+from deepc._values import Array, check_part
 from deepc.layers import Layer, Linear
 from deepc.shipping.kinds import describe_model, make_model, model_tensors, walk
 
@@ -58,8 +58,7 @@ def quantized(net: Layer) -> Layer:
     >>> quantized(layer).w.tolist()
     [[127.0, 1.0]]
     """
-    if isinstance(net, type) or not hasattr(net, "params"):
-        raise TypeError(f"net: expected a layer, got {describe(net)}")
+    check_part(net, "net", "a layer", "params")
     description = describe_model(net)
     tensors = {name: np.array(array) for name, array in model_tensors(net).items()}
     copy = make_model(description, tensors, "net")

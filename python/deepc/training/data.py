@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepc._c.arrays import array_sum
-from deepc._values import Array, any_array, as_array, describe
+from deepc._values import Array, any_array, as_array, check_part, describe
 from deepc.layers import Layer
 from deepc.layers.sequential import compiled_network, output_width
 from deepc.losses import BuiltinLoss, Loss, as_labels, check_labels
@@ -24,8 +24,7 @@ __all__ = ["Rows"]
 
 def check_model(model: Any) -> None:
     """Refuse what is no layer."""
-    if isinstance(model, type) or not hasattr(model, "forward"):
-        raise TypeError(f"model: expected a layer, got {describe(model)}")
+    check_part(model, "model", "a layer", "forward")
 
 
 class Rows:

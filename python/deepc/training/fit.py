@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deepc._c import random
-from deepc._values import as_bool, as_float, as_int, describe
+from deepc._values import as_bool, as_float, as_int, check_part, describe
 from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
@@ -147,9 +147,8 @@ def fit(
     True
     """
     check_model(model)
-    for name, value, method in (("loss", loss, "gradient"), ("optimizer", optimizer, "step")):
-        if isinstance(value, type) or not hasattr(value, method):
-            raise TypeError(f"{name}: expected {name[0].upper() + name[1:]}, got {describe(value)}")
+    check_part(loss, "loss", "Loss", "gradient")
+    check_part(optimizer, "optimizer", "Optimizer", "step")
     epochs = as_int(epochs, "epochs", least=0)
     initial_epoch = as_int(initial_epoch, "initial_epoch", least=0)
     batch_size = as_int(batch_size, "batch_size", least=1)
@@ -230,9 +229,7 @@ def _callbacks(callbacks: Any) -> list[Any]:
     if not isinstance(callbacks, (list, tuple)):
         callbacks = [callbacks]
     for i, callback in enumerate(callbacks):
-        missing = [name for name in HOOKS if not hasattr(callback, name)]
-        if isinstance(callback, type) or missing:
-            raise TypeError(f"callbacks[{i}]: expected a Callback, got {describe(callback)}")
+        check_part(callback, f"callbacks[{i}]", "a Callback", *HOOKS)
     return list(callbacks)
 
 
