@@ -40,7 +40,7 @@ static OF_A_THREAD struct {
     void *scratch; /* on a 64-byte boundary inside `memory` */
     size_t size;   /* from there on */
     void *memory;  /* as malloc gave it */
-} self;
+} this_thread;
 
 static void work(void);
 static void forget_workers(void);
@@ -234,8 +234,9 @@ static int exit_key_made;
 
 static void free_at_exit(void *memory) {
     free(memory);
-    self.scratch = self.memory = NULL; /* another library's destructor may call once more */
-    self.size = 0;
+    this_thread.scratch = this_thread.memory =
+        NULL; /* another library's destructor may call once more */
+    this_thread.size = 0;
 }
 static void make_exit_key(void) {
     exit_key_made = pthread_key_create(&exit_key, free_at_exit) == 0;
@@ -403,7 +404,7 @@ int dc_set_num_threads(int count) {
 #define GATE_NUMBER ((uint64_t)1 << 32)
 static int seats(uint64_t gate) { return (int)(gate & 0xffff); }
 static int joined(uint64_t gate) { return (int)(gate >> 16 & 0x7fff); }
-static uint32_t number(uint64_t gate) { return (uint32_t)(gate >> 32); }
+static uint32_t job_number(uint64_t gate) { return (uint32_t)(gate >> 32); }
 
 static struct {
     /* Written by the caller while nobody is in, read by those who have joined. */
@@ -434,7 +435,7 @@ static void run_tasks(void) {
 }
 
 /* Whether there is a job that takes workers and is not number `last`. */
-static int is_open(uint64_t gate, uint32_t last) { return seats(gate) && number(gate) != last; }
+static int is_open(uint64_t gate, uint32_t last) { return seats(gate) && job_number(gate) != last; }
 
 /* Looks out for such a job, then sleeps until there is one. */
 static void await_job(uint32_t last) {
@@ -458,7 +459,7 @@ static int join(uint32_t *last) {
     uint64_t gate = atomic_load(&pool.gate);
     while (is_open(gate, *last)) {
         if (atomic_compare_exchange_weak(&pool.gate, &gate, gate - GATE_SEAT + GATE_JOINED)) {
-            *last = number(gate);
+            *last = job_number(gate);
             return 1;
         }
     }
@@ -477,7 +478,7 @@ static void leave(void) {
 static void work(void) {
     uint32_t last = 0;
     dc_mode_enter(); /* for ever: a new thread has the mode of whoever started it */
-    self.inside = 1;
+    this_thread.inside = 1;
     for (;;) {
         await_job(last);
         if (!join(&last)) continue;
@@ -505,7 +506,8 @@ static void open_gate(int helpers) {
         pool.cpus = usable_cpus();
     }
     while (pool.started < helpers && start_worker()) pool.started++;
-    const uint64_t job = (uint64_t)(number(atomic_load(&pool.gate)) + (uint64_t)1) * GATE_NUMBER;
+    const uint64_t job =
+        (uint64_t)(job_number(atomic_load(&pool.gate)) + (uint64_t)1) * GATE_NUMBER;
     atomic_store(&pool.gate, job + (uint64_t)helpers * GATE_SEAT);
 
     const int asleep = atomic_load(&pool.asleep);
@@ -535,7 +537,7 @@ static void close_gate(void) {
 }
 
 int dc_threads_available(void) {
-    if (self.inside) return 1;
+    if (this_thread.inside) return 1;
     if (!atomic_load_explicit(&pool.busy, memory_order_relaxed)) return dc_num_threads();
     atomic_store_explicit(&pool.crowded, 1, memory_order_relaxed);
     return 1;
@@ -545,7 +547,7 @@ void dc_parallel_for(size_t tasks, int threads, void (*body)(void *context, size
                      void *context) {
     if (threads > DC_MOST_THREADS) threads = DC_MOST_THREADS;
     if (threads > 1 && tasks < (size_t)threads) threads = (int)tasks;
-    const int helped = threads > 1 && !self.inside && !atomic_exchange(&pool.busy, 1);
+    const int helped = threads > 1 && !this_thread.inside && !atomic_exchange(&pool.busy, 1);
     if (!helped) {
         for (size_t task = 0; task < tasks; task++) body(context, task);
         return;
@@ -558,34 +560,34 @@ void dc_parallel_for(size_t tasks, int threads, void (*body)(void *context, size
     const size_t share = tasks / (size_t)threads;
     pool.stride = share < 32 ? 1 : share / 16;
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-    self.inside = 1;
+    this_thread.inside = 1;
     open_gate(threads - 1);
     run_tasks();
     close_gate();
-    self.inside = 0;
+    this_thread.inside = 0;
     atomic_store(&pool.busy, 0);
 }
 
 /* ---- Memory of a thread ---------------------------------------------------------------------- */
 
 void *dc_thread_scratch(size_t bytes) {
-    if (bytes <= self.size && self.scratch) return self.scratch;
+    if (bytes <= this_thread.size && this_thread.scratch) return this_thread.scratch;
     /* Half as much again, so that slowly growing work does not ask every time. */
     const size_t most = SIZE_MAX / 2;
     if (bytes > most) return NULL;
-    size_t size = self.size + self.size / 2;
+    size_t size = this_thread.size + this_thread.size / 2;
     if (size < bytes) size = bytes;
     if (size < 4096) size = 4096;
-    free(self.memory);
-    self.memory = malloc(size + 64);
-    self.scratch = NULL;
-    self.size = 0;
-    if (!keep_until_exit(self.memory)) {
-        free(self.memory);
-        self.memory = NULL;
+    free(this_thread.memory);
+    this_thread.memory = malloc(size + 64);
+    this_thread.scratch = NULL;
+    this_thread.size = 0;
+    if (!keep_until_exit(this_thread.memory)) {
+        free(this_thread.memory);
+        this_thread.memory = NULL;
     }
-    if (!self.memory) return NULL;
-    self.scratch = (void *)(((uintptr_t)self.memory + 63) & ~(uintptr_t)63);
-    self.size = size;
-    return self.scratch;
+    if (!this_thread.memory) return NULL;
+    this_thread.scratch = (void *)(((uintptr_t)this_thread.memory + 63) & ~(uintptr_t)63);
+    this_thread.size = size;
+    return this_thread.scratch;
 }

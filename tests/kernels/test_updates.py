@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from deepc._c.library import check
-from deepc._c.optimizer import Tensors, new_optimizer
+from deepc._c.optimizer import StepTensors, new_optimizer
 from reference import Rule, inside_guards
 from sizes import EDGES
 
@@ -41,7 +41,7 @@ def optimizer_of(case):
 
 
 def take_step(optimizer, rows, fields):
-    check(Tensors(optimizer, rows, fields, rows[0][1].dtype).step(), "step")
+    check(StepTensors(optimizer, rows, fields, rows[0][1].dtype).step(), "step")
 
 
 @pytest.mark.parametrize("case", RULES)

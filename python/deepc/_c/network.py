@@ -12,7 +12,7 @@ import deepc._deepc as _deepc
 from deepc._c.activations import ACTIVATIONS
 from deepc._c.library import TYPED, check, flat, pointer
 from deepc._c.losses import Rule
-from deepc._c.optimizer import Tensors
+from deepc._c.optimizer import StepTensors
 from deepc._c.penalties import Penalties
 from deepc._deepc import ffi, lib
 from deepc._values import Array, any_array, as_array, as_integers, describe, like
@@ -248,7 +248,7 @@ class Network:
             )
         check(status, "backward")
 
-    def train(self, optimizer: Any, tensors: Tensors, samples: Samples, seconds: float) -> int:
+    def train(self, optimizer: Any, tensors: StepTensors, samples: Samples, seconds: float) -> int:
         """Train for about so many seconds; return the row to go on at."""
         self._last = None
         status = _INTERRUPTED

@@ -54,7 +54,7 @@ def states_of(optimizer: Any) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(STATES) if needed >> i & 1)
 
 
-class Tensors:
+class StepTensors:
     """The tensors that one optimizer step updates, as the library takes them.
 
     Each row is (gradient, parameter, states): arrays of one dtype and one memory layout, which this

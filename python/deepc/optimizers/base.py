@@ -15,7 +15,7 @@ from deepc._c.optimizer import (
     CLIPS,
     NUMBERS,
     OTHER_ARRAYS,
-    Tensors,
+    StepTensors,
     clip_arrays,
     copy_numbers,
     new_optimizer,
@@ -399,7 +399,7 @@ class BuiltinOptimizer(Optimizer):
     # What Python says where the argument is missing; users know no BuiltinOptimizer.
     step.__qualname__ = "Optimizer.step"
 
-    def _step_asking(self, layer: Layer, tensors: Tensors | None) -> int:
+    def _step_asking(self, layer: Layer, tensors: StepTensors | None) -> int:
         """Step where something is looked at first: the schedule, or whose arrays they are."""
         if self._schedule is not None:
             self._numbers.learning_rate = self._rate(self._numbers.steps)
@@ -413,7 +413,7 @@ class BuiltinOptimizer(Optimizer):
         params, grads = _listed(layer.params()), _listed(layer.grads())
         return tensors.step_of(params, grads) if len(params) == tensors.count else OTHER_ARRAYS
 
-    def tensors(self, layer: Layer) -> Tensors | None:
+    def tensors(self, layer: Layer) -> StepTensors | None:
         """Return the tensors of a model for as long as its layers stay; None if they may move."""
         bound_layer, version, tensors, _ = self._bound
         if bound_layer is not layer or version != _plan.structure_version:
@@ -424,9 +424,9 @@ class BuiltinOptimizer(Optimizer):
             tape.settle(self._leaves)
         if (frozen := tensors.frozen()) is not None:
             _check_writable(tensors.params[frozen], frozen)
-        return cast(Tensors, tensors)
+        return cast(StepTensors, tensors)
 
-    def _bind(self, layer: Layer) -> tuple[Tensors | None, bool]:
+    def _bind(self, layer: Layer) -> tuple[StepTensors | None, bool]:
         """Look at the parameters: the tensors if they may be stepped where they are, else None.
 
         And whether something has to be looked at in each step.
@@ -457,16 +457,16 @@ class BuiltinOptimizer(Optimizer):
         grads: Sequence[Array | None],
         memory: Sequence[Sequence[Array]],
         dtype: np.dtype[Any],
-    ) -> Tensors:
+    ) -> StepTensors:
         """Return the tensors of one dtype; what has no gradient does not train."""
         rows, off = [], []
         for i, (grad, param, states) in enumerate(zip(grads, params, memory, strict=True)):
             if grad is not None and param.dtype == dtype:
                 rows.append((grad, param, states))
                 off.append(i in self._no_decay)
-        return Tensors(self._numbers, rows, self._kept, dtype, off)
+        return StepTensors(self._numbers, rows, self._kept, dtype, off)
 
-    def _step_again(self, layer: Layer, tensors: Tensors, status: int) -> None:
+    def _step_again(self, layer: Layer, tensors: StepTensors, status: int) -> None:
         """Find out why a step was refused; step anew where arrays were replaced by others."""
         if status == BAD_VALUE:
             self._refuse(tensors.dtype)
