@@ -17,7 +17,7 @@ from deepc._c import tape
 from deepc._values import Array
 from deepc.autodiff import Module, ops
 from deepc.autodiff.tensor import no_grad
-from deepc.keras.layers.base import calling
+from deepc.keras.layers.calls import calling
 from deepc.keras.layers.places import Shape, flat
 from deepc.layers import _plan
 

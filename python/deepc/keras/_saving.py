@@ -22,9 +22,8 @@ from deepc._values import Array, describe, nearest
 from deepc.keras import layers, losses, metrics, optimizers
 from deepc.keras._names import snake
 from deepc.keras._registry import custom_name, registered
-from deepc.keras.layers.base import mapped_shapes
 from deepc.keras.layers.merging import Operation
-from deepc.keras.layers.places import KerasTensor, mapped
+from deepc.keras.layers.places import KerasTensor, mapped, mapped_shapes
 from deepc.keras.optimizers.schedules import LearningRateSchedule
 from deepc.shipping.hdf5 import read_arrays, write_arrays
 

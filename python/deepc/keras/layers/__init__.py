@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from deepc.keras._names import missing
 from deepc.keras.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from deepc.keras.layers.base import MODELS, Input, InputLayer, Layer, run_rows
+from deepc.keras.layers.base import MODELS, Layer, run_rows
 from deepc.keras.layers.core import Dense, Embedding, Identity
+from deepc.keras.layers.inputs import Input, InputLayer
 from deepc.keras.layers.merging import (
     Add,
     Average,

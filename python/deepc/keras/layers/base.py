@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,40 +21,25 @@ from deepc.keras import activations, constraints, initializers, regularizers
 from deepc.keras._names import automatic
 from deepc.keras._registry import custom_name
 from deepc.keras._variables import Variable
-from deepc.keras.layers.places import Call, KerasTensor, Shape, as_shape, flat, mapped
+from deepc.keras.layers.calls import calling, context, is_custom, is_own, modes, takes
+from deepc.keras.layers.places import (
+    Call,
+    KerasTensor,
+    SampleOf,
+    Shape,
+    as_shape,
+    flat,
+    mapped,
+    mapped_shapes,
+    sample_shapes,
+)
 from deepc.layers import Layer as DeepcLayer
 from deepc.layers import _plan
 
-__all__ = ["Input", "InputLayer", "Layer", "last_only", "run_rows", "variables_of", "written"]
+__all__ = ["Layer", "last_only", "run_rows", "variables_of", "written"]
 
 # The classes of models by name, which are layers too; they are told of here once they are there.
 MODELS: dict[str, Any] = {}
-
-
-class _Context(threading.local):
-    """What the calls that run say to those inside: whether they train, and whose names come first.
-
-    `training` is None outside of any call.
-    """
-
-    training: bool | None = None
-    path = ""
-    # How many rows the data have that layers are built by, for tables; None where there are none.
-    batch: int | None = None
-
-
-context = _Context()
-
-
-@contextmanager
-def calling(training: bool, path: str) -> Iterator[None]:
-    """Say to the calls inside whether they train."""
-    before = context.training, context.path
-    context.training, context.path = training, path
-    try:
-        yield
-    finally:
-        context.training, context.path = before
 
 
 class Layer:
@@ -620,9 +603,9 @@ class Layer:
         owner = context.path
         if given and not self.built:
             self._built_by = context.batch
-            self.build_for(_sample_shapes(given[0]), owner)
+            self.build_for(sample_shapes(given[0]), owner)
         elif given and is_own(type(self)):
-            self._check_input(_sample_shapes(given[0]))
+            self._check_input(sample_shapes(given[0]))
         path = "/".join(filter(None, (owner, self.name)))
         self._losses = []
         with calling(training, path):
@@ -717,93 +700,11 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-# ---- Shapes of several things --------------------------------------------------------------------
-
-
-class SampleOf(tuple):  # type: ignore[type-arg]
-    """The shape of a sample of a place or a Tensor: a leaf among nested tuples."""
-
-    __slots__ = ()
-
-    def __new__(cls, place: Any) -> Any:
-        return super().__new__(cls, tuple(getattr(place, "shape", (None,)))[1:])
-
-
-def mapped_shapes(shapes: Any, function: Callable[[Any], Any]) -> Any:
-    """Return what a function makes of each shape of a shape, or of lists and dicts of shapes."""
-    if isinstance(shapes, dict):
-        return {key: mapped_shapes(one, function) for key, one in shapes.items()}
-    several = any(isinstance(one, (list, tuple, dict)) for one in shapes)
-    if several:
-        return [mapped_shapes(one, function) for one in shapes]
-    return function(tuple(shapes))
-
-
-def _sample_shapes(given: Any) -> Any:
-    return mapped_shapes(mapped(given, SampleOf), lambda one: one)
-
-
 # ---- Helpers -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def modes(made: Sequence[Any]) -> Iterator[None]:
-    """Let layers of deepc train as the call that runs does."""
-    changed = [layer for layer in made if hasattr(layer, "train")]
-    before = [layer.train for layer in changed]
-    for layer in changed:
-        layer.train = bool(context.training)
-    try:
-        yield
-    finally:
-        for layer, was in zip(changed, before, strict=True):
-            layer.train = was
 
 
 def _trains(variable: Variable) -> bool:
     return bool(variable.trainable)
-
-
-@functools.cache
-def _is_of_face(cls: Any) -> bool:
-    """Whether a class is one of this package, and not one that an example there defines."""
-    module = sys.modules.get(cls.__module__)
-    return cls.__module__.startswith("deepc.keras.") and vars(module).get(cls.__name__) is cls
-
-
-@functools.cache
-def _is_own(cls: Any) -> bool:
-    return any(_is_of_face(base) and base is not Layer for base in cls.__mro__)
-
-
-@functools.cache
-def _is_custom(cls: Any) -> bool:
-    if _is_of_face(cls):
-        return False
-    return not _is_own(cls) or any(
-        name in vars(base)
-        for base in cls.__mro__
-        if not _is_of_face(base) and base is not object
-        for name in ("call", "build")
-    )
-
-
-def is_custom(cls: Any) -> bool:
-    """Whether a user's code decides what a layer makes or computes."""
-    return _is_custom(cls)
-
-
-def is_own(cls: Any) -> bool:
-    """Whether a layer is of this face, or a subclass of one."""
-    return _is_own(cls)
-
-
-@functools.cache
-def takes(function: Any, name: str) -> bool:
-    """Whether a function has an argument of a name."""
-    parameters = inspect.signature(function).parameters
-    kinds = {parameter.kind for parameter in parameters.values()}
-    return name in parameters or (name != "training" and inspect.Parameter.VAR_KEYWORD in kinds)
 
 
 def _bare(x: Any) -> Any:
@@ -869,54 +770,6 @@ def _described(value: Any) -> Any:
             "registered_name": None if own else custom_name(type(value)),
         }  # fmt: skip
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-class InputLayer(Layer):
-    """The first place of a model."""
-
-    def __init__(self, shape: Any = None, name: str | None = None, **given: Any) -> None:
-        given.pop("batch_size", None)
-        if "batch_shape" in given:
-            shape = tuple(given.pop("batch_shape"))[1:]
-        dtype = given.pop("dtype", None)
-        self._whole = dtype if dtype is not None and np.dtype(dtype).kind in "iu" else None
-        if self._whole is None and dtype is not None:
-            given["dtype"] = dtype
-        super().__init__(name=name or automatic("InputLayer"), **given)
-        self._shape = as_shape(shape)
-        self.build_for(self._shape)
-        place = KerasTensor(self._shape, Call(self, (), {}))
-        place.dtype = self.dtype
-
-    @property
-    def dtype(self) -> str:
-        """The name of the dtype of what comes in."""
-        return super().dtype if self._whole is None else np.dtype(self._whole).name
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make it anew."""
-        return {"batch_shape": [None, *self._shape], "dtype": self.dtype, "sparse": False,
-                "ragged": False, "name": self.name}  # fmt: skip
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """Make one from such arguments."""
-        dtype = config.get("dtype")
-        whole = dtype if isinstance(dtype, str) and np.dtype(dtype).kind in "iu" else None
-        return cls(tuple(config["batch_shape"])[1:], name=config.get("name"), dtype=whole)
-
-
-def Input(
-    shape: Any = None, batch_size: int | None = None, dtype: Any = None, name: str | None = None
-) -> Any:
-    """Return the place where samples of a shape, batch not included, come in.
-
-    Examples
-    --------
-    >>> Input((4,)).shape
-    (None, 4)
-    """
-    return InputLayer(shape, name=name, dtype=dtype).output
 
 
 def last_only(layer: Layer, sample: Shape) -> None:

@@ -13,7 +13,10 @@ from deepc._values import as_int
 if TYPE_CHECKING:
     from deepc.keras.layers.base import Layer
 
-__all__ = ["Call", "InputSpec", "KerasTensor", "Shape", "as_shape", "flat", "mapped"]
+__all__ = [
+    "Call", "InputSpec", "KerasTensor", "SampleOf", "Shape", "as_shape", "flat", "mapped",
+    "mapped_shapes", "sample_shapes",
+]  # fmt: skip
 
 Shape = tuple[int, ...]
 
@@ -114,3 +117,28 @@ def as_shape(shape: Any, name: str = "shape") -> Shape:
             f"got {sizes}"
         )
     return tuple(as_int(size, name, least=1) for size in sizes)
+
+
+class SampleOf(tuple):  # type: ignore[type-arg]
+    """The shape of a sample of a place or a Tensor: a leaf among nested tuples."""
+
+    __slots__ = ()
+
+    def __new__(cls, place: Any) -> Any:
+        """Make it of what has a shape, a batch first."""
+        return super().__new__(cls, tuple(getattr(place, "shape", (None,)))[1:])
+
+
+def mapped_shapes(shapes: Any, function: Callable[[Any], Any]) -> Any:
+    """Return what a function makes of each shape of a shape, or of lists and dicts of shapes."""
+    if isinstance(shapes, dict):
+        return {key: mapped_shapes(one, function) for key, one in shapes.items()}
+    several = any(isinstance(one, (list, tuple, dict)) for one in shapes)
+    if several:
+        return [mapped_shapes(one, function) for one in shapes]
+    return function(tuple(shapes))
+
+
+def sample_shapes(given: Any) -> Any:
+    """Return the shapes of samples of places or Tensors."""
+    return mapped_shapes(mapped(given, SampleOf), lambda one: one)

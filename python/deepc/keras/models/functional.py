@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepc.keras.layers.base import InputLayer, Layer, SampleOf, mapped_shapes
-from deepc.keras.layers.places import Call, KerasTensor, flat, mapped
+from deepc.keras.layers.base import Layer
+from deepc.keras.layers.inputs import InputLayer
+from deepc.keras.layers.places import Call, KerasTensor, flat, mapped, sample_shapes
 from deepc.keras.models.model import Model
 
 __all__ = ["Functional"]
@@ -40,8 +41,8 @@ class Functional(Model):
         self._steps_of = _ordered(list(flat(inputs)), list(flat(outputs)))
         self._chain = _by_depth(self._steps_of, list(flat(inputs)), list(flat(outputs)))
         self._is_chain = self._is_one_chain()
-        self._in = mapped_shapes(mapped(self._inputs_at, SampleOf), lambda one: one)
-        self._out = mapped_shapes(mapped(self._outputs_at, SampleOf), lambda one: one)
+        self._in = sample_shapes(self._inputs_at)
+        self._out = sample_shapes(self._outputs_at)
         self.built = True
         if self._is_chain:
             self._made = [made for layer in self._chain for made in layer._made]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from deepc.keras.layers.base import InputLayer, Layer, is_custom
+from deepc.keras.layers.base import Layer
+from deepc.keras.layers.calls import is_custom
+from deepc.keras.layers.inputs import InputLayer
 from deepc.keras.layers.places import KerasTensor
 from deepc.keras.models.model import Model
 
