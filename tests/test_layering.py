@@ -169,7 +169,7 @@ PACKAGES = {
         "regularizers", "constraints", "losses", "metrics", "optimizers.schedules",
         "optimizers.__init__", "callbacks", "backend", "utils", "datasets.mnist",
         "datasets.fashion_mnist", "datasets.__init__", "layers.places", "layers.calls",
-        "layers.base", "layers.inputs",
+        "layers.holding", "layers.base", "layers.inputs",
         "layers.core", "layers.activation", "layers.normalization", "layers.regularization",
         "layers.reshaping", "layers.merging", "layers.__init__", "ops", "_training", "_graph",
         "_summary", "_saving", "models.compiling", "models.data", "models.trainer",

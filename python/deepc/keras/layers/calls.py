@@ -62,7 +62,9 @@ def _is_of_face(cls: Any) -> bool:
 
 @functools.cache
 def _is_own(cls: Any) -> bool:
-    return any(_is_of_face(base) and base.__name__ != "Layer" for base in cls.__mro__)
+    return any(
+        _is_of_face(base) and base.__name__ not in ("Holder", "Layer") for base in cls.__mro__
+    )
 
 
 @functools.cache
