@@ -95,6 +95,19 @@ def test_cross_entropy(loss, target, expected):
     assert z.grad.isfinite().all() != math.isnan(expected)
 
 
+def test_settings_of_a_loss_may_change():
+    z, t = torch.tensor(Z), torch.tensor([0, 2])
+    loss = nn.CrossEntropyLoss(ignore_index=0)
+    alone = F.cross_entropy(z[1:], t[1:]).item()
+    assert loss(z, t).item() == pytest.approx(alone)
+    loss.ignore_index = -100
+    assert loss(z, t).item() == pytest.approx(0.2563521728, rel=1e-6)
+    loss.reduction = "sum"
+    assert loss(z, t).item() == pytest.approx(0.5127043457, rel=1e-6)
+    loss.register_forward_hook(lambda module, input, output: output * 2)
+    assert loss(z, t).item() == pytest.approx(2 * 0.5127043457, rel=1e-6)
+
+
 def test_labels_may_be_bytes():
     z = torch.tensor(Z)
     labels = torch.from_numpy(np.array(T, np.uint8))

@@ -690,12 +690,27 @@ class Sequential(Module):
             for i, module in enumerate(args):
                 self.add_module(str(i), module)
 
+    _steps: tuple[int, Any] = (-1, None)
+
+    def __call__(self, *input: Any, **more: Any) -> Any:
+        """Return ``forward(input)``."""
+        # What would go another way has another version: _prepared looks at it.
+        version, steps = self._steps
+        if version != _plan.structure_version or len(input) != 1 or more:
+            return super().__call__(*input, **more)
+        x = input[0]
+        for chain, step in steps:
+            if chain is not None:
+                y = _chain(x, chain)
+                if y is not NotImplemented:
+                    x = y
+                    continue
+            x = step(x)
+        return x
+
     def forward(self, input: Any) -> Any:
         """Return the output of the last module."""
-        version, steps = self.__dict__.get("_steps", (None, None))
-        if version != _plan.structure_version:
-            steps = self._prepared()
-        for chain, step in steps:
+        for chain, step in self._prepared():
             if chain is not None:
                 y = _linears(input, chain)
                 if y is not NotImplemented:
@@ -705,7 +720,10 @@ class Sequential(Module):
         return input
 
     def _prepared(self) -> Any:
-        """Return what to do with an input: lists of products, and the modules as they are."""
+        """Return what to do with an input: lists of products, and the modules as they are.
+
+        It is kept for the next calls where nothing of the Sequential itself was replaced.
+        """
         steps: list[tuple[Any, Any]] = []
         modules = list(_flat(self))
         place = 0
@@ -730,7 +748,8 @@ class Sequential(Module):
             else:
                 steps.append((None, modules[place]))
                 place += 1
-        self.__dict__["_steps"] = (_plan.structure_version, steps)
+        if _is_plain(self, Sequential):
+            self.__dict__["_steps"] = (_plan.structure_version, steps)
         return steps
 
     def _place(self: Any, index: int) -> str:

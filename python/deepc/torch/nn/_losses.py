@@ -6,9 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from deepc._c import tape
+from deepc._c.losses import REDUCTIONS
 from deepc.torch._tensor import Tensor
 from deepc.torch.nn import functional as F
 from deepc.torch.nn._module import Module
+
+_loss, _CROSS_ENTROPY, _MEAN = tape.loss, tape.CROSS_ENTROPY, REDUCTIONS["mean"]
 
 
 class _Loss(Module):
@@ -42,6 +46,7 @@ class _Loss(Module):
             else:
                 self.__dict__[name] = value
         F._check_reduction(self.reduction)
+        self._changed()
 
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss of predictions and targets."""
@@ -75,10 +80,33 @@ class CrossEntropyLoss(_Loss):
         "weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0,
     }  # fmt: skip
 
+    # Whether it is the usual one, which the library computes without a look at settings.
+    _is_usual = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._changed()
+
+    def _changed(self) -> None:
+        super()._changed()
+        own = self.__dict__
+        own["_is_usual"] = (
+            type(self) is CrossEntropyLoss and "forward" not in own and self._hooks is None
+            and own.get("weight") is None and own.get("reduction") == "mean"
+            and not own.get("label_smoothing") and own.get("ignore_index", 0) < 0
+        )  # fmt: skip
+
+    def __call__(self, *input: Any, **more: Any) -> Any:
+        """Return ``forward(input, target)``."""
+        if self._is_usual and len(input) == 2 and type(input[0]) is Tensor:
+            try:
+                return _loss(_CROSS_ENTROPY, _MEAN, *input)
+            except (TypeError, ValueError):
+                pass  # which the careful way explains, or can do
+        return super().__call__(*input, **more)
+
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss of scores and targets."""
-        if self.weight is None and self.reduction == "mean" and not self.label_smoothing:
-            return F._plain_cross_entropy(input, target, self.ignore_index)
         return F.cross_entropy(
             input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
         )

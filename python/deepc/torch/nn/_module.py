@@ -108,6 +108,7 @@ class _Handle:
             hooks.remove(hook)
         if not any((module._hooks or {}).values()):
             module.__dict__.pop("_hooks", None)
+            module._changed()
 
 
 class Module(metaclass=_Noticed):
@@ -269,7 +270,7 @@ class Module(metaclass=_Noticed):
         if self._hooks is None:
             self.__dict__["_hooks"] = {}
         cast(Any, self._hooks).setdefault(kind, []).append(hook)
-        _plan.note_change()
+        self._changed()
         return _Handle(self, kind, hook)
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> Any:

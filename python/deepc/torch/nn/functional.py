@@ -465,16 +465,6 @@ def cross_entropy(
     return _nll(ops.log_softmax(z), labels, counted, shape, weight, reduction, label_smoothing)
 
 
-def _plain_cross_entropy(input: Any, target: Any, ignore_index: int) -> Any:
-    """Return the usual one, without a look at the arrays where the library takes them."""
-    if type(input) is Tensor:
-        try:
-            return _loss(_CROSS_ENTROPY, _MEAN, input, target)
-        except (TypeError, ValueError):
-            pass  # which the careful way explains, or can do
-    return cross_entropy(input, target, None, ignore_index)
-
-
 def _classes(z: Any, target: Any) -> tuple[Any, Array | None, tuple[int, ...]]:
     """Return rows of scores, class numbers for them, and the shape of one loss each."""
     t = values(target)
