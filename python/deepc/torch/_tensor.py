@@ -59,6 +59,31 @@ class _Node:
         return f"<{self._name}>"
 
 
+class _OnTensors:
+    """A hook that takes Tensors, for the tape, which has arrays."""
+
+    __slots__ = ("_hook",)
+
+    def __init__(self, hook: Callable[[Any], Any]) -> None:
+        if not callable(hook):
+            raise TypeError(f"hook: expected a function, got {describe(hook)}")
+        self._hook = hook
+
+    def __call__(self, gradient: Any) -> Any:
+        if isinstance(gradient, Node):
+            return self._hook(gradient)
+        return _other(self._hook(wrap(gradient)))
+
+
+class _Handle:
+    """What takes a hook away again."""
+
+    __slots__ = ("remove",)
+
+    def __init__(self, remove: Callable[[], None]) -> None:
+        self.remove = remove
+
+
 class Extremes(NamedTuple):
     """The largest (or smallest, or sorted) elements along a dimension, and where they were."""
 
@@ -305,6 +330,13 @@ class Tensor(autodiff.Tensor):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self.requires_grad = requires_grad
         return self
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Any:
+        """Call a function with the whole gradient in each pass; it may return another.
+
+        What is returned has a method `remove`.
+        """
+        return _Handle(super().register_hook(_OnTensors(hook)))
 
     def clone(self) -> Any:
         """Return a copy, through which gradients go back."""
