@@ -299,6 +299,13 @@ b += 1
 b.mul_(2).clamp_(max=6)
 show(b, a.unbind(0)[1], a.masked_fill(a > 0, 0.0), torch.tril(torch.ones(2, 2)), a.prod())
 show(a.logsumexp(1))
+show(torch.log1p(a.abs()), torch.expm1(a), torch.atan(a), torch.erf(a), torch.log2(a.exp()))
+show(torch.flip(a, [0, 1]), torch.roll(a, 1), torch.diag(a[0]), torch.diag(a), torch.median(a))
+show(torch.logical_and(a > 0, a < 0.5), torch.count_nonzero(a > 0), torch.lerp(a, a * 2, 0.25))
+show(torch.repeat_interleave(a, 2, dim=1), torch.movedim(a, 0, 1), torch.log10(a.abs()))
+g = a.clone().requires_grad_()
+(torch.log1p(g * g) * g.erf() + torch.atan(g).flip(0, 1) + torch.expm1(g)).sum().backward()
+show(g.grad)
 show(torch.max(a, 1).indices, torch.sum(a, dim=0), torch.abs(a), torch.bincount(t([0, 2, 2])))
 """,
     "texts": """

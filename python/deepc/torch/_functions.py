@@ -286,6 +286,117 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
     return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
 
 
+def _smooth(name: str, compute: Any, slope: Any, doc: str) -> Any:
+    """Return a function of single elements from NumPy's, and its slope by x and y."""
+
+    def rule(g: Any, y: Any, inputs: tuple[Any, ...], _: Any) -> Any:
+        return (g * slope(inputs[0], y),)
+
+    def function(input: Any) -> Any:
+        a = ops._float(input, name)
+        with np.errstate(all="ignore"):
+            return tape.record(name, rule, np.asarray(compute(a), a.dtype), (input,), None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+log1p = _smooth(
+    "log1p", np.log1p, lambda x, y: 1.0 / (1.0 + x), "Return log(1 + x), right for small x."
+)
+expm1 = _smooth("expm1", np.expm1, lambda x, y: y + 1.0, "Return exp(x) - 1, right for small x.")
+atan = arctan = _smooth(
+    "atan", np.arctan, lambda x, y: 1.0 / (1.0 + x * x), "Return the inverse of the tangent."
+)
+erf = _smooth(
+    "erf",
+    lambda a: ops._erf(a.astype(np.float64)),
+    lambda x, y: ops.exp(-(x * x)) * (2.0 / math.sqrt(math.pi)),
+    "Return the error function.",
+)
+
+
+def log2(input: Any) -> Any:
+    """Return the logarithm to the base 2."""
+    return ops.log(input) * (1.0 / math.log(2.0))
+
+
+def log10(input: Any) -> Any:
+    """Return the logarithm to the base 10."""
+    return ops.log(input) * (1.0 / math.log(10.0))
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """Return what lies the part `weight` of the way from one Tensor to another."""
+    return input + (end - input) * weight
+
+
+def flip(input: Any, *dims: Any) -> Any:
+    """Return the Tensor in the reverse order along dimensions."""
+    index = [slice(None)] * input.ndim
+    for axis in _shape(dims):
+        index[axis] = slice(None, None, -1)
+    return input[tuple(index)].contiguous()
+
+
+def roll(input: Any, shifts: int, dims: int | None = None) -> Any:
+    """Return the Tensor with its elements moved along a dimension, the last ones to the front."""
+    places = np.roll(np.arange(input.numel()).reshape(input.shape), shifts, dims)
+    return input.reshape(-1)[places]
+
+
+def diag(input: Any) -> Any:
+    """Return the matrix with a vector on its diagonal, or the diagonal of a matrix."""
+    if input.ndim == 1:
+        return input.unsqueeze(1) * np.eye(len(input), dtype=input._data.dtype)
+    places = np.arange(min(input.shape))
+    return input[places, places]
+
+
+def median(input: Any) -> Any:
+    """Return the middle element, of two the smaller."""
+    flat = input.reshape(-1)
+    return flat[int(np.argsort(flat._data, kind="stable")[(flat.numel() - 1) // 2])]
+
+
+def logical_and(input: Any, other: Any) -> Any:
+    """Return where both Tensors are true."""
+    return wrap(np.logical_and(values(input), values(other)))
+
+
+def logical_or(input: Any, other: Any) -> Any:
+    """Return where one of two Tensors is true, or both are."""
+    return wrap(np.logical_or(values(input), values(other)))
+
+
+def logical_xor(input: Any, other: Any) -> Any:
+    """Return where just one of two Tensors is true."""
+    return wrap(np.logical_xor(values(input), values(other)))
+
+
+def count_nonzero(input: Any) -> Any:
+    """Return how many elements are not 0."""
+    return wrap(np.asarray(np.count_nonzero(values(input))))
+
+
+def broadcast_to(input: Any, size: Any) -> Any:
+    """Return the Tensor repeated to a shape."""
+    return input.expand(*size)
+
+
+def movedim(input: Any, source: int, destination: int) -> Any:
+    """Return the Tensor with one dimension moved to another place."""
+    return ops.moveaxis(input, source, destination)
+
+
+def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Any:
+    """Return the Tensor with each part along a dimension repeated."""
+    x = input.reshape(-1) if dim is None else input
+    axis = dim or 0
+    return x.index_select(axis, np.repeat(np.arange(x.shape[axis]), repeats))
+
+
 def tril(input: Any, diagonal: int = 0) -> Any:
     """Return a matrix with zeros above a diagonal."""
     return input * np.tril(np.ones(input.shape[-2:], input._data.dtype), diagonal)
@@ -426,6 +537,13 @@ METHODS = (
     "rsqrt", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze",
     "std", "sub", "sum", "t", "tanh", "topk", "transpose", "unbind", "unique", "unsqueeze", "var",
 )  # fmt: skip
+# Functions of above that are methods too.
+for _name in (
+    "atan", "bincount", "broadcast_to", "count_nonzero", "diag", "erf", "expm1", "flip", "isclose",
+    "lerp", "log10", "log1p", "log2", "logical_and", "logical_or", "logical_xor", "maximum",
+    "median", "minimum", "movedim", "repeat_interleave", "roll", "tril", "triu",
+):  # fmt: skip
+    setattr(Tensor, _name, globals()[_name])
 # By name, apart from this module's own names: among them are Python's `all`, `max` and `sum`.
 FUNCTIONS: dict[str, Any] = {
     name: value
