@@ -503,6 +503,22 @@ def test_an_optimizer_goes_on_from_its_state():
         close(q, p.detach().numpy(), rtol=1e-6)
 
 
+def test_a_copied_optimizer_steps_the_copied_parameters():
+    p = nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.Adam([p], 0.1)
+    p.grad = torch.ones(2)
+    optimizer.step()
+    q, second = copy.deepcopy((p, optimizer))
+    assert second.param_groups[0]["params"][0] is q
+    third = pickle.loads(pickle.dumps(optimizer))
+    (r,) = third.param_groups[0]["params"]
+    for parameter, one in ((p, optimizer), (q, second), (r, third)):
+        parameter.grad = torch.full((2,), 0.5)
+        one.step()
+    assert torch.equal(p, q)
+    assert torch.equal(p, r)
+
+
 def test_an_optimizer_of_ones_own():
     class Plain(torch.optim.Optimizer):
         def __init__(self, params, lr):
@@ -634,6 +650,17 @@ def test_float64():
     close(net(x.double()).float(), y.detach().numpy(), rtol=1e-4, atol=1e-6)
     with pytest.raises(RuntimeError, match="must have the same dtype, but got Float and Double"):
         net(x)
+
+
+def test_an_optimizer_of_replaced_parameters_says_so():
+    net = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    optimizer = torch.optim.Adam(net.parameters())
+    net(cosines(2, 3)).sum().backward()
+    optimizer.step()
+    net.double()
+    net(cosines(2, 3).double()).sum().backward()
+    with pytest.raises(RuntimeError, match="make the optimizer after"):
+        optimizer.step()
 
 
 def test_weights_may_be_shared():

@@ -23,7 +23,7 @@ from deepc.torch._rng import key
 from deepc.torch._tensor import Tensor
 from deepc.torch._types import as_numpy_dtype
 from deepc.torch.nn import functional as F
-from deepc.torch.nn._module import Module, Parameter, gradient_array
+from deepc.torch.nn._module import Module, Parameter, gradient_array, retire
 
 _TRANSPOSED = tape.TRANSPOSED
 _linears = tape.linears
@@ -425,6 +425,7 @@ class _OverLayer(Module):
                 new.data = old._data
                 if isinstance(new, Parameter):
                     new.requires_grad_(old.requires_grad)
+                    retire(old)
 
     def _new_layer(self, dtype: Any) -> BuiltinLayer:
         raise NotImplementedError

@@ -37,6 +37,16 @@ def gradient_array(parameter: Any) -> Array:
     return cast(Array, array)
 
 
+def retire(parameter: Any) -> None:
+    """Let an optimizer that still has a parameter, which another has replaced, say so."""
+    tape.zero([parameter])
+    parameter.label = RETIRED
+
+
+# The label of a parameter that is no longer any module's.
+RETIRED = "replaced by one of another dtype"
+
+
 class Parameter(Tensor):
     """A Tensor that a `Module` trains; it has a place for its gradient from the start."""
 
@@ -420,6 +430,7 @@ class Module(metaclass=_Noticed):
                     parameter._data.astype(kind, order="K"), parameter.requires_grad
                 )
                 self._parameters[name] = self.__dict__[name] = new
+                retire(parameter)
         for name, buffer in self._buffers.items():
             if buffer is not None and buffer._data.dtype.kind == "f":
                 self._buffers[name] = self.__dict__[name] = buffer.type(kind)

@@ -15,7 +15,7 @@ from deepc._c.tape import Node, over
 from deepc._values import Array
 from deepc.autodiff.tensor import enable_grad
 from deepc.torch._tensor import Tensor
-from deepc.torch.nn._module import _whole_gradient, gradient_array
+from deepc.torch.nn._module import RETIRED, _whole_gradient, gradient_array
 
 __all__ = ["Optimizer"]
 
@@ -222,6 +222,11 @@ class Optimizer:
                     cohort.rule._step_again(cohort.rows, cohort.rule.tensors(cohort.rows), status)
             elif due:
                 return self._step_parted(cohort, loss)
+            elif any(leaf.label == RETIRED for leaf in cohort.leaves):
+                raise RuntimeError(
+                    "step: the model's dtype was changed after this optimizer was made, and its "
+                    "parameters are others now; make the optimizer after .double() or .float()"
+                )
         return loss
 
     def _step_parted(self, cohort: _Cohort, loss: Any) -> Any:
@@ -343,6 +348,22 @@ class Optimizer:
                 setattr(numbers, own, int(value) if own == "steps" else value)
             numbers.steps, numbers.moving = count, "momentum_buffer" in names
             yield cohort
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = {"param_groups", "_cohorts", "_leaves", "_own_state"}
+        rest = {name: value for name, value in self.__dict__.items() if name not in made}
+        return {
+            "rest": rest, "groups": [dict(group) for group in self.param_groups],
+            "state": self.state_dict(),
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state["rest"])
+        self.param_groups, self._cohorts, self._leaves = [], [], []
+        self._own_state = defaultdict(dict)
+        for group in state["groups"]:
+            self.add_param_group(group)
+        self.load_state_dict(state["state"])
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
