@@ -464,13 +464,13 @@ def test_bar_on_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     monkeypatch.setattr(_progress, "_INTERVAL", 0.0)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "60")
     trainer(max_epochs=2, enable_progress_bar=True).fit(Validated(), loader(), loader())
     assert terminal.text.startswith("\rSanity Checking DataLoader 0:  50%|")
     pictures = terminal.text.replace("\n", "\r").split("\r")
     assert any(one.startswith("Epoch 1: 100%|█") and "3/3 [" in one for one in pictures)
     assert any(one.startswith("Validation DataLoader 0:  67%|") for one in pictures)
-    assert max(len(one.replace("\x1b[A", "").rstrip()) for one in pictures) <= 100
+    assert max(len(one.replace("\x1b[A", "").rstrip()) for one in pictures) <= 60
     assert terminal.text.endswith("\n")
 
 

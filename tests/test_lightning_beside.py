@@ -114,7 +114,7 @@ def attempt(function, *arguments, **settings):
     try:
         print("made", function(*arguments, **settings))
     except Exception as error:
-        print(type(error).__name__, str(error).strip()[:36])
+        print(type(error).__name__, str(error).strip()[:35])
 """
 PROGRAMS = {
     "a training": """

@@ -85,12 +85,15 @@ class _Bar:
         tail = f"| {self.n}/{total} [{_clock(elapsed)}<{left}, {speed}{postfix}]"
         part = f"{100 * self.n / self.total:3.0f}%" if self.total else ""
         head = f"{self.words}: {part}|"
-        return head + self._filled(len(head) + len(tail)) + tail
+        if not sys.stdout.isatty():
+            return head + self._filled(_NARROW) + tail
+        # It fills the line; a longer one would go on in the next, and stay there.
+        columns = shutil.get_terminal_size().columns
+        width = max(1, columns - len(head) - len(tail))
+        return (head + self._filled(width) + tail)[:columns]
 
-    def _filled(self, others: int) -> str:
-        width = _NARROW
-        if sys.stdout.isatty():
-            width = max(1, shutil.get_terminal_size().columns - others)
+    def _filled(self, width: int) -> str:
+        """Return so many cells, as many of them filled as are done."""
         steps = len(self._cells) - 1
         done = min(self.n / self.total, 1.0) if self.total else 0.0
         whole, part = divmod(int(done * width * steps), steps)
