@@ -63,9 +63,10 @@ class Calls:
     def _step(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Call a step of the module."""
         module = self.lightning_module
-        module._current_hook = name
+        # Set where attributes are, because a module looks at each one that is set on it.
+        module.__dict__["_current_hook"] = name
         made = getattr(module, name)(*arguments)
-        module._current_hook = ""
+        module.__dict__["_current_hook"] = ""
         return made
 
     def _prepared(self, batch: Any, loader: int) -> Any:

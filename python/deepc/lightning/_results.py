@@ -7,6 +7,7 @@ they came: so they are the very numbers that Lightning shows.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -76,25 +77,26 @@ def rows_of(batch: Any, says: bool = True) -> int:
 
     Where others are of another length, it warns if it is to say so.
     """
-    sizes: list[int] = list(_sizes(batch))
-    if not sizes:
+    sizes = _sizes(batch)
+    first: int | None = next(sizes, None)
+    if first is None:
         raise MisconfigurationException(
             "We could not infer the batch_size from the batch. Either simplify its structure or "
             "provide the batch_size as `self.log(..., batch_size=batch_size)`."
         )
-    if says and len(set(sizes)) > 1:
+    if says and any(size != first for size in sizes):
         warn(
             "Trying to infer the `batch_size` from an ambiguous collection. The batch size we "
-            f"found is {sizes[0]}. To avoid any miscalculations, use `self.log(..., "
+            f"found is {first}. To avoid any miscalculations, use `self.log(..., "
             "batch_size=batch_size)`."
         )
-    return sizes[0]
+    return first
 
 
-def _sizes(batch: Any) -> Any:
-    shape = getattr(batch, "shape", None)
-    if shape is not None:
-        yield int(shape[0]) if len(shape) else 1
+def _sizes(batch: Any) -> Iterator[int]:
+    if isinstance(batch, (Tensor, np.ndarray)):
+        shape = (batch._data if isinstance(batch, Tensor) else batch).shape
+        yield shape[0] if shape else 1
     elif isinstance(batch, str):
         yield len(batch)
     elif isinstance(batch, dict):
