@@ -493,6 +493,8 @@ def test_summary():
         "0 | net  | Sequential | 26     | train | 0    ",
     ]
     assert len(str(ModelSummary(Net(), max_depth=-1)).splitlines()) == 14
+    shown = trainer(enable_model_summary=True, callbacks=[pl.callbacks.ModelSummary(2)])
+    assert [type(one).__name__ for one in shown.callbacks] == ["ModelSummary"]
 
 
 def test_steps_in_threads_do_not_meet():

@@ -514,7 +514,7 @@ _FOLDER = re.compile(r"/tmp/\w+")
 # What Lightning says beside: of other products, of its own dependencies.
 _ASIDE = re.compile(
     r"litlogger|litmodels|LeafSpec|treespec|tensorboardX|many workers|pkg_resources|isinstance\("
-    r"|ckpt_path.*weights_only|^warning: FutureWarning"
+    r"|callbacks\.model_summary|_monitors\.ModelSummary|ckpt_path.*weights_only|^warning: FutureWarning"
 )
 
 

@@ -79,7 +79,13 @@ class Settings:
             )
         if shows and not bars:
             own.append(TQDMProgressBar())
-        if sums_up and not any(isinstance(one, ModelSummary) for one in own):
+        tables = [type(one) for one in own if isinstance(one, ModelSummary)]
+        if sums_up and tables:
+            info(
+                f"Trainer already configured with model summary callbacks: {tables}. Skipping "
+                "setting a default `ModelSummary` callback."
+            )
+        elif sums_up:
             own.append(ModelSummary())
         own.sort(key=lambda one: isinstance(one, Checkpoint))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from typing import Any
@@ -65,7 +66,7 @@ class ModelSummary:
         def note(part: Any, given: Any, made: Any) -> None:
             shapes[id(part)] = (_sizes(given[0] if len(given) == 1 else given), _sizes(made))
 
-        for part in self.layers.values():
+        for part in model.modules():
             handles.append(part.register_forward_hook(note))
         modes = [(part, part.training) for part in model.modules()]
         model.eval()
@@ -125,14 +126,9 @@ class ModelSummary:
         assert self._shapes is not None
         total = 0
         for one in part.modules():
-            weight = getattr(one, "weight", None)
             given = self._shapes.get(id(one))
-            if type(one).__name__ == "Linear" and weight is not None:
-                rows = 1
-                shape = given[0] if given else self._shapes[id(part)][0]
-                for size in shape[:-1] if given else shape[:1]:
-                    rows *= size
-                total += 2 * rows * weight.numel()
+            if type(one).__name__ == "Linear" and given is not None:
+                total += 2 * math.prod(given[0][:-1]) * one.weight.numel()
         return total
 
     def __str__(self) -> str:
