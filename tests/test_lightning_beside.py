@@ -514,7 +514,8 @@ _FOLDER = re.compile(r"/tmp/\w+")
 # What Lightning says beside: of other products, of its own dependencies.
 _ASIDE = re.compile(
     r"litlogger|litmodels|LeafSpec|treespec|tensorboardX|many workers|pkg_resources|isinstance\("
-    r"|callbacks\.model_summary|_monitors\.ModelSummary|ckpt_path.*weights_only|^warning: FutureWarning"
+    r"|callbacks\.model_summary|_monitors\.ModelSummary"
+    r"|ckpt_path.*weights_only|^warning: FutureWarning"
 )
 
 
