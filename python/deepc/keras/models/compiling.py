@@ -14,7 +14,7 @@ from deepc.keras.layers.places import mapped
 from deepc.layers import _plan
 from deepc.training.constraints import Constrained
 from deepc.training.penalties import Penalties
-from deepc.training.session import Validation
+from deepc.training.sources import Validation
 
 __all__ = ["Compiled"]
 

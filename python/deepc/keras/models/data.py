@@ -14,7 +14,7 @@ from deepc.keras.layers.inputs import InputLayer
 from deepc.keras.layers.places import flat
 from deepc.keras.models.compiling import Compiled
 from deepc.training.data import Rows, check_rows, class_weights, split
-from deepc.training.session import StreamSource
+from deepc.training.sources import StreamSource
 
 __all__ = ["Feeding"]
 

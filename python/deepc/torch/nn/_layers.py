@@ -702,7 +702,7 @@ class Sequential(Module):
         x = input[0]
         for chain, step in steps:
             if chain is not None:
-                y = _chain(x, chain)
+                y = _linears(x, chain)
                 if y is not NotImplemented:
                     x = y
                     continue
