@@ -326,7 +326,9 @@ def _where(place: tuple[int, ...], value: Any) -> str:
 def as_integers(array: Array) -> Array:
     """Return an array of whole numbers as a C-contiguous one of int64."""
     array = np.asarray(array, INT64, order="C")
-    return array if array.dtype is INT64 else array.view(INT64)
+    whole: Array = array if array.dtype is INT64 else array.view(INT64)
+    # C reads them where they are, which a place between two int64 does not allow.
+    return whole if whole.flags.aligned else whole.copy()
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
