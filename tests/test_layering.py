@@ -177,7 +177,7 @@ PACKAGES = {
         "models.functional", "models.__init__", "saving", "__init__",
     ],
     "torch": [
-        "_names", "_types", "_print", "_rng", "_tensor", "_functions", "_saving", "cuda",
+        "_types", "_print", "_rng", "_tensor", "_functions", "_saving", "cuda",
         "backends", "autograd", "nn._module", "nn.parameter", "nn.init", "nn.utils.__init__",
         "nn.functional", "nn._layers", "nn._losses", "nn.__init__", "optim._optimizer",
         "optim._rules", "optim.lr_scheduler", "optim.__init__", "utils.data.samplers",

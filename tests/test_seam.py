@@ -202,34 +202,10 @@ def test_an_array_that_changes_the_model_or_x_when_it_is_asked():
     assert np.isfinite(net.layers[0].w).all()
 
 
-def test_whole_numbers_that_another_thread_writes():
-    layer = Embedding(300, 4)
-    x, stop = np.zeros((2000, 5), np.int64), threading.Event()
-
-    def write():
-        while not stop.is_set():
-            x.fill(2**40)
-            x.fill(0)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        end = time.perf_counter() + 0.5
-        while time.perf_counter() < end:
-            with contextlib.suppress(RuntimeError, ValueError):  # what was seen named no row
-                layer.backward(layer.forward(x))
-    finally:
-        stop.set()
-        thread.join()
-
-
-@pytest.mark.parametrize(("dtype", "classes"), [("float32", 300), ("float64", 20)])
-def test_labels_that_another_thread_writes(dtype, classes):
-    """They are checked, then read again without the interpreter's lock."""
-    labels, stop = np.zeros(3000, np.int64), threading.Event()
-    predicted = np.zeros((3000, classes), dtype)
-    x, loss = np.ones((3000, 2), dtype), deepc.SoftmaxCrossEntropy()
-    layer = Linear(2, classes, dtype=dtype, rng=1)
+@contextlib.contextmanager
+def written_all_along(labels):
+    """Another thread fills the array with numbers of no class, and with 0 again."""
+    stop = threading.Event()
 
     def write():
         while not stop.is_set():
@@ -239,6 +215,32 @@ def test_labels_that_another_thread_writes(dtype, classes):
     thread = threading.Thread(target=write)
     thread.start()
     try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_whole_numbers_that_another_thread_writes():
+    layer = Embedding(300, 4)
+    x = np.zeros((2000, 5), np.int64)
+
+    with written_all_along(x):
+        end = time.perf_counter() + 0.5
+        while time.perf_counter() < end:
+            with contextlib.suppress(RuntimeError, ValueError):  # what was seen named no row
+                layer.backward(layer.forward(x))
+
+
+@pytest.mark.parametrize(("dtype", "classes"), [("float32", 300), ("float64", 20)])
+def test_labels_that_another_thread_writes(dtype, classes):
+    """They are checked, then read again without the interpreter's lock."""
+    labels = np.zeros(3000, np.int64)
+    predicted = np.zeros((3000, classes), dtype)
+    x, loss = np.ones((3000, 2), dtype), deepc.SoftmaxCrossEntropy()
+    layer = Linear(2, classes, dtype=dtype, rng=1)
+
+    with written_all_along(labels):
         end = time.perf_counter() + 0.4
         while time.perf_counter() < end:
             for call in (
@@ -250,9 +252,6 @@ def test_labels_that_another_thread_writes(dtype, classes):
             ):
                 with contextlib.suppress(ValueError):  # what was seen is no class
                     call()
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_whole_numbers_that_lie_between_two_places():

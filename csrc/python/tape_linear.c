@@ -64,6 +64,14 @@ static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) 
     return result;
 }
 
+/* The result of compute() as a node; operands are x, w and b, which may be None. */
+static PyObject *written_down(PyObject *result, PyObject *const *operands, long activation) {
+    result = dc_tape_record(OP_LINEAR, result, operands, operands[2] == Py_None ? 2 : 3);
+    node *const n = result ? as_node(result) : NULL;
+    if (n) n->code = (int32_t)activation;
+    return result;
+}
+
 /* linear(x, w, b, activation): b may be None; activation may be TRANSPOSED. */
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
@@ -80,10 +88,7 @@ PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_
     for (int i = 0; i < 3; i++) Py_XDECREF(payloads[i]);
     if (!result)
         return PyErr_Occurred() ? NULL : dc_tape_help(dc_tape_helpers.linear, 4, arguments);
-    result = dc_tape_record(OP_LINEAR, result, arguments, arguments[2] == Py_None ? 2 : 3);
-    node *const n = result ? as_node(result) : NULL;
-    if (n) n->code = (int32_t)activation;
-    return dc_tape_visible(result);
+    return dc_tape_visible(written_down(result, arguments, activation));
 }
 
 /* chain(steps, x): each of a list of steps applied to what the one before gave. A step is a tuple
@@ -132,9 +137,7 @@ PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize
         PyObject *result = fits ? compute(((node *)y)->data.object, w->data.object,
                                           b ? b->data.object : Py_None, (int)activation)
                                 : NULL;
-        if (result) result = dc_tape_record(OP_LINEAR, result, operands, b ? 3 : 2);
-        if (result) ((node *)result)->code = (int32_t)activation;
-        replace(&y, result);
+        replace(&y, result ? written_down(result, operands, activation) : NULL);
     }
     if (!y && !PyErr_Occurred()) return Py_NewRef(Py_NotImplemented);
     return y ? dc_tape_visible(y) : NULL;

@@ -10,7 +10,7 @@ import math
 import operator
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = {known_name.lower(): known_name for known_name in sorted(known)}
     near = difflib.get_close_matches(name.lower(), names, n=1)
     return f"; did you mean {names[near[0]]!r}?" if near else ""
+
+
+def missing(
+    module: str, known: Iterable[str], others: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
+    """Return a module's ``__getattr__``, which says what there is in place of what is not there."""
+    names = [name for name in known if not name.startswith("_")]
+
+    def __getattr__(name: str) -> Any:
+        instead = (others or {}).get(name)
+        if instead:
+            raise AttributeError(f"{module}.{name} is not supported; the nearest is {instead}")
+        # Importing asks for __path__ and for modules of ours, which nobody has mistyped.
+        near = "" if name.startswith("_") else nearest(name, names)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{near}")
+
+    return __getattr__
 
 
 def describe(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from deepc.keras._names import missing
+from deepc._values import missing
 
 if TYPE_CHECKING:
     from deepc.keras import activations as activations

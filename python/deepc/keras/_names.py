@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from deepc._values import nearest
 
-__all__ = ["automatic", "find", "missing", "restart", "snake"]
+__all__ = ["automatic", "find", "restart", "snake"]
 
 _counts: dict[str, int] = {}
 
@@ -38,20 +38,3 @@ def find(kind: str, identifier: Any, table: Mapping[str, Any]) -> Any:
         return table[identifier]
     near = nearest(identifier, table) if isinstance(identifier, str) else ""
     raise ValueError(f"Could not interpret {kind} identifier: {identifier}{near}")
-
-
-def missing(
-    module: str, known: Iterable[str], left_out: Mapping[str, str] | None = None
-) -> Callable[[str], Any]:
-    """Return a module's ``__getattr__``, which says what there is in place of what is not there."""
-    names = list(known)
-
-    def __getattr__(name: str) -> Any:
-        instead = (left_out or {}).get(name)
-        if instead:
-            raise AttributeError(f"{module}.{name} is not supported; the nearest is {instead}")
-        # Importing asks for __path__ and for modules of ours, which nobody has mistyped.
-        near = "" if name.startswith("_") else nearest(name, names)
-        raise AttributeError(f"module {module!r} has no attribute {name!r}{near}")
-
-    return __getattr__

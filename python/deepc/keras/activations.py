@@ -8,10 +8,10 @@ import numpy as np
 
 from deepc import _tensorflow
 from deepc._c.tape import Node
-from deepc._values import as_array, as_float
+from deepc._values import as_array, as_float, missing
 from deepc.activations import LAYERS
 from deepc.autodiff import ops
-from deepc.keras._names import find, missing
+from deepc.keras._names import find
 from deepc.layers import Layer, LogSoftmax, Softmax
 
 __all__ = ["deserialize", "get", "serialize"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import deepc
+from deepc._values import missing
 from deepc.keras import _names
 
 __all__ = ["backend", "clear_session", "epsilon", "floatx", "set_floatx"]
@@ -41,4 +42,4 @@ def backend() -> str:
     return "deepc"
 
 
-__getattr__ = _names.missing("deepc.keras.backend", __all__)
+__getattr__ = missing("deepc.keras.backend", __all__)

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import describe
-from deepc.keras._names import missing
+from deepc._values import describe, missing
 from deepc.keras._progress import say
 from deepc.training import callbacks as built_in
 

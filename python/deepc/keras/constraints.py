@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from deepc._values import Array, as_float
-from deepc.keras._names import find, missing
+from deepc._values import Array, as_float, missing
+from deepc.keras._names import find
 from deepc.training.constraints import limit_norms, positive
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]

@@ -9,9 +9,9 @@ import numpy as np
 
 from deepc import initializers as built_in
 from deepc._c import random
-from deepc._values import Array, as_array, as_dtype, as_float
+from deepc._values import Array, as_array, as_dtype, as_float, missing
 from deepc.initializers import SCALED, Scaled
-from deepc.keras._names import find, missing, snake
+from deepc.keras._names import find, snake
 
 __all__ = ["deserialize", "get", "serialize"]
 

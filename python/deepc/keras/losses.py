@@ -8,11 +8,11 @@ import numpy as np
 
 from deepc import _tensorflow
 from deepc._c.tape import Node, values
-from deepc._values import Array, as_array
+from deepc._values import Array, as_array, missing
 from deepc.autodiff import FunctionLoss, ops
 from deepc.autodiff.bridges import row_losses
 from deepc.autodiff.losses import reduced
-from deepc.keras._names import find, missing, snake
+from deepc.keras._names import find, snake
 from deepc.keras._registry import custom_name, registered
 from deepc.losses import BuiltinLoss
 from deepc.losses import Loss as DeepcLoss

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from deepc import _tensorflow
-from deepc._values import describe
+from deepc._values import describe, missing
 from deepc.keras import losses
-from deepc.keras._names import find, missing, snake
+from deepc.keras._names import find, snake
 from deepc.keras._registry import custom_name, registered
 from deepc.keras._variables import Number
 from deepc.training import metrics as built_in

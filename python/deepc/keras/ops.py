@@ -14,9 +14,9 @@ import numpy as np
 
 from deepc import _tensorflow as _tf
 from deepc._c.tape import values as _values
+from deepc._values import missing
 from deepc.autodiff import ops as _ops
 from deepc.keras import activations as _activations
-from deepc.keras._names import missing
 from deepc.keras.layers.merging import Operation
 from deepc.keras.layers.places import KerasTensor, flat
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from deepc._c.penalties import Penalties
-from deepc._values import as_array, as_float
-from deepc.keras._names import find, missing
+from deepc._values import as_array, as_float, missing
+from deepc.keras._names import find
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepc.keras._names import missing
+from deepc._values import missing
 from deepc.keras._registry import (
     CustomObjectScope,
     custom_object_scope,

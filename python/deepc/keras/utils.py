@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import Array, as_int
-from deepc.keras._names import missing
+from deepc._values import Array, as_int, missing
 from deepc.keras._progress import Progbar
 from deepc.keras._registry import (
     custom_object_scope,

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from deepc._values import warn
 from deepc.lightning._callback import Callback
-from deepc.lightning._words import MisconfigurationException, info, warn
+from deepc.lightning._words import MisconfigurationException, info
 from deepc.torch import from_numpy
 
 __all__ = ["Checkpoint", "ModelCheckpoint"]

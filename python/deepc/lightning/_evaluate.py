@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepc._values import warn
 from deepc.lightning._loaders import check_loader_argument, step_arguments
 from deepc.lightning._results import Results
-from deepc.lightning._words import warn
 from deepc.torch import no_grad
 
 __all__ = ["predict", "run"]

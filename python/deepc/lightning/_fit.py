@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from deepc._values import warn
 from deepc.lightning import _evaluate
 from deepc.lightning._callback import Callback
 from deepc.lightning._checkpoint import Checkpoint
 from deepc.lightning._loaders import step_arguments
 from deepc.lightning._results import Results
 from deepc.lightning._stopping import EarlyStopping
-from deepc.lightning._words import MisconfigurationException, info, warn
+from deepc.lightning._words import MisconfigurationException, info
 from deepc.lightning.module import LightningModule
 from deepc.torch import Tensor
 

@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from deepc._values import warn
 from deepc.lightning._hooks import is_own
-from deepc.lightning._words import MisconfigurationException, warn
+from deepc.lightning._words import MisconfigurationException
 from deepc.torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 __all__ = ["Loaders", "batch_limit", "check_loader_argument", "step_arguments"]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from deepc.lightning._words import MisconfigurationException, warn
+from deepc._values import warn
+from deepc.lightning._words import MisconfigurationException
 from deepc.torch import optim
 from deepc.torch.optim import Optimizer
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from deepc._values import warn
 from deepc.lightning import _saving
-from deepc.lightning._words import warn
 from deepc.torch import default_generator
 
 __all__ = ["Restores"]

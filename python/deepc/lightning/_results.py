@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from deepc.lightning._words import MisconfigurationException, warn
+from deepc._values import warn
+from deepc.lightning._words import MisconfigurationException
 from deepc.torch import Tensor, from_numpy
 
 __all__ = ["Metrics", "Results", "as_tensors", "check_levels", "number", "reduction", "rows_of"]

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import describe
-from deepc.lightning._words import warn
+from deepc._values import describe, warn
 from deepc.torch import Tensor
 from deepc.torch import load as load_file
 from deepc.torch import save as save_file

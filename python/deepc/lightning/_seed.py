@@ -7,8 +7,8 @@ import random
 
 import numpy as np
 
-from deepc._values import describe
-from deepc.lightning._words import info, warn
+from deepc._values import describe, warn
+from deepc.lightning._words import info
 from deepc.torch import manual_seed
 
 __all__ = ["seed_everything"]

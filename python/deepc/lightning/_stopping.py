@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import describe
+from deepc._values import describe, warn
 from deepc.lightning._callback import Callback
-from deepc.lightning._words import MisconfigurationException, info, warn
+from deepc.lightning._words import MisconfigurationException, info
 from deepc.torch import Tensor, from_numpy
 
 __all__ = ["EarlyStopping", "Timer"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deepc._values import describe
+from deepc._values import describe, warn
 from deepc.lightning import _saving
 from deepc.lightning._hooks import DATA_HOOKS, MODULE_HOOKS, with_hooks
 from deepc.lightning._hparams import Hyperparameters
 from deepc.lightning._results import check_levels, number, reduction
-from deepc.lightning._words import MisconfigurationException, warn
+from deepc.lightning._words import MisconfigurationException
 from deepc.torch import nn
 
 __all__ = ["LightningDataModule", "LightningModule"]

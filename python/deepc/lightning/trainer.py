@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._values import describe
+from deepc._values import describe, warn
 from deepc.autodiff import detect_nan
 from deepc.lightning import _evaluate, _saving
 from deepc.lightning._arguments import (
@@ -35,7 +35,7 @@ from deepc.lightning._restore import Restores
 from deepc.lightning._results import Metrics
 from deepc.lightning._stopping import Timer
 from deepc.lightning._tables import results_table
-from deepc.lightning._words import MisconfigurationException, PossibleUserWarning, info, warn
+from deepc.lightning._words import MisconfigurationException, PossibleUserWarning, info
 from deepc.lightning.module import LightningDataModule, LightningModule
 from deepc.torch import default_generator
 

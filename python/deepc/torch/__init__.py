@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from deepc._values import missing
 from deepc.torch import _functions, _types
-from deepc.torch._names import missing
 from deepc.torch._print import set_printoptions as set_printoptions
 from deepc.torch._rng import Generator as Generator
 from deepc.torch._rng import default_generator as default_generator

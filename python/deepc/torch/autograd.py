@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from deepc._values import missing
 from deepc.autodiff import gradients
 from deepc.torch._functions import enable_grad as enable_grad
 from deepc.torch._functions import no_grad as no_grad
 from deepc.torch._functions import set_grad_enabled as set_grad_enabled
-from deepc.torch._names import missing
 from deepc.torch._tensor import Tensor, wrap
 
 __all__ = ["grad"]

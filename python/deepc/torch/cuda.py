@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepc.torch._names import missing
+from deepc._values import missing
 
 __all__ = ["device_count", "empty_cache", "is_available", "manual_seed_all", "synchronize"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from deepc.keras._names import missing
+from deepc._values import missing
 
 __all__ = ["fashion_mnist", "mnist"]
 

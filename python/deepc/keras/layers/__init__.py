@@ -7,7 +7,7 @@ are a matter of this face, the network computes rows.
 
 from __future__ import annotations
 
-from deepc.keras._names import missing
+from deepc._values import missing
 from deepc.keras.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from deepc.keras.layers.base import MODELS, Layer, run_rows
 from deepc.keras.layers.core import Dense, Embedding, Identity

@@ -84,10 +84,27 @@ class Normalization(_Affine):
         return 1 / deviation, -np.asarray(self.mean, np.float64) / deviation
 
 
-class BatchNormalization(Layer):
-    """Columns of a batch with mean 0 and variance 1, then scaled and shifted."""
+class _Norm(Layer):
+    """What both norms of the last axis have: variables by name, and the shape that came."""
 
     _last_axis = True
+    # Its variables that can be asked for.
+    _shown: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._shown:
+            return self._variable(name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def _compute(self, sample: Shape) -> Shape:
+        last_only(self, sample)
+        return sample
+
+
+class BatchNormalization(_Norm):
+    """Columns of a batch with mean 0 and variance 1, then scaled and shifted."""
+
+    _shown = ("gamma", "beta", "moving_mean", "moving_variance")
     _arguments = (
         "axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer",
         "moving_mean_initializer", "moving_variance_initializer",
@@ -117,15 +134,6 @@ class BatchNormalization(Layer):
         self._moving_variance_initializer = initializers.get(moving_variance_initializer)
         super().__init__(**given)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            return self._variable(name)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def _compute(self, sample: Shape) -> Shape:
-        last_only(self, sample)
-        return sample
-
     def _make(self, sample: Shape) -> None:
         columns = sample[-1:]
         made = deepc.BatchNorm(
@@ -150,10 +158,10 @@ class BatchNormalization(Layer):
         self._made = [made]
 
 
-class LayerNormalization(Layer):
+class LayerNormalization(_Norm):
     """Each row with mean 0 and variance 1, then scaled and shifted."""
 
-    _last_axis = True
+    _shown = ("gamma", "beta")
     _arguments = ("axis", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer")
 
     def __init__(
@@ -173,15 +181,6 @@ class LayerNormalization(Layer):
         self._beta_initializer = initializers.get(beta_initializer)
         self._gamma_initializer = initializers.get(gamma_initializer)
         super().__init__(**given)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("gamma", "beta"):
-            return self._variable(name)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def _compute(self, sample: Shape) -> Shape:
-        last_only(self, sample)
-        return sample
 
     def _make(self, sample: Shape) -> None:
         columns = sample[-1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepc.keras._names import missing
+from deepc._values import missing
 from deepc.keras.layers.base import MODELS
 from deepc.keras.models.functional import Functional
 from deepc.keras.models.model import Model

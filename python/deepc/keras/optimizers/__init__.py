@@ -9,8 +9,8 @@ import numpy as np
 
 from deepc import optimizers as rules
 from deepc._c.tape import values
-from deepc._values import Array, as_array, default_dtype, nearest
-from deepc.keras._names import automatic, find, missing
+from deepc._values import Array, as_array, default_dtype, missing, nearest
+from deepc.keras._names import automatic, find
 from deepc.keras._variables import Number, Variable
 from deepc.keras.optimizers import schedules
 from deepc.keras.optimizers.schedules import LearningRateSchedule

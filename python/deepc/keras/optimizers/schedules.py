@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepc._values import Array
-from deepc.keras._names import missing
+from deepc._values import Array, missing
 from deepc.training import schedules
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from deepc._values import missing
 from deepc.lightning._callback import Callback
 from deepc.lightning._seed import seed_everything
 from deepc.lightning.module import LightningDataModule, LightningModule
 from deepc.lightning.pytorch import callbacks, loggers, utilities
 from deepc.lightning.trainer import Trainer
-from deepc.torch._names import missing
 
 __all__ = [
     "Callback", "LightningDataModule", "LightningModule", "Trainer", "callbacks", "loggers",

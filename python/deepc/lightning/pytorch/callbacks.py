@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepc._values import missing
 from deepc.lightning._callback import Callback, LambdaCallback
 from deepc.lightning._checkpoint import Checkpoint, ModelCheckpoint
 from deepc.lightning._monitors import (
@@ -11,7 +12,6 @@ from deepc.lightning._monitors import (
 )
 from deepc.lightning._progress import ProgressBar, TQDMProgressBar
 from deepc.lightning._stopping import EarlyStopping, Timer
-from deepc.torch._names import missing
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "GradientAccumulationScheduler", "LambdaCallback",

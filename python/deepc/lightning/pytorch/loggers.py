@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deepc._values import missing
 from deepc.lightning._loggers import CSVLogger, Logger
-from deepc.torch._names import missing
 
 __all__ = ["CSVLogger", "Logger"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from deepc._values import missing
 from deepc.lightning._tables import ModelSummary
 from deepc.lightning._words import MisconfigurationException, PossibleUserWarning
-from deepc.torch._names import missing
 
 __all__ = ["MisconfigurationException", "ModelSummary", "PossibleUserWarning"]
 

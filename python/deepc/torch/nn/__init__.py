@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from deepc.torch._names import missing
+from deepc._values import missing
 from deepc.torch.nn import _layers, _losses
 from deepc.torch.nn import functional as functional
 from deepc.torch.nn._layers import (

@@ -10,7 +10,7 @@ from deepc._c import tape
 from deepc._c.losses import REDUCTIONS
 from deepc.torch._tensor import Tensor
 from deepc.torch.nn import functional as F
-from deepc.torch.nn._module import Module
+from deepc.torch.nn._module import Module, settings
 
 _loss, _CROSS_ENTROPY, _MEAN = tape.loss, tape.CROSS_ENTROPY, REDUCTIONS["mean"]
 
@@ -28,18 +28,7 @@ class _Loss(Module):
         for old in ("size_average", "reduce"):
             if named.pop(old, None) is not None:
                 raise TypeError(f"{old}: the nearest is reduction='mean' or 'sum'")
-        names = list(self._defaults)
-        if len(given) > len(names):
-            raise TypeError(
-                f"{type(self).__name__}.__init__() takes at most {len(names)} arguments"
-            )
-        values = {**self._defaults, **dict(zip(names, given, strict=False))}
-        for name, value in named.items():
-            if name not in values:
-                raise TypeError(
-                    f"{type(self).__name__}.__init__() got an unexpected keyword argument '{name}'"
-                )
-            values[name] = value
+        values = settings(self, given, named)
         for name, value in values.items():
             if value is None or isinstance(value, Tensor):
                 self.register_buffer(name, value)

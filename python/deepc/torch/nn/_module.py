@@ -17,7 +17,7 @@ from deepc.layers.base import _Noticed
 from deepc.torch._tensor import Tensor
 from deepc.torch._types import as_numpy_dtype, device
 
-__all__ = ["Module", "Parameter", "gradient_array"]
+__all__ = ["Module", "Parameter", "gradient_array", "settings"]
 
 _M = TypeVar("_M", bound="Module")
 _whole_gradient: Callable[[Any], Any] = Node.grad.__get__
@@ -576,3 +576,14 @@ _PREPARED = {"_all", "_steps"}
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
+
+
+def settings(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """Return what a constructor was given, in the order of its class's `_defaults`."""
+    defaults, name = module._defaults, type(module).__name__
+    if len(given) > len(defaults):
+        raise TypeError(f"{name}.__init__() takes at most {len(defaults)} arguments")
+    for key in named:
+        if key not in defaults:
+            raise TypeError(f"{name}.__init__() got an unexpected keyword argument '{key}'")
+    return {**defaults, **dict(zip(defaults, given, strict=False)), **named}

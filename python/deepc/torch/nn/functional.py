@@ -15,10 +15,9 @@ from deepc._c.activations import ACTIVATIONS, activation_backward, activation_of
 from deepc._c.arrays import checked
 from deepc._c.losses import LOSSES, REDUCTIONS
 from deepc._c.tape import Node, record, values
-from deepc._values import INT64, Array
+from deepc._values import INT64, Array, missing
 from deepc.autodiff import ops
 from deepc.losses import CLASSES, BuiltinLoss
-from deepc.torch._names import missing
 from deepc.torch._rng import key
 from deepc.torch._tensor import Tensor, wrap
 from deepc.torch._types import of_numpy

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from deepc._values import missing
 from deepc.initializers import draw
 from deepc.initializers import orthogonal as _orthogonal
-from deepc.torch._names import missing
 from deepc.torch._rng import Generator, key
 from deepc.torch._tensor import _bump
 

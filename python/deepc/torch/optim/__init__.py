@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from deepc.torch._names import missing
+from deepc._values import missing
 from deepc.torch.optim._optimizer import Optimizer as Optimizer
 from deepc.torch.optim._rules import SGD as SGD
 from deepc.torch.optim._rules import Adadelta as Adadelta

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from deepc.torch._names import missing
+from deepc._values import missing
 from deepc.torch.optim._optimizer import Optimizer
 
 __all__ = ["LRScheduler", "ReduceLROnPlateau"]

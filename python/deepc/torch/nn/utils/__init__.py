@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from deepc._values import missing
 from deepc.autodiff import ops
 from deepc.optimizers import clip_gradients
 from deepc.torch._functions import cat
-from deepc.torch._names import missing
 from deepc.torch._tensor import Tensor, wrap
 
 __all__ = [
