@@ -496,9 +496,7 @@ def test_frozen_layer_is_not_trained(batch_size):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux")
-@pytest.mark.skipif(
-    "asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps what was freed"
-)
+@pytest.mark.footprint
 def test_a_step_leaves_nothing_behind():
     def pages():
         with open("/proc/self/statm", encoding="ascii") as file:

@@ -123,6 +123,7 @@ def test_each_allocation_of_python_may_fail():
     assert sum(counts) > 40
 
 
+@pytest.mark.footprint
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the limits of Linux")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_first_call_of_a_thread_without_memory(threads):
