@@ -9,6 +9,7 @@
 #ifndef DEEPC_GEMM_TILE_H
 #define DEEPC_GEMM_TILE_H
 
+#include "../tuning.h"
 #include "elementwise.h"
 #include "table.h"
 #include "vec.h"
@@ -32,20 +33,33 @@ typedef struct tile_operands {
     const real *bias;
     real *c;
     ptrdiff_t c_row;
+    struct fetching *fetching; /* of tiles that do */
 } tile_operands;
 
-/* acc += a b over k. `rows`, `vecs` and `part` are constants at every call, so the loops over them
- * unroll and the accumulators live in registers. The pointers to every third row keep the addresses
- * within the registers of x86-64: a base plus 0, 1 or 2 times a_row. */
-ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
+/* What tiles bring into the caches beside their work: `step` elements in each step of k. */
+typedef struct fetching {
+    const real *next, *end;
+    size_t step;
+} fetching;
+
+/* acc += a b over k. `rows`, `vecs`, `part` and `fetch` are constants at every call, so the loops
+ * over them unroll and the accumulators live in registers. The pointers to every third row keep the
+ * addresses within the registers of x86-64: a base plus 0, 1 or 2 times a_row. */
+ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part, const int fetch,
                                  const tile_operands *t, vec acc[TILE_ROWS][MOST_VECS]) {
     const real *a[(TILE_ROWS + 2) / 3];
 #pragma GCC unroll 5
     for (int g = 0; g < (rows + 2) / 3; g++) a[g] = t->a + 3 * g * t->a_row;
     const real *b = t->b;
     const ptrdiff_t a_row = t->a_row, a_col = t->a_col, b_row = t->b_row;
-    const size_t last = t->last;
+    const size_t last = t->last, step = fetch ? t->fetching->step : 0;
+    const real *next = fetch ? t->fetching->next : NULL;
     for (size_t p = t->k; p > 0; p--) {
+        if (fetch) { /* hardly a step is longer than two lines */
+            __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch(next + CACHE_LINE / sizeof(real), 0, 2);
+            next += step;
+        }
         vec bp[MOST_VECS];
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++)
@@ -60,19 +74,21 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
         for (int g = 0; g < (rows + 2) / 3; g++) a[g] += a_col;
         b += b_row;
     }
+    if (fetch) t->fetching->next = next < t->fetching->end ? next : NULL;
 }
 
 /* One tile: c = a b, or c + a b, plus the bias. */
-ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands *t) {
+ALWAYS_INLINE void tile_body(const int rows, const int vecs, const int fetch,
+                             const tile_operands *t) {
     vec acc[TILE_ROWS][MOST_VECS];
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) acc[r][v] = v_zero();
     if (PART_LOADS_ARE_FREE || t->last < VL)
-        tile_multiply(rows, vecs, 1, t, acc);
+        tile_multiply(rows, vecs, 1, fetch, t, acc);
     else
-        tile_multiply(rows, vecs, 0, t, acc);
+        tile_multiply(rows, vecs, 0, fetch, t, acc);
 
     const size_t last = t->last;
     if (t->accumulate) {
@@ -84,7 +100,7 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands
                 acc[r][v] = v_add(v == vecs - 1 ? v_load_part(c, last) : v_load(c), acc[r][v]);
             }
     }
-    if (t->bias) {
+    if (!fetch && t->bias) {
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
             const real *bias = t->bias + v * VL;
@@ -108,7 +124,7 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const tile_operands
 /* One function per tile shape, so that the object code of each can be read by itself (a test does).
  */
 #define TILE(rows, vecs)                                                                           \
-    static void tile_##rows##x##vecs(const tile_operands *t) { tile_body(rows, vecs, t); }
+    static void tile_##rows##x##vecs(const tile_operands *t) { tile_body(rows, vecs, 0, t); }
 TILE(1, 1)
 TILE(1, 2)
 TILE(1, 3)
@@ -162,6 +178,28 @@ static void (*const tiles[14][5])(const tile_operands *t) = {
 #undef TILE
 #undef FITS
 
+/* Tiles that fetch. A product of few rows passes over b so quickly that it waits for memory, which
+ * sees pieces of a row from a column of tiles and cannot guess the next ones. They are functions of
+ * their own because to fetch what is near already costs up to a fifth of a short product. For size
+ * they know no bias, and there are those of full height (6 rows, or 14) and two between: other
+ * heights do without. */
+#define TILE(rows)                                                                                 \
+    static void fetching_tile_##rows(const tile_operands *t) { tile_body(rows, TILE_VECS, 1, t); }
+TILE(5)
+TILE(6)
+TILE(8)
+TILE(14)
+#define FITS(rows)                                                                                 \
+    (((rows) == TILE_ROWS || ((rows) < TILE_ROWS && (rows) != 6)) && MANY_VARIANTS                 \
+         ? fetching_tile_##rows                                                                    \
+         : NULL)
+static void (*const fetching_tiles[14])(const tile_operands *t) = {[4] = FITS(5),
+                                                                   [5] = FITS(6),
+                                                                   [7] = FITS(8),
+                                                                   [13] = FITS(14)};
+#undef TILE
+#undef FITS
+
 /* The activation of an epilogue, or its backward pass, over `cols` elements of row i from column j
  * on. */
 ALWAYS_INLINE void finish_row(const epilogue *end, size_t i, size_t j, size_t cols, real *row) {
@@ -196,7 +234,7 @@ ALWAYS_INLINE void prefetch_ahead(size_t rows, const tile_operands *t, const rea
 /* c = a b. A panel of b stays in the cache while the rows pass over it. The blocks of k follow each
  * other tile by tile, and the activation follows them, while the tile's part of c is in cache. */
 ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, ptrdiff_t a_panel,
-                              ptrdiff_t b_panel, int packed, const epilogue *end) {
+                              ptrdiff_t b_panel, int packed, int fetch, const epilogue *end) {
     const real *a = t->a, *b = t->b, *bias = end ? end->bias : NULL;
     const int accumulate = t->accumulate;
     size_t width = TILE_COLS;
@@ -228,7 +266,10 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
                 t->k = left < K_BLOCK ? left : K_BLOCK;
                 left -= t->k;
                 t->bias = bias && left == 0 ? bias + j : NULL;
-                tiles[rows - 1][vecs > 4 ? 4 : vecs - 1](t);
+                if (fetch && t->fetching->next && vecs == TILE_VECS && fetching_tiles[rows - 1])
+                    fetching_tiles[rows - 1](t);
+                else
+                    tiles[rows - 1][vecs > 4 ? 4 : vecs - 1](t);
                 t->a += (ptrdiff_t)t->k * t->a_col;
                 t->b += (ptrdiff_t)t->k * t->b_row;
                 t->accumulate = 1;
@@ -240,12 +281,24 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
     }
 }
 
+/* The product while `soon` elements behind b are fetched, in equal shares of its tiles. Apart from
+ * the others, which are too short to carry what this needs. */
+static __attribute__((noinline)) void gemm_and_fetch(size_t m, size_t n, size_t k,
+                                                     const tile_operands *operands, size_t soon) {
+    const size_t down = (m + TILE_ROWS - 1) / TILE_ROWS, across = (n + TILE_COLS - 1) / TILE_COLS;
+    tile_operands t = *operands;
+    const real *next = t.b + (ptrdiff_t)k * t.b_row;
+    fetching ahead = {.next = next, .end = next + soon, .step = soon / (down * across * k) + 1};
+    t.fetching = &ahead;
+    gemm_tiles(m, n, k, &t, 0, 0, 0, 1, NULL);
+}
+
 /* Where k is this short, what takes time is to write c. */
 enum { SHALLOW = 16 };
 
 static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                  const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,
-                 ptrdiff_t c_row) {
+                 ptrdiff_t c_row, size_t soon) {
     /* A few rows of c at a time are written from end to end, not columns of tiles from top to
      * bottom. */
     const size_t step = k <= SHALLOW ? 2 * TILE_ROWS : m;
@@ -261,7 +314,10 @@ static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, p
         epilogue rest = {0};
         if (end) rest = *end;
         if (rest.outputs) rest.outputs += (ptrdiff_t)i * rest.outputs_row;
-        gemm_tiles(m - i < step ? m - i : step, n, k, &t, 0, 0, 0, &rest);
+        if (soon > 0)
+            gemm_and_fetch(m, n, k, &t, soon);
+        else
+            gemm_tiles(m - i < step ? m - i : step, n, k, &t, 0, 0, 0, 0, &rest);
     }
 }
 
@@ -278,7 +334,7 @@ static void gemm_packed(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a
                        .c = c,
                        .c_row = c_row};
     gemm_tiles(m, n, k, &t, TILE_ROWS * (in_place ? a_row : (ptrdiff_t)k),
-               (ptrdiff_t)(k * TILE_COLS), 1, end);
+               (ptrdiff_t)(k * TILE_COLS), 1, 0, end);
 }
 
 #endif

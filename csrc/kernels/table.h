@@ -96,7 +96,9 @@ typedef struct loss_work {
  *
  * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL).
  *                    Element (i, p) of a is a[i a_row + p a_col]; of b, b[p b_row + j]; any k,
- *                    blocks of K_BLOCK in order.
+ *                    blocks of K_BLOCK in order. Meanwhile `soon` elements from b[k b_row] on,
+ *                    which the next call reads, are fetched into the caches; unless this is 0,
+ *                    there is no epilogue.
  * gemm_packed        the same for b in panels made by pack_b, and a in panels made by pack_a where
  *                    a_row is 0, else where it is.
  * pack_a             m x k of a into panels of TILE_ROWS rows, k-major, the last filled with zeros.
@@ -136,7 +138,7 @@ typedef struct loss_work {
     K(void, gemm,                                                                                  \
       (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
        const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,               \
-       ptrdiff_t c_row))                                                                           \
+       ptrdiff_t c_row, size_t soon))                                                              \
     K(void, gemm_packed,                                                                           \
       (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
        const real *packed_b, int accumulate, const epilogue *end, real *c, ptrdiff_t c_row))       \

@@ -111,22 +111,26 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const size_t depth = even_part(blocks, most / K_BLOCK) * K_BLOCK;
     size_t q = 0;
     do {
-        const size_t k = smaller(depth, p->k - q);
+        const size_t k = smaller(depth, p->k - q), more = smaller(depth, p->k - q - k);
+        /* Rows that are parts of much longer ones would bring what nobody reads. */
+        const size_t soon = p->transpose_a && p->ldb < 2 * p->n ? more * p->ldb : 0;
         kernel->gemm(p->m, p->n, k, p->a + (p->transpose_a ? q * p->lda : q),
                      p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, p->b + q * p->ldb,
                      (ptrdiff_t)p->ldb, p->accumulate || q > 0, q + k == p->k ? &p->end : NULL,
-                     p->c, (ptrdiff_t)p->ldc);
+                     p->c, (ptrdiff_t)p->ldc, soon);
         q += k;
     } while (q < p->k);
 }
 
 /* Whether rows so many elements apart compete for the same places of the caches. */
-static int far_apart(size_t ld) { return ld * sizeof(real) >= PACK_ROW_BYTES; }
+static int far_apart(const product *p, size_t ld) {
+    return ld * sizeof(real) >= (p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_ROW_BYTES);
+}
 
 /* Products of which b, and where it pays a, is copied into panels in the order in which the tile
  * reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
-    const int pack_a = far_apart(p->lda);
+    const int pack_a = far_apart(p, p->lda);
     /* Whole blocks of k, in equal rounds: each round trip of c to memory then serves as much
      * arithmetic. */
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
@@ -171,7 +175,7 @@ static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
     const int worth_packing =
-        p->m >= PACK_ROWS && far_apart(p->ldb) && p->n >= PACK_ROWS && p->k > 0;
+        p->m >= PACK_ROWS && far_apart(p, p->ldb) && p->n >= PACK_ROWS && p->k > 0;
     if ((p->transpose_b && p->k > 0) || worth_packing) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;

@@ -43,7 +43,7 @@ static void gemm_case(uint64_t *digest, unsigned turn, size_t m, size_t n, size_
     epilogue end;
     const epilogue *given = turn_epilogue(turn, m, n, &end);
     TYPED(dc_kernels)()->gemm(m, n, k, a, transpose ? 1 : step, transpose ? step : 1, b,
-                              (ptrdiff_t)n + 2, turn / 2 % 3 == 0, given, c, (ptrdiff_t)n + 1);
+                              (ptrdiff_t)n + 2, turn / 2 % 3 == 0, given, c, (ptrdiff_t)n + 1, 0);
     add_reals(digest, m * (n + 1), c);
 }
 
@@ -101,9 +101,9 @@ static void gemm_few_case(uint64_t *digest, unsigned turn, size_t m, size_t n, s
     } else if (transposed) {
         real *columns = zeros(m * k);
         for (size_t i = 0; i < m * k; i++) columns[i % k * m + i / k] = a[i];
-        kernel->gemm(n, m, k, b, 1, width, columns, (ptrdiff_t)m, accumulate, given, c, step);
+        kernel->gemm(n, m, k, b, 1, width, columns, (ptrdiff_t)m, accumulate, given, c, step, 0);
     } else {
-        kernel->gemm(m, n, k, a, depth, 1, b, width, accumulate, given, c, step);
+        kernel->gemm(m, n, k, a, depth, 1, b, width, accumulate, given, c, step, 0);
     }
     add_reals(digest, rows * (cols + 1), c);
 }
