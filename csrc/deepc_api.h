@@ -164,6 +164,18 @@ int dc_argmax_f64(size_t rows, size_t cols, const double *x, int64_t *places);
 int dc_column_sum_f32(size_t rows, size_t cols, const float *x, int accumulate, float *y);
 int dc_column_sum_f64(size_t rows, size_t cols, const double *x, int accumulate, double *y);
 
+/* y (before x after) = the products of x (before x count x after) over the middle, 1 of none. Rows
+ * are multiplied in order; where `after` is 1, in 16 interleaved lanes. */
+int dc_prod_f32(size_t before, size_t count, size_t after, const float *x, float *y);
+int dc_prod_f64(size_t before, size_t count, size_t after, const double *x, double *y);
+
+/* d_x = d_y times the product of the other elements: right also where some are 0. d_x overlaps
+ * nothing. */
+int dc_prod_backward_f32(size_t before, size_t count, size_t after, const float *x,
+                         const float *d_y, float *d_x);
+int dc_prod_backward_f64(size_t before, size_t count, size_t after, const double *x,
+                         const double *d_y, double *d_x);
+
 /* Each row of y = exp(x - max x) / sum of the same; rows x cols, in place or not. A row that holds
  * NaN or +inf, or nothing but -inf, becomes NaN. */
 int dc_softmax_f32(size_t rows, size_t cols, const float *x, float *y);

@@ -18,6 +18,7 @@
 #include "loss_loops.h"
 #include "normalize.h"
 #include "penalty.h"
+#include "product.h"
 #include "reduce.h"
 #include "softmax.h"
 #include "update.h"

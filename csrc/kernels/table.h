@@ -121,6 +121,8 @@ typedef struct loss_work {
  *                    may be a run whose step is 1.
  * sum                of n elements, in virtual lanes by blocks of SUM_BLOCK, the blocks in order.
  * sum_squares        of factor x, likewise.
+ * product            y (before x after) = x (before x count x after), multiplied over the middle.
+ * product_backward   d_x = d_y times the product of the others; overlaps nothing.
  * penalty            l1 |p| + l2 p^2 likewise, and its slope added to g, unless g is NULL.
  * log_softmax        as softmax, and its backward pass.
  * column_moment      y (cols) = the sum of the rows of (x - mean) d, or of (x - mean)^2 where d is
@@ -172,6 +174,9 @@ typedef struct loss_work {
        real *y))                                                                                   \
     K(double, sum, (size_t n, const real *x))                                                      \
     K(double, sum_squares, (real factor, size_t n, const real *x))                                 \
+    K(void, product, (size_t before, size_t count, size_t after, const real *x, real *y))          \
+    K(void, product_backward,                                                                      \
+      (size_t before, size_t count, size_t after, const real *x, const real *d_y, real *d_x))      \
     K(double, penalty, (real l1, real l2, size_t n, const real *p, real *g))                       \
     K(void, softmax, (size_t rows, size_t cols, const real *x, real *y))                           \
     K(void, softmax_backward,                                                                      \

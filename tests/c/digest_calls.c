@@ -151,6 +151,24 @@ static void run_column_sum(uint64_t *digest) {
     }
 }
 
+static void over_products(uint64_t *digest, int backward) {
+    static const size_t sizes[][3] = {{70, 33, 1}, {3, 9, 70}, {1, 100, 1}, {1, 20, 33}};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        const size_t before = sizes[i][0], count = sizes[i][1], after = sizes[i][2];
+        const size_t n = before * (backward ? count : 1) * after;
+        start_case();
+        const real *x = numbers(i % 2 ? WIDE : ORDINARY, before * count * after);
+        const real *d_y = numbers(ORDINARY, before * after);
+        real *y = numbers(ORDINARY, n);
+        add_status(digest, backward ? TYPED(dc_prod_backward)(before, count, after, x, d_y, y)
+                                    : TYPED(dc_prod)(before, count, after, x, y));
+        add_reals(digest, n, y);
+    }
+}
+
+static void run_prod(uint64_t *digest) { over_products(digest, 0); }
+static void run_prod_backward(uint64_t *digest) { over_products(digest, 1); }
+
 static void run_sum(uint64_t *digest) {
     add_double(digest, TYPED(dc_sum)(LARGE, numbers(ORDINARY, LARGE)));
     add_double(digest, TYPED(dc_sum)(LARGE, numbers(WIDE, LARGE)));
@@ -531,6 +549,8 @@ static void run_network_train_penalized(uint64_t *digest) {
     C(activation_backward)                                                                         \
     C(combine)                                                                                     \
     C(column_sum)                                                                                  \
+    C(prod)                                                                                        \
+    C(prod_backward)                                                                               \
     C(sum)                                                                                         \
     C(softmax)                                                                                     \
     C(softmax_backward)                                                                            \

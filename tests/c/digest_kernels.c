@@ -219,6 +219,30 @@ static uint64_t run_column_sum(void) {
     return digest;
 }
 
+/* Every number of lanes, and of columns, alone and after full strips. */
+static uint64_t over_axes(int backward) {
+    static const size_t counts[] = {0, 1, 2, 3, 5, 15, 16, 17, 33, 40};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(counts); i++)
+        for (size_t j = 0; j < COUNT(lengths) && lengths[j] <= 40; j++, turn++) {
+            const size_t before = 1 + turn % 3, count = counts[i], after = lengths[j];
+            const size_t n = before * count * after;
+            start_case();
+            const real *x = numbers(turn_kind(turn), n), *d_y = numbers(ORDINARY, before * after);
+            real *y = numbers(ORDINARY, before * after), *d_x = numbers(ORDINARY, n);
+            if (backward)
+                TYPED(dc_kernels)()->product_backward(before, count, after, x, d_y, d_x);
+            else
+                TYPED(dc_kernels)()->product(before, count, after, x, y);
+            add_reals(&digest, backward ? n : before * after, backward ? d_x : y);
+        }
+    return digest;
+}
+
+static uint64_t run_product(void) { return over_axes(0); }
+static uint64_t run_product_backward(void) { return over_axes(1); }
+
 /* ---- Elementwise functions ------------------------------------------------------------------- */
 
 /* y = f(x), or of x and x2, over numbers of every kind. */

@@ -1,4 +1,4 @@
-/* Two arrays combined, and the sum of rows: against plain loops, on every instruction set. */
+/* Two arrays combined, the sum of rows, products over an axis: against plain loops, on every instruction set. */
 #include "arrays.h"
 
 static real reference(int function, real a, real b) {
@@ -73,6 +73,45 @@ static void test_column_sum(void) {
             }
 }
 
+/* Products and slopes against double, or long double, with no zero, one and two in each column. */
+static void product_case(size_t before, size_t count, size_t after, int zeros) {
+    const size_t n = before * count * after, columns = before * after;
+    real *x = array_make(n), *y = array_make(columns), *g = array_make(columns);
+    real *d = array_make(n);
+    fill(n, 0.5, 2, x), fill(columns, -1, 2, g);
+    for (size_t i = 0; i < before; i++)
+        for (size_t z = 0; z < (size_t)zeros && z < count; z++)
+            for (size_t j = 0; j < after; j++)
+                x[(i * count + (z * 7 + j + i) % count) * after + j] = 0;
+    const long double tolerance = ldexpl((long double)count + 2, DEEPC_REAL_BITS == 32 ? -23 : -52);
+    for (size_t isa = 0; use_isa(isa); isa++) {
+        CHECK(TYPED(dc_prod)(before, count, after, x, y) == DC_OK);
+        CHECK(TYPED(dc_prod_backward)(before, count, after, x, g, d) == DC_OK);
+        for (size_t c = 0; c < columns; c++)
+            for (size_t at = 0; at <= count; at++) {
+                const real *const column = x + c / after * count * after + c % after;
+                long double right = 1;
+                for (size_t k = 0; k < count; k++)
+                    if (k != at) right *= (long double)column[k * after];
+                const long double got =
+                    at == count ? (long double)y[c] : (long double)d[&column[at * after] - x];
+                if (at < count) right *= (long double)g[c];
+                CHECK(fabsl(got - right) <= tolerance * fabsl(right));
+            }
+    }
+    array_free(x), array_free(y), array_free(g), array_free(d);
+}
+
+static void test_products(void) {
+    static const size_t counts[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 45};
+    static const size_t afters[] = {1, 2, 5, 16, 33};
+    for (size_t i = 0; i < COUNT(counts); i++)
+        for (size_t j = 0; j < COUNT(afters); j++)
+            for (int zeros = 0; zeros < 3; zeros++)
+                for (size_t before = 1; before < 4; before += 2)
+                    product_case(before, counts[i], afters[j], zeros);
+}
+
 static void test_bad_input(void) {
     real x[4] = {0};
     CHECK(TYPED(dc_combine)(DC_QUOTIENT + 1, 1, 1, x, 1, 1, x, 1, 1, x) == DC_BAD_NAME);
@@ -88,12 +127,23 @@ static void test_bad_input(void) {
     CHECK(TYPED(dc_column_sum)(1, 1, x, 0, NULL) == DC_BAD_POINTER);
     CHECK(TYPED(dc_column_sum)(SIZE_MAX, SIZE_MAX, x, 0, x) == DC_BAD_SIZE);
     CHECK(TYPED(dc_column_sum)(3, 0, NULL, 0, NULL) == DC_OK);
+    CHECK(TYPED(dc_prod)(1, 1, 1, NULL, x) == DC_BAD_POINTER);
+    CHECK(TYPED(dc_prod)(1, 1, 1, x, NULL) == DC_BAD_POINTER);
+    CHECK(TYPED(dc_prod)(2, SIZE_MAX / 8, 2, x, x) == DC_BAD_SIZE);
+    CHECK(TYPED(dc_prod)(SIZE_MAX / 8, 0, SIZE_MAX / 8, NULL, x) == DC_BAD_SIZE);
+    CHECK(TYPED(dc_prod)(0, 3, 1, NULL, NULL) == DC_OK);
+    CHECK(TYPED(dc_prod_backward)(1, 1, 1, NULL, x, x) == DC_BAD_POINTER);
+    CHECK(TYPED(dc_prod_backward)(1, 1, 1, x, NULL, x) == DC_BAD_POINTER);
+    CHECK(TYPED(dc_prod_backward)(1, 1, 1, x, x, NULL) == DC_BAD_POINTER);
+    CHECK(TYPED(dc_prod_backward)(SIZE_MAX / 8, 1, SIZE_MAX / 8, x, x, x) == DC_BAD_SIZE);
+    CHECK(TYPED(dc_prod_backward)(3, 0, 3, NULL, NULL, NULL) == DC_OK);
 }
 
 int main(void) {
     test_combine();
     test_in_place();
     test_column_sum();
+    test_products();
     test_bad_input();
     return check_result();
 }

@@ -108,6 +108,13 @@ static void combination(void) {
     const int accumulate = one_in(2);
     take_status(TYPED(dc_column_sum)(rows, cols, y, accumulate, sums));
     take(cols, sums);
+    const size_t before = below(4), count = some_size(40), all = before * count * cols;
+    const real *factors = input(all), *upstream = input(before * cols);
+    real *product = output(before * cols), *slopes = output(all);
+    take_status(TYPED(dc_prod)(before, count, cols, factors, product));
+    take(before * cols, product);
+    take_status(TYPED(dc_prod_backward)(before, count, cols, factors, upstream, slopes));
+    take(all, slopes);
     for (size_t i = 0; i < n && checking; i++) {
         const long double a = operands[0][i / cols * row[0] + i % cols * col[0]];
         const long double b = operands[1][i / cols * row[1] + i % cols * col[1]];

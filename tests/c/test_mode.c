@@ -81,6 +81,10 @@ static void elementwise(uint64_t mode) {
     take(c, sizeof c);
     CALL(mode, dc_combine_f32(DC_MULTIPLY, N / 64, 64, a, 64, 1, b, 0, 1, c));
     take(c, sizeof c);
+    CALL(mode, dc_prod_f32(1, N / 64, 64, a, c));
+    take(c, 64 * sizeof *c);
+    CALL(mode, dc_prod_backward_f32(N / 64, 64, 1, a, b, c));
+    take(c, sizeof c);
     CALL(mode, dc_column_sum_f32(N / 64, 64, a, 0, c));
     take(c, 64 * sizeof *c);
     CALL(mode, dc_exp_f64(N, a64, c64));
