@@ -56,7 +56,8 @@ ALWAYS_INLINE void put_row(size_t n, const vec row[SUM_VECS], real *y) {
 }
 
 /* d = (d times acc) times g, for the n elements of a row. */
-ALWAYS_INLINE void slopes_of_row(size_t n, const vec acc[SUM_VECS], const vec g[SUM_VECS], real *d) {
+ALWAYS_INLINE void slopes_of_row(size_t n, const vec acc[SUM_VECS], const vec g[SUM_VECS],
+                                 real *d) {
     UNROLL(16)
     for (int v = 0; v < SUM_VECS; v++) {
         const size_t part = part_of(n, v);

@@ -10,7 +10,7 @@
  *   tape_block.c    what it has instead of arrays that Python never sees
  *   tape_attributes.c   what Python reads and sets
  *   tape_arrays.c   operations on bare arrays, and what Python computes where C cannot
- *   tape_sums.c     their sums, and what fits one to another's shape
+ *   tape_sums.c     their sums and products, and what fits one to another's shape
  *   tape_record.c   an operation on nodes: computes, and writes down what backward needs
  *   tape_scalar.c   the operations of Scalars
  *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
@@ -64,6 +64,7 @@ static inline void replace(PyObject **place, PyObject *with) {
     O(SOFTMAX, "softmax", 2, 0)                                                                    \
     O(LOG_SOFTMAX, "log_softmax", 2, 0)                                                            \
     O(SUM, "sum", 0, 0)                                                                            \
+    O(PRODUCT, "prod", 1, 0)                                                                       \
     O(FIT, "fit", 0, 0)                                                                            \
     O(MATMUL, "@", 2, 1)                                                                           \
     O(LINEAR, "linear", 3, 1)                                                                      \
@@ -308,6 +309,7 @@ int dc_array_has_nan(PyObject *x);
     H(fit) /* (x, array): x summed or repeated to an array's shape, in its dtype */                \
     H(seed) /* (x, array): x as the gradient of a result, of its shape */                          \
     H(function_rule) /* backward of an activation or softmax over Tensors */                       \
+    H(product_rule) /* backward of a product over an axis over Tensors */                          \
     H(linear) /* the fused product, whatever the operands are */                                   \
     H(linear_rule) /* its backward over Tensors */                                                 \
     H(loss) /* (kind, reduction, predicted, actual[, parameter]) */                                \
@@ -349,6 +351,7 @@ PyObject *dc_tape_value(const pass *p, const node *n, size_t i);
 /* The backward formula of a Tensor's operation, given the gradient of the result. */
 int dc_tape_rule(pass *p, node *n, PyObject *g);
 int dc_tape_function_rule(pass *p, node *n, PyObject *g);
+int dc_tape_product_rule(pass *p, node *n, PyObject *g);
 int dc_tape_linear_rule(pass *p, node *n, PyObject *g);
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
 int dc_tape_network_rule(pass *p, node *n, PyObject *g);
@@ -380,6 +383,7 @@ PyObject *dc_tape_activation(PyObject *module, PyObject *const *arguments, Py_ss
 PyObject *dc_tape_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_log_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_product(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_network(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);

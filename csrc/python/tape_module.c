@@ -406,6 +406,7 @@ static PyMethodDef methods[] = {
     FAST("tape_chain", dc_tape_chain),
     FAST("tape_linears", dc_tape_linears),
     FAST("tape_summed", dc_tape_summed),
+    FAST("tape_product", dc_tape_product),
     FAST("tape_activation", dc_tape_activation),
     SINGLE("tape_softmax", dc_tape_softmax),
     SINGLE("tape_log_softmax", dc_tape_log_softmax),

@@ -323,6 +323,7 @@ int dc_tape_rule(pass *p, node *n, PyObject *g) {
     case OP_LOG_SOFTMAX: return dc_tape_function_rule(p, n, g);
     case OP_SUM:
     case OP_FIT: return GIVE(0, ref(g)); /* which fits it to the operand's shape */
+    case OP_PRODUCT: return dc_tape_product_rule(p, n, g);
     case OP_MATMUL: return matmul_rule(p, n, g);
     case OP_LINEAR: return dc_tape_linear_rule(p, n, g);
     case OP_LOSS: return dc_tape_loss_rule(p, n, g);

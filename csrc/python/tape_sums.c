@@ -1,4 +1,4 @@
-/* Sums of arrays and repetitions: over all elements, over some axes, to another array's shape. */
+/* Sums of arrays, products and repetitions: over all elements, over axes, to another's shape. */
 #include "tape.h"
 
 #include <string.h>
@@ -117,6 +117,98 @@ PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_
             shape[ndim++] = 1;
     }
     return dc_tape_visible(dc_array_summed(arguments[0], axes, ndim, shape));
+}
+
+/* ---- Products -------------------------------------------------------------------------------- */
+
+/* x as before x count x after around an axis; -1: all in one. */
+typedef struct around {
+    size_t before, count, after;
+} around;
+
+static around around_axis(const array *x, int axis) {
+    if (axis < 0) return (around){1, size_of(x), 1};
+    return (around){product(x->shape, 0, axis), (size_t)x->shape[axis],
+                    product(x->shape, axis + 1, x->ndim)};
+}
+
+/* What of x's shape is left. */
+static int shape_without(const array *x, int axis, int keeps, npy_intp shape[64]) {
+    int ndim = 0;
+    for (int i = 0; i < x->ndim; i++)
+        if (axis >= 0 && i != axis)
+            shape[ndim++] = x->shape[i];
+        else if (keeps)
+            shape[ndim++] = 1;
+    return ndim;
+}
+
+/* product(x, axis, keepdims): of a Tensor or an array, along an axis or, -1, of all elements;
+ * NotImplemented of what C does not take. */
+PyObject *dc_tape_product(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    const long axis = count == 3 ? PyLong_AsLong(arguments[1]) : -2;
+    const int keeps = axis < -1 ? -1 : PyObject_IsTrue(arguments[2]);
+    if (keeps < 0) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "product: no such axis");
+        return NULL;
+    }
+    PyObject *const payload = dc_tape_payload(arguments[0]);
+    const array given = payload ? look(payload) : (array){0};
+    if (!is_real(&given) || axis >= given.ndim) {
+        Py_XDECREF(payload);
+        return payload ? Py_NewRef(Py_NotImplemented) : NULL;
+    }
+    PyObject *const flat = dc_array_flat(payload);
+    Py_DECREF(payload);
+    if (!flat) return NULL;
+    const array x = look(flat);
+    const around a = around_axis(&x, (int)axis);
+    npy_intp shape[64];
+    PyObject *result = dc_block_new(x.dtype, shape_without(&x, (int)axis, keeps, shape), shape);
+    void *const y = result ? numbers_of(result) : NULL;
+    if (result && x.dtype == FLOAT32)
+        COMPUTE(size_of(&x), dc_prod_f32(a.before, a.count, a.after, (const void *)x.data, y));
+    else if (result)
+        COMPUTE(size_of(&x), dc_prod_f64(a.before, a.count, a.after, (const void *)x.data, y));
+    Py_DECREF(flat);
+    if (!result) return NULL;
+    result = dc_tape_record(OP_PRODUCT, result, arguments, 1);
+    node *const n = result ? as_node(result) : NULL;
+    if (n) n->code = (int32_t)axis;
+    return dc_tape_visible(result);
+}
+
+/* Over Tensors, in Python: (g, x, axis). */
+static PyObject *slopes_over_tensors(node *n, PyObject *g) {
+    PyObject *const axis = PyLong_FromLong(n->code);
+    PyObject *const arguments[] = {g, (PyObject *)n->first[0].node, axis};
+    PyObject *result = axis ? dc_tape_help(dc_tape_helpers.product_rule, 3, arguments) : NULL;
+    Py_XDECREF(axis);
+    return result;
+}
+
+int dc_tape_product_rule(pass *p, node *n, PyObject *g) {
+    if (!dc_tape_wants(p, n, 0)) return 0;
+    if (p->create) return dc_tape_give(p, n, 0, slopes_over_tensors(n, g));
+    PyObject *const flat = dc_array_flat(n->first[0].value.object);
+    PyObject *const upstream = flat ? dc_array_flat(g) : NULL;
+    const array x = upstream ? look(flat) : (array){0};
+    PyObject *const result = upstream ? dc_block_new(x.dtype, x.ndim, x.shape) : NULL;
+    if (result) {
+        const around a = around_axis(&x, n->code);
+        const void *const from = numbers_of(upstream);
+        void *const d = numbers_of(result);
+        if (x.dtype == FLOAT32)
+            COMPUTE(3 * size_of(&x), dc_prod_backward_f32(a.before, a.count, a.after,
+                                                          (const void *)x.data, from, d));
+        else
+            COMPUTE(3 * size_of(&x), dc_prod_backward_f64(a.before, a.count, a.after,
+                                                          (const void *)x.data, from, d));
+    }
+    Py_XDECREF(upstream);
+    Py_XDECREF(flat);
+    return dc_tape_give(p, n, 0, result);
 }
 
 /* ---- To another shape ------------------------------------------------------------------------ */

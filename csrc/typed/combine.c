@@ -1,5 +1,5 @@
 /* The public functions of the tape's arithmetic: two arrays combined, where either may be one row
- * for all, one column for all or one number; the sum of a matrix's rows; and products over an axis. */
+ * for all, one column for all or one number; sums of rows; products over an axis. */
 #include "../deepc.h"
 #include "../mode.h"
 #include "tables.h"

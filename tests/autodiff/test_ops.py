@@ -27,6 +27,8 @@ FUNCTIONS = {
     "var": lambda x: ad.var(x, 1, ddof=1), "std": ad.std, "std 0": lambda x: ad.std(x, 0),
     "norm": ad.norm, "norm 1": lambda x: ad.norm(x, 1, True), "max": ad.max,
     "min 1": lambda x: ad.min(x, 1), "prod": ad.prod, "prod 0": lambda x: ad.prod(x, 0),
+    "prod 1": lambda x: ad.prod(x, -1, True), "prod of 3": lambda x: ad.prod(x.reshape(3, 2, 2), 1),
+    "prod with zeros": lambda x: ad.prod(ad.where(abs(X) < 0.5, 0.0, x) + x * x * x * 0, 0),
     "softmax": ad.softmax, "softmax 0": lambda x: ad.softmax(x, 0), "log_softmax": ad.log_softmax,
     "logsumexp": ad.logsumexp, "logsumexp 1": lambda x: ad.logsumexp(x, 1),
     "reshape": lambda x: ad.reshape(x * x, 2, 6), "transpose": lambda x: x.T * x.T,
@@ -270,6 +272,66 @@ def test_same_bits_for_any_number_of_threads_and_instruction_set():
     finally:
         library.set_isa(before)
     assert len(found) == 1
+
+
+def others(x, g, axis):
+    """Return a product's slopes as that of the other elements, each by itself."""
+    found = np.empty_like(x)
+    for i in range(x.shape[axis]):
+        rest = np.delete(x, i, axis).prod(axis)
+        found[(slice(None),) * axis + (i,)] = g * rest
+    return found
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+@pytest.mark.parametrize("axis", [0, 1, 2, None])
+def test_products_and_their_slopes(axis, zeros):
+    from deepc._c import library
+
+    rng = np.random.default_rng(zeros)
+    x = rng.uniform(0.9, 1.1, (3, 37, 18))
+    for place in range(zeros):
+        x[:, 5 + 20 * place, :] = x[..., 3 + 9 * place] = x[place, ...] = 0
+    flat = x.ravel() if axis is None else x
+    g = rng.uniform(-1, 1, flat.prod(axis or 0).shape)
+    want = others(flat, g, axis or 0).reshape(x.shape)
+    before = library.isa()
+    for dtype, tolerance in (("float32", 1e-4), ("float64", 1e-12)):
+        bits = set()
+        try:
+            for isa in library.available_isas():
+                library.set_isa(isa)
+                t = Tensor(x.astype(dtype), True)
+                y = ad.prod(t, axis)
+                y.backward(g.astype(dtype))
+                bits.add((y.data.tobytes(), t.grad.tobytes()))
+        finally:
+            library.set_isa(before)
+        assert len(bits) == 1
+        np.testing.assert_allclose(y.data, x.prod(axis), rtol=tolerance)
+        np.testing.assert_allclose(t.grad, want, rtol=tolerance)
+        kept = ad.prod(t, axis, keepdims=True)
+        assert kept.shape == x.prod(axis, keepdims=True).shape
+        assert kept.data.tobytes() == y.data.tobytes()
+
+
+def test_products_of_nothing_of_integers_and_of_other_strides():
+    t = Tensor(np.ones((2, 0)), True)
+    y = ad.prod(t, 1)
+    y.backward(np.ones(2))
+    assert y.data.tolist() == [1, 1]
+    assert t.grad.shape == (2, 0)
+    assert ad.prod(t, 0).shape == (0,)
+    assert ad.prod(Tensor(3.0)).data == 3
+    whole = ad.prod(Tensor([[2, 3], [4, 5]]), 1)
+    assert whole.data.tolist() == [6, 20]
+    assert whole.dtype.kind == "i"
+    assert ad.prod(X.T[::2], 0).tolist() == pytest.approx(X.T[::2].prod(0))
+    turned = ad.Parameter(np.asfortranarray(X))
+    ad.prod(turned, 0).backward(np.ones(4))
+    np.testing.assert_allclose(turned.grad, others(X, np.ones(4), 0), rtol=1e-12)
+    with pytest.raises(ValueError, match="axis 2 is not one of 2 dimensions"):
+        ad.prod(t, 2)
 
 
 def test_against_torch():

@@ -1,4 +1,5 @@
-/* Two arrays combined, the sum of rows, products over an axis: against plain loops, on every instruction set. */
+/* Two arrays combined, sums of rows, products over an axis: against plain loops, on every
+ * instruction set. */
 #include "arrays.h"
 
 static real reference(int function, real a, real b) {

@@ -438,31 +438,20 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def prod(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return the product of all elements, or along an axis; right also where some are 0."""
     a = _float(x, "prod")
-    if axis is None:
-        flat = reshape(x, (a.size,))
-        y = _prod(flat, 0, False)
-        return reshape(y, (1,) * a.ndim) if keepdims else y
-    return _prod(x, _axes(axis, a.ndim, "prod")[0], keepdims)
+    (one,) = (-1,) if axis is None else _axes(axis, a.ndim, "prod")
+    x = x if isinstance(x, Node) else values(x)
+    y = tape.product(x, one, keepdims)
+    if y is NotImplemented:  # of whole numbers, or of floats that the library does not know
+        whole = np.asarray(np.prod(values(x), axis, keepdims=keepdims))
+        y = record("prod", None, whole, (x,), None)
+    return y
 
 
-def _prod(x: Any, axis: int, keepdims: bool) -> Any:
-    y = _quiet(lambda: np.prod(values(x), axis=axis, keepdims=keepdims))
-    return record("prod", _prod_rule, y, (x,), axis)
-
-
-def _prod_slopes(g: Any, x: Array, axis: int) -> Array:
-    moved = np.moveaxis(x, axis, -1)
-    left, right = np.ones_like(moved), np.ones_like(moved)
-    np.cumprod(moved[..., :-1], -1, out=left[..., 1:])
-    right[..., :-1] = np.cumprod(moved[..., :0:-1], -1)[..., ::-1]
-    return cast(Array, np.reshape(g, _kept(x.shape, (axis,))) * np.moveaxis(left * right, -1, axis))
-
-
-def _prod_rule(g: Any, y: Any, inputs: tuple[Any, ...], axis: int) -> Any:
+def _prod_rule(g: Any, x: Any, axis: int) -> Any:
     """Each slope is the product of the others, made of the products to the left and right."""
-    (x,) = inputs
-    if not isinstance(x, Node):
-        return (_quiet(_prod_slopes, g, x, axis),)
+    if axis < 0:
+        flat = reshape(x, (math.prod(x.shape),))
+        return reshape(_prod_rule(reshape(g, ()), flat, 0), x.shape)
     n = x.shape[axis]
     parts = [getitem(x, (slice(None),) * axis + (i,)) for i in range(n)]
     left: list[Any] = [1.0] * n
@@ -470,10 +459,9 @@ def _prod_rule(g: Any, y: Any, inputs: tuple[Any, ...], axis: int) -> Any:
     for i in range(1, n):
         left[i] = left[i - 1] * parts[i - 1]
         right[n - 1 - i] = right[n - i] * parts[n - i]
-    shape = tuple(m for i, m in enumerate(x.shape) if i != axis)
-    flat = reshape(g, shape)
+    flat = reshape(g, tuple(m for i, m in enumerate(x.shape) if i != axis))
     slopes = [flat * (left[i] * right[i]) for i in range(n)]
-    return (stack(slopes, axis),) if n else (zeros_like(x),)
+    return stack(slopes, axis) if n else zeros_like(x)
 
 
 def zeros_like(x: Any) -> Array:
@@ -1046,5 +1034,5 @@ def argmax(x: Any, axis: int | None = None) -> Array:
 
 tape.register(
     linear=_linear, linear_rule=_linear_rule, loss=_loss, loss_rule=_loss_rule,
-    function_rule=_function_rule,
+    function_rule=_function_rule, product_rule=_prod_rule,
 )  # fmt: skip
