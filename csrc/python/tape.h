@@ -124,18 +124,19 @@ enum flag {
 enum { SCALAR_OPERANDS = 2, TENSOR_OPERANDS = 3 };
 
 /* A lesson's graph is a hundred thousand of these: a Scalar ends after two operands (128 bytes
- * with what the garbage collector puts before it), since memory sets the pace of a long walk. */
+ * with what the garbage collector puts before it), since memory sets the pace of a long walk. What
+ * a walk needs of a leaf comes first: Python's allocator lets that be one line of the cache. */
 typedef struct node {
     PyObject_HEAD value data, grad;
     value g;           /* the gradient within a pass */
     struct node *link; /* within a pass, or while being dropped: the next one of a list */
     uint64_t pass;     /* the last one that came here; g and link count in that one only */
-    struct extra *extra;
-    uint32_t count;   /* of operands */
-    uint32_t version; /* how often its array was changed in place */
-    int32_t code; /* of the operation: which activation, loss, element */
+    uint32_t count;    /* of operands */
     uint16_t flags;
     uint8_t op, family;
+    struct extra *extra;
+    uint32_t version; /* how often its array was changed in place */
+    int32_t code; /* of the operation: which activation, loss, element */
     union {
         operand first[TENSOR_OPERANDS];
         operand *more; /* HAS_MORE: memory of its own, with the versions after the operands */
@@ -184,6 +185,23 @@ node *dc_tape_new(int family, PyObject *array);
 PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 /* Of such a family, dropped nodes are kept for the next ones. */
 void dc_tape_keep_spare(int family);
+/* Those, by link. They have no reference, and keep that to their class. */
+typedef struct spare {
+    node *first;
+    unsigned count;
+    int possible; /* whether the class is one of tape_family's */
+} spare;
+extern spare dc_tape_spare[MOST_FAMILIES];
+/* One of them; NULL if there is none. */
+static inline node *take_spare(int family) {
+    spare *const s = &dc_tape_spare[family];
+    node *const n = s->first;
+    if (!n) return NULL;
+    s->first = n->link;
+    s->count--;
+    Py_SET_REFCNT((PyObject *)n, 1);
+    return n;
+}
 /* A Tensor of a class over an array, which is not looked at. */
 PyObject *dc_tape_over(PyTypeObject *type, PyObject *array);
 /* One of any class of a family. */
@@ -225,11 +243,15 @@ int dc_tape_setting(int *setting, int value);
  * Scalars, Tensors, arrays and numbers; NotImplemented (a new reference) for anything else. */
 PyObject *dc_tape_binary(int op, PyObject *a, PyObject *b);
 PyObject *dc_tape_unary(int op, PyObject *x);
-/* The same of Scalars and numbers alone. */
+/* The same of Scalars and numbers alone; the first, which has the most in common, in less time: NULL
+ * without an exception of anything else. */
+PyObject *dc_tape_quick_binary(int op, PyObject *a, PyObject *b);
 PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number);
 PyObject *dc_tape_scalar_unary(int op, node *x);
 /* Adds a Scalar's gradient, carried back, to those of its operands that a pass came to. */
 void dc_tape_scalar_rule(const node *n, uint64_t pass);
+/* Does that for a list of Scalars, and adds each one's gradient to its .grad. */
+void dc_tape_scalar_walk(node *first, uint64_t pass);
 
 /* A node for a result (stolen) of `count` operands, or the bare result if none of them is a node.
  */
@@ -329,6 +351,7 @@ typedef struct pass {
     uint64_t number;
     int create; /* gradients are nodes, so that they can be differentiated again */
     int to_targets; /* gradients go to targets; else to .grad */
+    int numbers; /* all nodes so far are Scalars whose backward formula is C's own */
     int clean; /* the gradient at hand holds no NaN, and a new one is an error */
     node *first; /* in the order of the walk, by link */
     struct pass *outer;

@@ -39,9 +39,13 @@ static PyObject *tape_register(PyObject *module, PyObject *const *arguments, Py_
             PyErr_SetString(PyExc_TypeError, "families: expected classes derived from Node");
             return NULL;
         }
-        PyTypeObject *const old = dc_tape_families[i];
+        if (dc_tape_families[i] == (PyTypeObject *)type) continue;
+        if (dc_tape_families[i]) {
+            /* Spare nodes are of the old one. */
+            PyErr_SetString(PyExc_ValueError, "families: they stay what they are");
+            return NULL;
+        }
         dc_tape_families[i] = (PyTypeObject *)Py_NewRef(type);
-        Py_XDECREF((PyObject *)old);
         dc_tape_keep_spare((int)i);
     }
 #define HELPER(name)                                                                               \

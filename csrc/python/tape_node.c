@@ -63,19 +63,22 @@ enum { MOST_SPARE_SCALARS = 0, MOST_SPARE = 0 };
 #else
 enum { MOST_SPARE_SCALARS = 131072, MOST_SPARE = 8192 };
 #endif
-static struct {
-    node *first; /* by link */
-    unsigned count;
-    int possible; /* whether the class is one of tape_family's */
-} spare[MOST_FAMILIES];
+spare dc_tape_spare[MOST_FAMILIES];
+
+/* Keeps a node that nothing refers to and that holds nothing; 0: there are enough. */
+static int keep_spare(node *n, int family) {
+    spare *const s = &dc_tape_spare[family];
+    const unsigned most = family == SCALARS ? MOST_SPARE_SCALARS : MOST_SPARE;
+    if (!s->possible || s->count >= most) return 0;
+    n->link = s->first;
+    s->first = n;
+    s->count++;
+    return 1;
+}
 
 node *dc_tape_new(int family, PyObject *array) {
-    node *n = spare[family].first;
-    if (n) {
-        spare[family].first = n->link;
-        spare[family].count--;
-        PyObject_Init((PyObject *)n, dc_tape_families[family]);
-    } else {
+    node *n = take_spare(family);
+    if (!n) {
         n = PyObject_GC_New(node, dc_tape_families[family]);
         if (!n) {
             Py_XDECREF(array);
@@ -163,6 +166,12 @@ static int held_alone(node *n) {
 #endif
 }
 
+/* Drops a Scalar's last reference, without the detour through Python, where it holds nothing. */
+static inline int recycle(node *n) {
+    return Py_TYPE((PyObject *)n) == dc_tape_families[SCALARS] && !n->extra &&
+           !(n->flags & (IS_TRACKED | IS_LENT)) && keep_spare(n, SCALARS);
+}
+
 /* Drops the operands of a node. Those that it alone holds go on a list, threaded through the nodes,
  * together with theirs: recursion would need a stack as deep as the graph. */
 void dc_tape_clear_history(node *n) {
@@ -186,7 +195,7 @@ void dc_tape_clear_history(node *n) {
         }
         PyMem_Free(more);
         /* The node whose operands are on the list now has none left: dropping it goes no deeper. */
-        if (of != n) Py_DECREF(of);
+        if (of != n && !recycle(of)) Py_DECREF(of);
         if (!list) break;
         of = list;
         list = of->link;
@@ -222,16 +231,11 @@ void dc_tape_dealloc(PyObject *self) {
     node *const n = (node *)self;
     const int family = n->family, is_plain = type == dc_tape_families[family];
     /* Of a class that Python made, it comes here tracked whatever it was before. */
-    if (n->flags & IS_TRACKED || !is_plain || !spare[family].possible) PyObject_GC_UnTrack(self);
+    if (n->flags & IS_TRACKED || !is_plain || !dc_tape_spare[family].possible)
+        PyObject_GC_UnTrack(self);
     dc_tape_clear(self);
-    const unsigned most = family == SCALARS ? MOST_SPARE_SCALARS : MOST_SPARE;
-    if (is_plain && spare[family].possible && spare[family].count < most) {
-        n->link = spare[family].first;
-        spare[family].first = n;
-        spare[family].count++;
-    } else {
-        PyObject_GC_Del(self);
-    }
+    if (is_plain && keep_spare(n, family)) return;
+    PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 
@@ -252,6 +256,6 @@ int dc_tape_traverse(PyObject *self, visitproc visit, void *arg) {
 }
 
 void dc_tape_keep_spare(int family) {
-    spare[family].possible = PyType_GetSlot(dc_tape_families[family], Py_tp_dealloc) ==
+    dc_tape_spare[family].possible = PyType_GetSlot(dc_tape_families[family], Py_tp_dealloc) ==
                              (void *)dc_tape_dealloc; /* NOLINT */
 }

@@ -60,6 +60,49 @@ static PyObject *result_of(int op, double y, uint32_t count, node *a, double a_n
     return (PyObject *)n;
 }
 
+/* Whether an operand is a Scalar or a float of no class derived from these; what it is. */
+static inline int is_quick(PyObject *object, node **n, double *number) {
+    if (Py_TYPE(object) == dc_tape_families[SCALARS]) {
+        *n = (node *)object;
+        *number = (*n)->data.number;
+        return 1;
+    }
+    if (!PyFloat_CheckExact(object)) return 0;
+    *n = NULL;
+    *number = PyFloat_AsDouble(object);
+    return 1;
+}
+
+static inline double quick_compute(int op, double a, double b) {
+    return op == OP_ADD        ? a + b
+           : op == OP_MULTIPLY ? a * b
+           : op == OP_SUBTRACT ? a - b
+                               : a / b;
+}
+
+PyObject *dc_tape_quick_binary(int op, PyObject *a, PyObject *b) {
+    node *x, *z;
+    double x_number, z_number;
+    if (!is_quick(a, &x, &x_number) || !is_quick(b, &z, &z_number) || is_set()) return NULL;
+    node *const n = take_spare(SCALARS);
+    if (!n) return NULL;
+    const int flags = (x ? x->flags : 0) | (z ? z->flags : 0);
+    n->data.number = quick_compute(op, x_number, z_number);
+    n->grad.number = 0;
+    n->pass = 0;
+    n->count = 2;
+    n->flags = (uint16_t)(IS_SCALAR | REQUIRES | (flags & HAS_HISTORY_OF_CALLABLES));
+    n->op = (uint8_t)op;
+    n->family = SCALARS;
+    n->extra = NULL;
+    n->version = 0;
+    n->code = 0;
+    n->first[0] = (operand){(node *)Py_XNewRef((PyObject *)x), {.number = x_number}};
+    n->first[1] = (operand){(node *)Py_XNewRef((PyObject *)z), {.number = z_number}};
+    if (n->flags & HAS_HISTORY_OF_CALLABLES) dc_tape_track(n);
+    return (PyObject *)n;
+}
+
 PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number) {
     if (a) a_number = a->data.number;
     if (b) b_number = b->data.number;
@@ -111,4 +154,20 @@ void dc_tape_scalar_rule(const node *n, uint64_t pass) {
     }
     give(pass, n->first[0].node, d[0]);
     give(pass, n->first[1].node, d[1]);
+}
+
+void dc_tape_scalar_walk(node *first, uint64_t pass) {
+    for (node *n = first; n; n = n->link) {
+        const double g = n->g.number;
+        n->grad.number += g;
+        if (n->op == OP_ADD) {
+            give(pass, n->first[0].node, g);
+            give(pass, n->first[1].node, g);
+        } else if (n->op == OP_MULTIPLY) {
+            give(pass, n->first[0].node, n->first[1].value.number * g);
+            give(pass, n->first[1].node, n->first[0].value.number * g);
+        } else if (n->op != OP_LEAF) {
+            dc_tape_scalar_rule(n, pass);
+        }
+    }
 }

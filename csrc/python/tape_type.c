@@ -103,7 +103,10 @@ static PyObject *node_new(PyTypeObject *type, PyObject *arguments, PyObject *key
 /* ---- The type -------------------------------------------------------------------------------- */
 
 #define BINARY(name, op)                                                                           \
-    static PyObject *name(PyObject *a, PyObject *b) { return dc_tape_binary(op, a, b); }
+    static PyObject *name(PyObject *a, PyObject *b) {                                              \
+        PyObject *const quick = dc_tape_quick_binary(op, a, b);                                    \
+        return quick ? quick : dc_tape_binary(op, a, b);                                           \
+    }
 BINARY(node_add, OP_ADD)
 BINARY(node_subtract, OP_SUBTRACT)
 BINARY(node_multiply, OP_MULTIPLY)

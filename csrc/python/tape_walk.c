@@ -86,6 +86,27 @@ static int give_up(node *n) {
     return -1;
 }
 
+/* A node that leads to a target goes in front of the list. */
+static inline void put_first(pass *p, node *n) {
+    n->flags |= IS_ACTIVE;
+    n->link = p->first;
+    p->first = n;
+}
+
+/* A leaf waits for nothing. */
+static inline void order_leaf(pass *p, node *n) {
+    n->pass = p->number;
+    n->g.object = NULL;
+    n->flags &= (uint16_t)~(IS_ACTIVE | IN_PLACE);
+    p->numbers &= is_scalar(n);
+    if (!p->to_targets || n->flags & IS_TARGET) put_first(p, n);
+}
+
+/* Whether its backward formula is one of those of dc_tape_scalar_rule. */
+static inline int is_number(const node *n) {
+    return is_scalar(n) && n->op != OP_LENT && n->op != OP_ITEM;
+}
+
 /* Puts a node and all before it in front of the list. While a node waits for its operands, link
  * is the node that it was reached from, and g counts the operands that it need not wait for. */
 static int order(pass *p, node *root) {
@@ -96,6 +117,10 @@ static int order(pass *p, node *root) {
         if (n->g.cursor < n->count) {
             node *const o = operands_of(n)[n->g.cursor++].node;
             if (!o || o->pass == p->number || !(o->flags & REQUIRES)) continue;
+            if (o->op == OP_LEAF && !p->outer) {
+                order_leaf(p, o);
+                continue;
+            }
             if (begin_node(p, o, n) < 0) return give_up(n);
             n = o;
             if (++steps % LOOK_AT_SIGNALS == 0 && PyErr_CheckSignals() < 0) return give_up(n);
@@ -103,11 +128,8 @@ static int order(pass *p, node *root) {
         }
         node *const from = n->link;
         n->g.object = NULL;
-        if (leads_to_target(p, n)) {
-            n->flags |= IS_ACTIVE;
-            n->link = p->first;
-            p->first = n;
-        }
+        p->numbers &= is_number(n);
+        if (leads_to_target(p, n)) put_first(p, n);
         n = from;
     }
     return 0;
@@ -416,12 +438,17 @@ static int refuse_root(const node *root, PyObject *seed) {
 PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
     node *const root = (node *)self;
     if (refuse_root(root, seed) < 0) return NULL;
-    pass p = {.create = 0};
+    pass p = {.numbers = 1};
     if (enter(&p) < 0) return NULL;
     int status = order(&p, root);
     if (!status) status = sow(&p, root, seed);
-    if (!status) status = apply_all(&p);
-    if (!status) status = commit(&p);
+    if (!status && p.numbers) {
+        /* Nothing can go wrong from here on, so one loop does it. */
+        dc_tape_scalar_walk(p.first, p.number);
+    } else {
+        if (!status) status = apply_all(&p);
+        if (!status) status = commit(&p);
+    }
     if (!status && free_graph) {
         /* Held until its turn, each node goes alone, after those that were computed from it. */
         for (node *n = p.first; n; n = n->link) Py_INCREF(n);
