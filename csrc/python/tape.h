@@ -385,6 +385,11 @@ int dc_tape_clear(PyObject *self);
 int dc_tape_traverse(PyObject *self, visitproc visit, void *arg);
 int dc_tape_make_type(PyObject *module);
 extern PyGetSetDef dc_tape_attributes[];
+/* Attributes of Scalars: data and grad, which loops over parameters read and set, are looked for
+ * first. */
+PyObject *dc_tape_get_attribute(PyObject *self, PyObject *name);
+void dc_tape_name_attributes(void);
+int dc_tape_set_attribute(PyObject *self, PyObject *name, PyObject *value);
 
 /* The same of a user's backward function: it finds the result's gradient (of a Scalar: NULL, it is
  * in the node) in its .grad and adds to those of the operands, which are lent to it; or returns

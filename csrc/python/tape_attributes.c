@@ -305,3 +305,36 @@ PyGetSetDef dc_tape_attributes[] = {
     {"_hooks", get_hooks, set_hooks, "What is called with its gradient.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
+
+/* ---- Of Scalars ------------------------------------------------------------------------------ */
+
+/* The names as the interpreter has them, once each; NULL without memory for them, which is never an
+ * attribute's name. */
+static PyObject *name_of_data, *name_of_grad;
+
+/* The number that a name stands for; NULL if it is anything else, or of a class that may have an
+ * attribute of its own by that name. */
+static inline double *number_of(PyObject *self, PyObject *name) {
+    node *const n = (node *)self;
+    if (Py_TYPE(self) != dc_tape_families[SCALARS]) return NULL;
+    if (name == name_of_data) return &n->data.number;
+    return name == name_of_grad && !(n->flags & IS_LENT) ? &n->grad.number : NULL;
+}
+
+PyObject *dc_tape_get_attribute(PyObject *self, PyObject *name) {
+    const double *const number = number_of(self, name);
+    return number ? PyFloat_FromDouble(*number) : PyObject_GenericGetAttr(self, name);
+}
+
+int dc_tape_set_attribute(PyObject *self, PyObject *name, PyObject *value) {
+    double *const number = value && PyFloat_CheckExact(value) ? number_of(self, name) : NULL;
+    if (!number) return PyObject_GenericSetAttr(self, name, value);
+    *number = PyFloat_AsDouble(value);
+    return 0;
+}
+
+void dc_tape_name_attributes(void) {
+    name_of_data = PyUnicode_InternFromString("data");
+    name_of_grad = PyUnicode_InternFromString("grad");
+    PyErr_Clear();
+}

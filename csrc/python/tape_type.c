@@ -138,6 +138,7 @@ static PyType_Spec spec = {
 
 int dc_tape_make_type(PyObject *module) {
     dc_tape_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    dc_tape_name_attributes();
     if (!dc_tape_type || dc_block_make_type() < 0) return -1;
     return PyModule_AddObjectRef(module, "Node", (PyObject *)dc_tape_type);
 }
@@ -154,6 +155,8 @@ PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_
         {Py_tp_dealloc, dc_tape_dealloc},
         {Py_tp_traverse, dc_tape_traverse},
         {Py_tp_clear, dc_tape_clear},
+        {scalars ? Py_tp_getattro : 0, dc_tape_get_attribute},
+        {Py_tp_setattro, dc_tape_set_attribute},
         {0, NULL},
     };
     PyType_Spec of = spec;
