@@ -198,6 +198,10 @@ static inline node *take_spare(int family) {
     node *const n = s->first;
     if (!n) return NULL;
     s->first = n->link;
+    /* Of a large graph the next one is in no near cache: asked for now, it is there in time. */
+    const uintptr_t next = (uintptr_t)s->first;
+    __builtin_prefetch((const void *)next, 1);        /* NOLINT */
+    __builtin_prefetch((const void *)(next + 64), 1); /* NOLINT */
     s->count--;
     Py_SET_REFCNT((PyObject *)n, 1);
     return n;

@@ -257,5 +257,5 @@ int dc_tape_traverse(PyObject *self, visitproc visit, void *arg) {
 
 void dc_tape_keep_spare(int family) {
     dc_tape_spare[family].possible = PyType_GetSlot(dc_tape_families[family], Py_tp_dealloc) ==
-                             (void *)dc_tape_dealloc; /* NOLINT */
+                                     (void *)dc_tape_dealloc; /* NOLINT */
 }

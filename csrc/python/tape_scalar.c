@@ -74,10 +74,7 @@ static inline int is_quick(PyObject *object, node **n, double *number) {
 }
 
 static inline double quick_compute(int op, double a, double b) {
-    return op == OP_ADD        ? a + b
-           : op == OP_MULTIPLY ? a * b
-           : op == OP_SUBTRACT ? a - b
-                               : a / b;
+    return op == OP_ADD ? a + b : op == OP_MULTIPLY ? a * b : op == OP_SUBTRACT ? a - b : a / b;
 }
 
 PyObject *dc_tape_quick_binary(int op, PyObject *a, PyObject *b) {

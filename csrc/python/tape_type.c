@@ -151,6 +151,7 @@ PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "tape_family: expected a dict");
         return NULL;
     }
+    /* The list ends where there is no slot: Tensors find their attributes as usual. */
     PyType_Slot own[] = {
         {Py_tp_dealloc, dc_tape_dealloc},
         {Py_tp_traverse, dc_tape_traverse},
