@@ -247,8 +247,8 @@ int dc_tape_setting(int *setting, int value);
  * Scalars, Tensors, arrays and numbers; NotImplemented (a new reference) for anything else. */
 PyObject *dc_tape_binary(int op, PyObject *a, PyObject *b);
 PyObject *dc_tape_unary(int op, PyObject *x);
-/* The same of Scalars and numbers alone; the first, which has the most in common, in less time: NULL
- * without an exception of anything else. */
+/* The same of Scalars and numbers alone. The first takes the least time, and gives NULL without an
+ * exception of anything but Scalars and floats proper. */
 PyObject *dc_tape_quick_binary(int op, PyObject *a, PyObject *b);
 PyObject *dc_tape_scalar_binary(int op, node *a, double a_number, node *b, double b_number);
 PyObject *dc_tape_scalar_unary(int op, node *x);
