@@ -163,10 +163,13 @@ static inline uint32_t *versions_of(const node *n) {
 enum { SCALARS, TENSORS, MOST_FAMILIES = 8 };
 extern PyTypeObject *dc_tape_families[MOST_FAMILIES];
 extern PyTypeObject *dc_tape_type;
+/* The class derived from them that is asked for most: in a model every other operand is of it. */
+extern PyTypeObject *dc_tape_parameter;
 
 static inline int is_node(PyObject *object) {
     PyTypeObject *const type = Py_TYPE(object);
     return type == dc_tape_families[SCALARS] || type == dc_tape_families[TENSORS] ||
+           type == dc_tape_parameter ||
            (type != dc_block_type && type != &PyArray_Type && type != &PyFloat_Type &&
             PyObject_TypeCheck(object, dc_tape_type));
 }

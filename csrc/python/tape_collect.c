@@ -1,10 +1,13 @@
 /* The parameters of a model, found among the attributes of Python objects. See tape.h. */
 #include "tape.h"
 
-/* What cannot be or hold a parameter, and is not worth a call of Python. */
+/* What cannot be or hold a parameter, and is not worth a call of Python. What is no class derived
+ * from another is known at a glance. */
 static int is_plain(PyObject *value) {
-    return value == Py_None || PyUnicode_Check(value) || PyLong_Check(value) ||
-           PyFloat_Check(value) || PyArray_Check(value);
+    PyTypeObject *const type = Py_TYPE(value);
+    return value == Py_None || type == &PyUnicode_Type || type == &PyBool_Type ||
+           PyUnicode_Check(value) || PyLong_Check(value) || PyFloat_Check(value) ||
+           PyArray_Check(value);
 }
 
 static int collect(PyObject *value, PyObject *found, PyObject *other);
@@ -45,9 +48,12 @@ static int collect_other(PyObject *value, PyObject *found, PyObject *other) {
 
 /* Adds the parameters in a value to those found, in order. */
 static int collect(PyObject *value, PyObject *found, PyObject *other) {
-    const node *const n = as_node(value);
-    if (n) return n->flags & REQUIRES && n->op == OP_LEAF ? PyList_Append(found, value) : 0;
-    if (is_plain(value)) return 0;
+    PyTypeObject *const type = Py_TYPE(value);
+    if (type != &PyList_Type && type != &PyTuple_Type && type != &PyUnicode_Type) {
+        const node *const n = as_node(value);
+        if (n) return n->flags & REQUIRES && n->op == OP_LEAF ? PyList_Append(found, value) : 0;
+    }
+    if (type != &PyList_Type && type != &PyTuple_Type && is_plain(value)) return 0;
     if (Py_EnterRecursiveCall(" in the search for parameters")) return -1;
     const int status = PyList_Check(value)    ? collect_list(value, found, other)
                        : PyTuple_Check(value) ? collect_tuple(value, found, other)

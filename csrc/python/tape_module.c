@@ -24,7 +24,8 @@ static node *node_of(PyObject *object, int scalars) {
 
 /* ---- Settings -------------------------------------------------------------------------------- */
 
-/* tape_register(families, helpers): a list of classes, a dict of functions. */
+/* tape_register(families, helpers): a list of classes, a dict of functions; and of the class of
+ * parameters, which is known from then on. */
 static PyObject *tape_register(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     if (!is_count(count, 2)) return NULL;
@@ -48,6 +49,10 @@ static PyObject *tape_register(PyObject *module, PyObject *const *arguments, Py_
         dc_tape_families[i] = (PyTypeObject *)Py_NewRef(type);
         dc_tape_keep_spare((int)i);
     }
+    PyObject *const parameter = PyDict_GetItemString(arguments[1], "parameter");
+    if (parameter && !dc_tape_parameter && PyType_Check(parameter) &&
+        PyType_IsSubtype((PyTypeObject *)parameter, dc_tape_type))
+        dc_tape_parameter = (PyTypeObject *)Py_NewRef(parameter);
 #define HELPER(name)                                                                               \
     {                                                                                              \
         PyObject *function = PyDict_GetItemString(arguments[1], #name);                            \

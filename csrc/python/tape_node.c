@@ -5,7 +5,7 @@
 #include <string.h>
 
 PyTypeObject *dc_tape_families[MOST_FAMILIES];
-PyTypeObject *dc_tape_type;
+PyTypeObject *dc_tape_type, *dc_tape_parameter;
 helpers dc_tape_helpers;
 OF_A_THREAD settings dc_tape_settings;
 _Atomic int dc_tape_set;

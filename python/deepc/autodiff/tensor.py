@@ -443,7 +443,7 @@ def _number(other: Any) -> Any:
     return other.data if isinstance(other, Scalar) else other
 
 
-tape.register([Scalar, Tensor])
+tape.register([Scalar, Tensor], parameter=Parameter)
 
 
 def _family(tensor: Tensor) -> type[Tensor]:
