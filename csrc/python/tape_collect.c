@@ -10,6 +10,12 @@ static int is_plain(PyObject *value) {
            PyArray_Check(value);
 }
 
+static int zero(node *n) {
+    if (!is_scalar(n)) return dc_tape_zero(n);
+    n->grad.number = 0;
+    return 0;
+}
+
 static int collect(PyObject *value, PyObject *found, PyObject *other);
 
 static int collect_list(PyObject *list, PyObject *found, PyObject *other) {
@@ -40,18 +46,25 @@ static int collect_dict(PyObject *dict, PyObject *found, PyObject *other) {
 /* What Python finds in a value that is none of these: a list. */
 static int collect_other(PyObject *value, PyObject *found, PyObject *other) {
     PyObject *more = PyObject_CallFunctionObjArgs(other, value, NULL);
-    const Py_ssize_t count = more ? PyList_Size(more) : -1, end = PyList_Size(found);
-    const int status = count < 0 ? -1 : PyList_SetSlice(found, end, end, more);
+    const Py_ssize_t count = more ? PyList_Size(more) : -1;
+    int status = count < 0 ? -1 : 0;
+    if (!status && found != Py_None)
+        status = PyList_SetSlice(found, PyList_Size(found), PyList_Size(found), more);
+    for (Py_ssize_t i = 0; !status && found == Py_None && i < count; i++) {
+        node *const n = as_node(PyList_GetItem(more, i));
+        if (n) status = zero(n);
+    }
     Py_XDECREF(more);
     return status;
 }
 
-/* Adds the parameters in a value to those found, in order. */
+/* Adds the parameters in a value to those found, in order; of None, sets their gradients to 0. */
 static int collect(PyObject *value, PyObject *found, PyObject *other) {
     PyTypeObject *const type = Py_TYPE(value);
     if (type != &PyList_Type && type != &PyTuple_Type && type != &PyUnicode_Type) {
-        const node *const n = as_node(value);
-        if (n) return n->flags & REQUIRES && n->op == OP_LEAF ? PyList_Append(found, value) : 0;
+        node *const n = as_node(value);
+        if (n && (!(n->flags & REQUIRES) || n->op != OP_LEAF)) return 0;
+        if (n) return found == Py_None ? zero(n) : PyList_Append(found, value);
     }
     if (type != &PyList_Type && type != &PyTuple_Type && is_plain(value)) return 0;
     if (Py_EnterRecursiveCall(" in the search for parameters")) return -1;
@@ -89,14 +102,17 @@ static PyObject *each_once(PyObject *list) {
     return result;
 }
 
+/* collect(dict, function): the parameters in its values; collect(dict, function, None): sets their
+ * gradients to 0. */
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count != 2 || !PyDict_Check(arguments[0])) {
+    if ((count != 2 && (count != 3 || arguments[2] != Py_None)) || !PyDict_Check(arguments[0])) {
         PyErr_SetString(PyExc_TypeError, "collect: expected a dict and a function");
         return NULL;
     }
-    PyObject *found = PyList_New(0), *result = NULL;
-    if (found && collect_dict(arguments[0], found, arguments[1]) == 0) result = each_once(found);
+    PyObject *found = count == 3 ? Py_NewRef(Py_None) : PyList_New(0), *result = NULL;
+    if (found && collect_dict(arguments[0], found, arguments[1]) == 0)
+        result = count == 3 ? Py_NewRef(Py_None) : each_once(found);
     Py_XDECREF(found);
     return result;
 }

@@ -9,43 +9,48 @@
 
 /* Nodes between two looks at signals: some 100 us. */
 enum { LOOK_AT_SIGNALS = 4096 };
+/* Microseconds that a pass waits for another thread's before it looks again. */
+enum { LONG_ENOUGH = 50 };
 
 static uint64_t last_number;
 static pass *current; /* the pass that runs, in this thread: others wait for the lock */
-static PyThread_type_lock lock;
+static _Atomic int taken; /* whether there is one: whoever waits looks again and again, because a
+                           * lock of Python's takes a fiftieth of a small step */
 static unsigned long owner;
 
 /* ---- One pass at a time ---------------------------------------------------------------------- */
 
-static int enter(pass *p) {
+/* Lets others run for a while: on a lock that nobody else knows, held already. */
+static void wait_a_while(void) {
+    const PyThread_type_lock lock = PyThread_allocate_lock();
+    if (!lock) return;
+    PyThread_acquire_lock(lock, WAIT_LOCK);
+    PyThread_acquire_lock_timed(lock, LONG_ENOUGH, 0);
+    PyThread_release_lock(lock);
+    PyThread_free_lock(lock);
+}
+
+static void enter(pass *p) {
     const unsigned long me = PyThread_get_thread_ident();
-    if (!lock) lock = PyThread_allocate_lock();
-    if (!lock) {
-        PyErr_NoMemory();
-        return -1;
-    }
     if (!(current && owner == me)) {
-        if (!PyThread_acquire_lock(lock, NOWAIT_LOCK)) {
-            /* Whoever holds it may need the interpreter's lock to come to an end. */
-            UNLOCKED(PyThread_acquire_lock(lock, WAIT_LOCK));
-        }
+        /* Whoever has it may need the interpreter's lock to come to an end. */
+        while (atomic_exchange(&taken, 1)) UNLOCKED(wait_a_while());
         owner = me;
     }
     p->outer = current;
     p->number = ++last_number;
     p->first = NULL;
     current = p;
-    return 0;
 }
 
 static void leave(pass *p) {
     current = p->outer;
-    if (!current) PyThread_release_lock(lock);
+    if (!current) atomic_store(&taken, 0);
 }
 
 void dc_tape_after_fork(void) {
-    lock = NULL; /* of a thread that the child does not have */
-    current = NULL;
+    current = NULL; /* of a thread that the child does not have */
+    atomic_store(&taken, 0);
 }
 
 /* ---- The order ------------------------------------------------------------------------------- */
@@ -439,7 +444,7 @@ PyObject *dc_tape_backward(PyObject *self, PyObject *seed, int free_graph) {
     node *const root = (node *)self;
     if (refuse_root(root, seed) < 0) return NULL;
     pass p = {.numbers = 1};
-    if (enter(&p) < 0) return NULL;
+    enter(&p);
     int status = order(&p, root);
     if (!status) status = sow(&p, root, seed);
     if (!status && p.numbers) {
@@ -498,10 +503,8 @@ PyObject *dc_tape_gradients(PyObject *module, PyObject *const *arguments, Py_ssi
     const int create = PyObject_IsTrue(arguments[3]);
     PyObject *result = y_count < 0 || x_count < 0 || create < 0 ? NULL : PyTuple_New(x_count);
     pass p = {.create = create, .to_targets = 1};
-    if (!result || enter(&p) < 0) {
-        Py_XDECREF(result);
-        return NULL;
-    }
+    if (!result) return NULL;
+    enter(&p);
     int status = 0;
     for (Py_ssize_t i = 0; i < x_count; i++) ((node *)PyTuple_GetItem(xs, i))->flags |= IS_TARGET;
     for (Py_ssize_t i = 0; i < y_count && !status; i++)

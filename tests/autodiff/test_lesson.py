@@ -397,6 +397,48 @@ def test_parameters_are_found_once_and_in_order():
     assert many.list[0].grad.tolist() == [0]
 
 
+def test_gradients_are_zeroed_where_parameters_are_looked_for():
+    class Half(ad.Module):
+        """Which trains the first of its two."""
+
+        def __init__(self):
+            self.first, self.second = ad.Parameter([1.0]), ad.Scalar(1.0)
+
+        def parameters(self):
+            return [self.first]
+
+    def graded(module):
+        module.first.grad, module.second.grad = 1.0, 1.0
+        return module
+
+    def grads(module):
+        return module.first.grad.item(), module.second.grad
+
+    plain, half, outer = ad.Module(), graded(Half()), ad.Module()
+    plain.first, plain.second, plain.constant = half.first, half.second, ad.Tensor([1.0])
+    half.zero_grad()
+    assert grads(half) == (0, 1)
+    outer.parts = {"inner": graded(half), "list": [plain.constant, "text", None, 3]}
+    outer.zero_grad()
+    assert grads(half) == (0, 1)
+    graded(plain).parameters = lambda: [plain.second]
+    plain.zero_grad()
+    assert grads(plain) == (1, 0)
+    del plain.parameters
+    graded(plain).zero_grad()
+    assert grads(plain) == (0, 0)
+
+
+def test_the_arrays_of_the_last_pass_are_no_parameters():
+    net = Net()
+    count = len(net.parameters())
+    net.forward(np.asarray(X))
+    assert len(net.parameters()) == count
+    net._pass.x.grad = np.ones_like(net._pass.x.data)
+    net.zero_grad()
+    assert (net._pass.x.grad == 1).all()
+
+
 def test_lists_that_hold_themselves_are_no_endless_search():
     module = ad.Module()
     module.list = []

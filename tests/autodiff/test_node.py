@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import pickle
 import random
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import tracemalloc
 import weakref
+from operator import add, mul, sub, truediv
 
 import numpy as np
 import plain_autodiff
@@ -464,6 +466,22 @@ def test_threads_may_go_back_at_the_same_time():
     assert (shared.grad == 1600).all()
 
 
+def test_a_pass_waits_for_one_of_another_thread():
+    # Products so large let other threads run meanwhile, and so do rules in Python.
+    x, w = np.ones((40, 60)), ad.Parameter(np.zeros((60, 50)))
+
+    def work():
+        for _ in range(30):
+            ad.sin(Tensor(x) @ w).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (w.grad == 4 * 30 * 40).all()
+
+
 def test_detect_nan_names_the_operation():
     x = Tensor([-1.0], requires_grad=True)
     with ad.detect_nan(), pytest.raises(FloatingPointError, match="forward of log"):
@@ -521,6 +539,73 @@ def test_copies_and_pickles_hold_values_alone():
         assert twin.data.tolist() == [2]
         assert twin.is_leaf
     assert pickle.loads(pickle.dumps(Scalar(2.0))).data == 2
+
+
+def test_attributes_of_scalars():
+    class Loud(Scalar):
+        """One whose data is its own."""
+
+        @property
+        def data(self):
+            return "loud"
+
+    assert Loud(1.0).data == "loud"
+    assert (Loud(1.0) * 2.0)._data == 2
+    a = Scalar(1)
+    a.data, a.grad = 2, np.float32(3)
+    assert (a.data, a.grad, type(a.data), type(a.grad)) == (2, 3, float, float)
+    name = "".join(["da", "ta"])  # which the interpreter does not know as one of its names
+    assert getattr(a, name) == 2
+    setattr(a, name, 5.0)
+    assert a.data == 5
+    for refused in ("much", None):
+        with pytest.raises(TypeError):
+            a.data = refused
+        with pytest.raises(TypeError):
+            a.grad = refused
+    with pytest.raises(TypeError, match="data: cannot be deleted"):
+        del a.data
+    with pytest.raises(AttributeError):
+        a.other = 1.0
+    with pytest.raises(AttributeError, match="other"):
+        _ = a.other
+    assert (a.data, a.grad) == (5, 3)
+
+
+@pytest.mark.parametrize("one", [Scalar(3.0), 3.0, 3, np.float64(3), np.float32(3), True + 2])
+@pytest.mark.parametrize("other", [Scalar(0.5), type("Own", (Scalar,), {})(0.5)])
+def test_operators_of_scalars_with_numbers_and_their_like(one, other):
+    for sign in (add, sub, mul, truediv):
+        y = sign(one, other)
+        assert type(y) is Scalar
+        assert y.data == sign(3.0, 0.5)
+        z = sign(other, one)
+        assert z.data == sign(0.5, 3.0)
+        other.grad = 0.0
+        (y + z).backward()
+        h = 1e-6
+        want = (sign(3.0, 0.5 + h) + sign(0.5 + h, 3.0) - y.data - z.data) / h
+        assert other.grad == pytest.approx(want, rel=1e-4)
+
+
+def test_graphs_of_numbers_and_of_both():
+    a, b = Scalar(2.0), Scalar(-3.0)
+    c = a * b + a / b - b
+    d = (c * c).relu() + ad.exp(c * 0.01)
+    d.backward()
+    slope = 2 * c.data + 0.01 * math.exp(0.01 * c.data)
+    assert a.grad == pytest.approx(slope * (-3 - 1 / 3))
+    assert b.grad == pytest.approx(slope * (2 - 2 / 9 - 1))
+    assert c.grad == pytest.approx(slope)
+    before = a.grad
+    d.backward()
+    assert a.grad == 2 * before
+    (g,) = ad.gradients(d, [a])
+    assert g == pytest.approx(before)
+    assert a.grad == 2 * before
+    t = ad.stack([a, c])
+    (t * t).sum().backward()
+    assert a.grad == pytest.approx(2 * before + 2 * 2 + 2 * c.data * (-3 - 1 / 3))
 
 
 def test_gradient_array_of_a_parameter_stays():

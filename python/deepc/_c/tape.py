@@ -84,7 +84,8 @@ record = _deepc.tape_record
 # is lent to it.
 lent = _deepc.tape_lent
 # (dict, function): the parameters among its values, and in lists, tuples and dicts of them, each
-# once. Of any other value function(value) gives a list of those that are in it.
+# once. Of any other value function(value) gives a list of those that are in it. With None as well:
+# sets their gradients to 0.
 collect: Callable[..., list[Any]] = _deepc.tape_collect
 # A list of Scalars as one Tensor; the elements of a Tensor as a list of Scalars.
 gather, spread = _deepc.tape_gather, _deepc.tape_spread

@@ -171,14 +171,15 @@ class Module(BookLayer):
 
     def parameters(self) -> list[Any]:
         """Return all parameters, each once."""
-        attributes = vars(self)
-        if "_pass" in attributes:
-            attributes = {name: value for name, value in attributes.items() if name != "_pass"}
-        return tape.collect(attributes, _collect)
+        return tape.collect(vars(self), _collect)
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
-        tape.zero(self.parameters(), True)
+        own = vars(self)
+        if type(self).parameters is Module.parameters and "parameters" not in own:
+            tape.collect(own, _collect, None)
+        else:
+            tape.zero(self.parameters(), True)
 
     def scalars(self) -> list[Any]:
         """Return every single number that is trained: Scalars, or views on elements of arrays."""
@@ -213,7 +214,7 @@ class Module(BookLayer):
                 f"{type(self).__name__}: expected its __call__ to return a Tensor for a Tensor, "
                 f"got {describe(y)}"
             )
-        self._pass = (x, y)
+        self._pass = _Pass(x, y)
         return y.data.tolist() if isinstance(input, list) else y.data
 
     def backward(self, gradient: Any) -> Any:
@@ -221,7 +222,7 @@ class Module(BookLayer):
         last = self.__dict__.get("_pass")
         if last is None:
             raise RuntimeError("backward: call forward first")
-        x, y = last
+        x, y = last.x, last.y
         tape.zero(self._leaves())
         x.grad = None
         y.backward(gradient)
@@ -242,6 +243,15 @@ class Module(BookLayer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_pass"}
+
+
+class _Pass:
+    """The input and the result of the last pass, in which no parameters are looked for."""
+
+    __slots__ = ("x", "y")
+
+    def __init__(self, x: Any, y: Any) -> None:
+        self.x, self.y = x, y
 
 
 def _collect(value: Any) -> list[Any]:
