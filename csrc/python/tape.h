@@ -418,6 +418,7 @@ PyObject *dc_tape_activation(PyObject *module, PyObject *const *arguments, Py_ss
 PyObject *dc_tape_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_log_softmax(PyObject *module, PyObject *x);
 PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_add_rows(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_product(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_network(PyObject *module, PyObject *const *arguments, Py_ssize_t count);

@@ -415,6 +415,7 @@ static PyMethodDef methods[] = {
     FAST("tape_chain", dc_tape_chain),
     FAST("tape_linears", dc_tape_linears),
     FAST("tape_summed", dc_tape_summed),
+    FAST("tape_add_rows", dc_tape_add_rows),
     FAST("tape_product", dc_tape_product),
     FAST("tape_activation", dc_tape_activation),
     SINGLE("tape_softmax", dc_tape_softmax),

@@ -119,6 +119,44 @@ PyObject *dc_tape_summed(PyObject *module, PyObject *const *arguments, Py_ssize_
     return dc_tape_visible(dc_array_summed(arguments[0], axes, ndim, shape));
 }
 
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+static void add_rows_f32(size_t count, size_t cols, const int64_t *rows, const float *g, float *y) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < cols; j++) y[(size_t)rows[i] * cols + j] += g[i * cols + j];
+}
+
+static void add_rows_f64(size_t count, size_t cols, const int64_t *rows, const double *g,
+                         double *y) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < cols; j++) y[(size_t)rows[i] * cols + j] += g[i * cols + j];
+}
+
+/* add_rows(y, rows, g): each row of g is added to the row of y, counted from its first dimension,
+ * whose number is at the same place among `rows`, in order. Whether C takes them as they are;
+ * nothing is changed if not. */
+PyObject *dc_tape_add_rows(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "add_rows: expected 3 arguments");
+        return NULL;
+    }
+    const array y = look(arguments[0]), rows = look(arguments[1]), g = look(arguments[2]);
+    if (!is_real(&y) || y.ndim == 0 || g.dtype != y.dtype || rows.dtype != INT64 ||
+        !is_contiguous(&y) || !is_contiguous(&rows) || !is_contiguous(&g))
+        return Py_NewRef(Py_False);
+    const size_t n = size_of(&rows), cols = product(y.shape, 1, y.ndim);
+    const int64_t *const at = (const void *)rows.data;
+    if (size_of(&g) != n * cols) return Py_NewRef(Py_False);
+    for (size_t i = 0; i < n; i++)
+        if (at[i] < 0 || at[i] >= y.shape[0]) return Py_NewRef(Py_False);
+    if (y.dtype == FLOAT32)
+        COMPUTE(n * cols, add_rows_f32(n, cols, at, (const void *)g.data, (void *)y.data));
+    else
+        COMPUTE(n * cols, add_rows_f64(n, cols, at, (const void *)g.data, (void *)y.data));
+    return Py_NewRef(Py_True);
+}
+
 /* ---- Products -------------------------------------------------------------------------------- */
 
 /* x as before x count x after around an axis; -1: all in one. */

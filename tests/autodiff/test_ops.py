@@ -334,6 +334,64 @@ def test_products_of_nothing_of_integers_and_of_other_strides():
         ad.prod(t, 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "index",
+    [[0, 0, 2, 0], [-1, 1, -1], [[2, 0], [0, 2]], np.array([], int), np.array([1, 1], np.int32),
+     [True, False, True], ([0, 0, 1], [3, 3, 0]), (slice(None), [1, 1])],
+    ids=str,
+)  # fmt: skip
+def test_gradients_of_rows_that_are_taken_more_than_once_add_up(index, dtype):
+    x = Tensor(X.astype(dtype), True)
+    y = x[index]
+    g = np.random.default_rng(5).standard_normal(y.shape).astype(dtype)
+    y.backward(g)
+    want = np.zeros_like(x.data)
+    np.add.at(want, index, g)
+    assert x.grad.tobytes() == want.tobytes()
+    many = Tensor(np.ones(5000, dtype), True)
+    rows = np.arange(100_000) % 4999
+    many[rows].sum().backward()
+    assert many.grad.tolist() == [*np.bincount(rows).tolist(), 0]
+
+
+def test_what_is_put_takes_the_place_of_what_was_there():
+    x, v = Tensor([[1.0, INF], [3.0, 4.0]], True), Tensor([5.0, 6.0], True)
+    y = ad.put(x, (slice(None), 1), v)
+    assert y.data.tolist() == [[1, 5], [3, 6]]
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [[2, 0], [6, 0]]
+    assert v.grad.tolist() == [10, 12]
+    s = ad.Scalar(2.0)
+    z = ad.put(Tensor(np.ones((2, 3), np.float32), True), 0, s)
+    assert z.dtype == np.float32
+    z.sum().backward()
+    assert s.grad == 3
+    assert ad.put(x, ([0, 1], [0, 0]), -1).data.tolist() == [[-1, INF], [-1, 4]]
+    wide = ad.put(Tensor(np.ones((2, 1), np.float32)), 0, np.ones(1))
+    assert wide.dtype == np.float64
+    with pytest.raises(ValueError, match="broadcast"):
+        ad.put(x, 0, [1.0, 2.0, 3.0])
+    turned = ad.put(Tensor(X).T, 0, 0.0)
+    assert turned.data.flags.c_contiguous
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_stacks_along_any_axis(axis):
+    parts = [Tensor(X * i, True) for i in range(1, 4)]
+    y = ad.stack(parts, axis)
+    want = np.stack([p.data for p in parts], axis)
+    assert y.data.tolist() == want.tolist()
+    g = np.random.default_rng(1).standard_normal(want.shape)
+    y.backward(g)
+    for i, part in enumerate(parts):
+        assert part.grad.tolist() == np.take(g, i, axis).tolist()
+    with pytest.raises(ValueError, match="one shape"):
+        ad.stack([parts[0], Tensor([1.0])])
+    with pytest.raises(ValueError, match="stack: axis 3"):
+        ad.stack(parts, 3)
+
+
 def test_against_torch():
     torch = pytest.importorskip("torch")
     pairs = [

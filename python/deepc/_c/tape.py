@@ -59,6 +59,8 @@ sigmoid, relu, relu_product = _deepc.tape_sigmoid, _deepc.tape_relu, _deepc.tape
 quotient, gate, power = _deepc.tape_quotient, _deepc.tape_gate, _deepc.tape_power
 # (x): the sum of all elements; (x, array): x summed or repeated to the array's shape.
 total, fit = _deepc.tape_sum, _deepc.tape_fit
+# (y, int64 numbers from 0 of rows, g): adds rows of g to those of y; whether C took them.
+add_rows = _deepc.tape_add_rows
 # (x, axis or -1 for all, keepdims): NotImplemented of what C does not take.
 product = _deepc.tape_product
 # (x, number, parameter), (x): NotImplemented of what C does not take as it is.

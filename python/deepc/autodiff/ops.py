@@ -648,7 +648,7 @@ def _put(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     y = np.zeros(shape, a.dtype)
     if _is_basic(index):
         y[index] = a
-    else:
+    elif isinstance(index, tuple) or not tape.add_rows(y, np.asarray(index), a):
         np.add.at(y, index, a)
     return record("put", _put_rule, y, (x,), index)
 
@@ -669,10 +669,15 @@ def put(x: Any, index: Any, value: Any) -> Any:
     Tensor([1., 9., 3.])
     """
     a, index = values(x), _index(index)
-    mask = np.zeros(a.shape, bool)
-    mask[index] = True
-    part = getitem(x, index) * 0.0 + value
-    return where(mask, _put(part, index, a.shape), x)
+    new = value._data if isinstance(value, Node) else value
+    new = new if isinstance(new, (int, float)) else values(new)
+    y = np.array(a, tape.result_dtype(a, new), order="C")
+    y[index] = new
+    return record("put", _replaced_rule, y, (x, value), index)
+
+
+def _replaced_rule(g: Any, y: Any, inputs: tuple[Any, ...], index: Any) -> Any:
+    return put(g, index, 0.0), getitem(g, index)
 
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
@@ -706,10 +711,18 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     inputs = list(tensors)
     if inputs and all(isinstance(t, Node) and not isinstance(t._data, np.ndarray) for t in inputs):
         return tape.gather(inputs)
-    shapes = {values(t).shape for t in inputs}
+    arrays = [values(t) for t in inputs]
+    shapes = {a.shape for a in arrays}
     if len(shapes) != 1:
         raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
-    return concatenate([expand_dims(t, axis) for t in inputs], axis)
+    (number,) = _axes(axis, arrays[0].ndim + 1, "stack")
+    y = np.stack([np.asarray(a, tape.result_dtype(*arrays)) for a in arrays], number)
+    return record("stack", _stack_rule, y, tuple(inputs), number)
+
+
+def _stack_rule(g: Any, y: Any, inputs: tuple[Any, ...], axis: int) -> Any:
+    before = (slice(None),) * axis
+    return tuple(getitem(g, (*before, i)) for i in range(len(inputs)))
 
 
 def split(x: Any, parts: int | Sequence[int], axis: int = 0) -> list[Any]:
