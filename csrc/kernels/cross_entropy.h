@@ -211,12 +211,15 @@ static double add_losses(const loss_work *w, size_t first, size_t rows, const re
     real loss[SUM_LANES];
     for (size_t i = 0; i < rows; i += VL) {
         const vec log_total = v_log(v_load(total + i));
-        v_store(loss + i, v_fma(v_load(weight + i), log_total, v_sub(v_zero(), v_load(dot + i))));
+        vec l = v_fma(v_load(weight + i), log_total, v_sub(v_zero(), v_load(dot + i)));
+        if (w->weights) {
+            const vec own = v_load_part(w->weights + first + i, rows - i);
+            l = v_select(v_eq(own, v_zero()), v_zero(), v_mul(own, l));
+        }
+        v_store(loss + i, l);
     }
-    if (w->weights || w->values)
-        for (size_t i = 0; i < rows; i++) sum += weighted_loss(w, first + i, loss[i]);
-    else
-        for (size_t i = 0; i < rows; i++) sum += (double)loss[i];
+    for (size_t i = 0; i < rows; i++) sum += (double)loss[i];
+    for (size_t i = 0; w->values && i < rows; i++) w->values[first + i] = loss[i];
     return sum;
 }
 
@@ -225,9 +228,7 @@ static void gradient_across(const loss_work *w, size_t first, size_t rows, vec t
                             const real *target, real *columns) {
     vec factor = v_set(w->scale), each = v_set(1);
     if (w->weights) {
-        real own[VL];
-        for (size_t r = 0; r < VL; r++) own[r] = r < rows ? w->weights[first + r] : 0;
-        each = v_load(own);
+        each = v_load_part(w->weights + first, rows);
         factor = v_mul(factor, each);
     }
     for (size_t j = 0; j < w->cols; j++) {
