@@ -41,6 +41,9 @@ __all__ = [
     "Around", "BuiltinOptimizer", "Optimizer", "Rate", "clip_gradients", "flag", "number",
 ]  # fmt: skip
 
+# How many rates of a schedule are computed at once: of a few, nearly all time goes into the calls.
+_AHEAD = 2048
+
 # A learning rate: a number, or what gives one for each step, counted from 0.
 Rate = float | Callable[[int], float]
 
@@ -197,6 +200,8 @@ class BuiltinOptimizer(Optimizer):
 
     _rule: str
     _unbound: tuple[Any, ...] = (None, None, None, False)
+    # The rates of a schedule that are known: the schedule, its settings then, the first step.
+    _ahead: tuple[Any, Any, int, Any] = (None, None, 0, ())
 
     weight_decay = number("weight_decay", 0.0, LARGEST, "The weight decay.")
     decoupled = flag("decoupled", "Whether weight decay is apart from the gradient.")
@@ -233,7 +238,9 @@ class BuiltinOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         numbers = {name: getattr(self._numbers, name) for name in NUMBERS}
-        return {**self.__dict__, "_numbers": numbers, "_bound": self._unbound, "_leaves": []}
+        state = {**self.__dict__, "_numbers": numbers, "_bound": self._unbound, "_leaves": []}
+        state.pop("_ahead", None)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -272,7 +279,30 @@ class BuiltinOptimizer(Optimizer):
                 self._unbind()
 
     def _rate(self, step: int) -> float:
-        return as_float(cast(Any, self._schedule)(step), "learning_rate", 0.0, LARGEST)
+        schedule = cast(Any, self._schedule)
+        known = hasattr(schedule, "settings") and schedule.settings() is not None
+        rate = self._scheduled(int(step), 1)[0] if known else schedule(step)
+        return as_float(rate, "learning_rate", 0.0, LARGEST)
+
+    def _scheduled(self, first: int, count: int) -> Array:
+        """Return the rates of so many steps of the schedule, from one on.
+
+        Where nothing but the settings decides, those of later steps are computed along and kept.
+        """
+        schedule = cast(Any, self._schedule)
+        if not hasattr(schedule, "rates"):
+            return np.array([self._rate(step) for step in range(first, first + count)], np.float64)
+        settings = schedule.settings() if hasattr(schedule, "settings") else None
+        if settings is None:
+            return cast(Array, schedule.rates(np.arange(first, first + count)))
+        owner, known, begin, rates = self._ahead
+        start = first - begin
+        if owner is not schedule or known != settings or not 0 <= start <= len(rates) - count:
+            with np.errstate(over="ignore"):  # which may be far behind the last step there will be
+                rates = schedule.rates(np.arange(first, first + max(count, _AHEAD)))
+            self._ahead = schedule, copy.deepcopy(settings), first, rates
+            start = 0
+        return cast(Array, rates[start : start + count].copy())
 
     def rates(self, count: int) -> Array | None:
         """Return the learning rates of the next `count` calls of `step`; None if they are the same.
@@ -289,10 +319,10 @@ class BuiltinOptimizer(Optimizer):
         if self._schedule is None:
             return None
         first, each = int(self._numbers.waiting), self.accumulation
-        steps = self.steps + (np.arange(count) + first) // each
-        if hasattr(self._schedule, "rates"):
-            return cast(Array, self._schedule.rates(steps))
-        return np.array([self._rate(int(step)) for step in steps], np.float64)
+        if each == 1:
+            return self._scheduled(self.steps, count)
+        place = (np.arange(count) + first) // each
+        return self._scheduled(self.steps, int(place.max(initial=-1)) + 1)[place]
 
     @property
     def no_decay(self) -> tuple[int, ...]:

@@ -48,6 +48,13 @@ class Schedule:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no rates")
 
+    def settings(self) -> dict[str, Any] | None:
+        """Return all that decides the rate of a step, None where that is not known.
+
+        It is for the schedules of this module, so that an optimizer computes their rates ahead.
+        """
+        return vars(self) if type(self) in _ALL else None
+
     def __call__(self, step: Any) -> float:
         """Return the rate of one step."""
         return float(self.rates(np.asarray([step]))[0])
@@ -341,3 +348,8 @@ def check_schedule(value: Any, name: str = "learning_rate") -> Schedule:
     if not isinstance(value, Schedule):
         raise TypeError(f"{name}: expected a schedule, got {describe(value)}")
     return value
+
+
+_ALL = {
+    Cosine, CosineRestarts, Exponential, InverseTime, OneCycle, Piecewise, Polynomial, Step,
+}  # fmt: skip
