@@ -159,6 +159,13 @@ double dc_sum_squares_f64(size_t n, const double *x);
 int dc_argmax_f32(size_t rows, size_t cols, const float *x, int64_t *places);
 int dc_argmax_f64(size_t rows, size_t cols, const double *x, int64_t *places);
 
+/* equal (rows) = 1 where dc_argmax would find places[i] for row i, else 0; places[i] may be any
+ * number. */
+int dc_argmax_equals_f32(size_t rows, size_t cols, const float *x, const int64_t *places,
+                         uint8_t *equal);
+int dc_argmax_equals_f64(size_t rows, size_t cols, const double *x, const int64_t *places,
+                         uint8_t *equal);
+
 /* y (cols) = the sum of the rows of x (rows x cols), or y + that where accumulate is not 0; as a
  * product with ones, so in blocks of 256 rows. No rows: zeros, or y as it is. */
 int dc_column_sum_f32(size_t rows, size_t cols, const float *x, int accumulate, float *y);
@@ -603,7 +610,9 @@ int dc_network_takes_indices_f64(const dc_network_f64 *network);
  * the first batch on, or NULL for that of the optimizer, which is otherwise the one that was used
  * last. predictions (rows x outputs, in the order of their use), or NULL: gets what the network
  * gave for each row before the step that it led to. penalties, penalty_count of them: are part of
- * the loss of each batch, and so of the gradients; of an average over rows each row has it. */
+ * the loss of each batch, and so of the gradients; of an average over rows each row has it. right,
+ * or NULL: is raised by 1 for each row whose largest output, before the step that it led to, is
+ * that of its label, or of its largest target. */
 typedef struct dc_samples_f32 {
     size_t rows;
     size_t cols;
@@ -620,6 +629,7 @@ typedef struct dc_samples_f32 {
     float *predictions;
     const dc_penalty_f32 *penalties;
     size_t penalty_count;
+    size_t *right;
 } dc_samples_f32;
 typedef struct dc_samples_f64 {
     size_t rows;
@@ -637,6 +647,7 @@ typedef struct dc_samples_f64 {
     double *predictions;
     const dc_penalty_f64 *penalties;
     size_t penalty_count;
+    size_t *right;
 } dc_samples_f64;
 
 /* Trains from position *next (a multiple of the batch size) of the order, one step a batch:

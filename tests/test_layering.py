@@ -22,9 +22,9 @@ KERNEL_SYSTEM = {"stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
 # all count as "layers": none includes another but layer.h.
 TYPED_ORDER = [
     "api",
-    "argmax",
     "combine",
     "training",
+    "argmax",
     "loss",
     "network",
     "layers",

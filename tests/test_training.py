@@ -609,6 +609,112 @@ def test_an_epoch_in_one_call_has_the_bits_of_its_steps(
     assert len(calls) == 3
 
 
+class Predicted(metrics.SparseCategoricalAccuracy):
+    """A user's accuracy, which gets predictions."""
+
+    def update(self, actual, predicted, weights=None):
+        self.seen = predicted
+        super().update(actual, predicted, weights)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("classes", [2, 3, 4, 11])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_accuracy_that_c_counts_is_that_of_the_predictions(dtype, classes, one_hot):
+    x, y = data(70, classes)
+    y = np.eye(classes, dtype=dtype)[y] if one_hot else y
+    net = Sequential([Linear(4, classes, dtype=dtype, rng=1)])
+    if classes == 4:
+        net.layers[0].w[:] = 0  # all outputs are equal in the first step, some later
+        net.layers[0].b[:] = 0
+    seen, weighted = Seen(), metrics.Accuracy()
+    weighted.name, weighted.weighted = "weighted", True
+    weights = np.arange(70) % 3
+    name = "categorical_accuracy" if one_hot else "sparse_categorical_accuracy"
+    history = train(
+        net, x.astype(dtype), y, epochs=2, batch_size=16, shuffle=True, rng=2,
+        sample_weight=weights, metrics=["accuracy", name, weighted, seen],
+    )  # fmt: skip
+    actual, predicted = seen.actual[0], seen.predicted[0]  # of the last epoch
+    right = predicted.argmax(axis=1) == (actual.argmax(axis=1) if one_hot else actual)
+    assert history["accuracy"][-1] == history[name][-1] == right.mean()
+    assert 0 < history["weighted"][-1] != right.mean()
+    plain = train(network(classes=classes), x, y, metrics=["accuracy"], batch_size=16)
+    other = train(network(classes=classes), x, y, metrics=["accuracy", seen], batch_size=16)
+    assert plain["accuracy"] == other["accuracy"]
+
+
+def test_a_metric_of_somebodys_own_keeps_predictions_that_nobody_changes():
+    x, y = data()
+    own, changed, kept = Predicted(), metrics.Accuracy(), []
+    own.name, update = "own", changed.update
+    changed.update = lambda *given: kept.append(given[1]) or update(*given)
+    history = train(network(), x, y, epochs=3, batch_size=7, metrics=[own, changed])
+    assert history["own"] == history["accuracy"]
+    assert own.seen is kept[-1]
+    assert len({digest(predicted) for predicted in kept}) == 3
+
+
+def test_accuracy_counts_nothing_else_than_numpy_finds():
+    from deepc._c.arrays import argmax, argmax_equals
+
+    rng = np.random.default_rng(0)
+    numbers = np.array([0.0, -0.0, 1.0, 2.0, -1.0, np.inf, -np.inf, np.nan])
+    for dtype, cols, some in itertools.product(("f4", "f8"), (1, 2, 3, 4, 5, 8, 9, 40), (4, 8)):
+        x = rng.choice(numbers[:some], (200, cols)).astype(dtype)
+        x[::3] = rng.normal(size=(67, cols))
+        places = rng.integers(-1, cols + 1, 200)
+        places[::2] = x[::2].argmax(axis=1)
+        expected = x.argmax(axis=1) == places
+        for given in (x, x[:, ::-1][:, ::-1], np.asfortranarray(x)):
+            for at in (places, places.astype("i4"), np.repeat(places, 2)[::2], places * 1.0):
+                assert (argmax_equals(given, at) == expected).all()
+        assert (argmax(x) == x.argmax(axis=1)).all()
+
+
+class Changing(deepc.schedules.Cosine):
+    """A user's schedule, which depends on more than its settings."""
+
+    calls = 0
+
+    def rates(self, steps):
+        type(self).calls += 1
+        return super().rates(steps) / self.calls
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_rates_that_are_computed_ahead_are_those_of_the_steps(accumulation):
+    cosine = deepc.schedules.CosineRestarts(0.1, 7.0, longer=1.5, lower=0.5)
+    rule = deepc.SGD(cosine, accumulation=accumulation)
+    layer = Linear(1, 1, rng=1)
+    layer.forward([1.0])
+    layer.backward([1.0])
+    place = 0
+    for count in (1, 5, 3000, 2, 40):
+        steps = (np.arange(count) + place) // accumulation
+        assert rule.rates(count).tolist() == cosine.rates(steps).tolist()
+        rule.rates(count)[:] = 9.0  # is the caller's
+        assert rule.lr == cosine(place // accumulation)
+        for _ in range(count % 7):
+            rule.step(layer)
+            place += 1
+    cosine.first = 0.3
+    assert rule.lr == cosine(place // accumulation) != 0
+    rule.lr = deepc.schedules.Piecewise([2, 4], [1.0, 0.5, 0.25])
+    assert rule.lr == rule._schedule(place // accumulation)
+    rule._schedule.values[:] = [3.0, 2.0, 1.0]
+    assert rule.lr == rule._schedule(place // accumulation) >= 1
+    assert pickle.loads(pickle.dumps(rule)).lr == rule.lr
+
+
+def test_schedules_of_users_are_asked_each_time():
+    Changing.calls = 0
+    rule = deepc.SGD(Changing(1.0, 10))
+    before = Changing.calls
+    assert rule.rates(3).tolist() != rule.rates(3).tolist()
+    assert Changing.calls == before + 2
+
+
 def test_weights_are_part_of_the_loss_that_is_told():
     net = Sequential([Linear(1, 2, dtype="float64")])
     for param in net.params():

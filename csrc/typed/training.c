@@ -6,6 +6,7 @@
 #include "../losses.h"
 #include "../mode.h"
 #include "../tuning.h"
+#include "argmax.h"
 #include "loss.h"
 #include "network.h"
 #include "optimizer.h"
@@ -161,6 +162,15 @@ static double batch_loss(const network *net, const dc_loss_rule *rule, size_t ro
     return TYPED(dc_loss_total)(rule, &work, TYPED(dc_loss_sum)(&work));
 }
 
+/* How many rows of a batch are right. The places of their largest targets are in the memory for
+ * labels, which nothing else uses then. */
+static size_t batch_right(const network *net, size_t rows, const batch_rows *b,
+                          const real *predicted) {
+    if (b->targets) (void)TYPED(dc_argmax)(rows, net->last, b->targets, net->batch_labels);
+    const int64_t *labels = b->targets ? net->batch_labels : b->labels;
+    return TYPED(dc_count_equal)(rows, net->last, predicted, labels, NULL);
+}
+
 /* What the penalties add to the total of the rows' losses; adds their slopes to the gradients. */
 static double batch_penalty(const samples *s, size_t rows) {
     const double penalty = TYPED(dc_penalties_add)(s->penalty_count, s->penalties, 1);
@@ -179,6 +189,7 @@ static int step(training *t, size_t from, size_t rows, double *loss) {
     if (status) return status;
     const real *predicted = net->stages[net->count - 1].output;
     if (shown && predicted != shown) memcpy(shown, predicted, rows * net->last * sizeof *shown);
+    const size_t right = s->right ? batch_right(net, rows, &b, predicted) : 0;
     real *d_y = net->gradient[0];
     double value = batch_loss(net, &s->loss, rows, &b, d_y);
     if (s->rates) t->optimizer->learning_rate = s->rates[from / s->batch_size];
@@ -189,11 +200,13 @@ static int step(training *t, size_t from, size_t rows, double *loss) {
     status = TYPED(dc_network_run_back)(net, b.x, d_y, NULL);
     if (!status && s->penalty_count) value += batch_penalty(s, rows);
     if (!status && !t->outer) status = TYPED(dc_optimizer_step)(t->optimizer, t->count, t->tensors);
-    if (status)
+    if (status) {
         TYPED(dc_network_undo)(net);
-    else
-        *loss += value;
-    return status;
+        return status;
+    }
+    *loss += value;
+    if (s->right) *s->right += right;
+    return DC_OK;
 }
 
 static int train(training *t, double seconds, size_t *next, double *loss) {

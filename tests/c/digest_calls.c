@@ -179,6 +179,21 @@ static void run_sum_squares(uint64_t *digest) {
     add_double(digest, TYPED(dc_sum_squares)(LARGE, numbers(WIDE, LARGE)));
 }
 
+static void run_argmax_equals(uint64_t *digest) {
+    enum { ROWS = 300, COLS = 9 };
+    for (int kind = 0; kind < NUMBER_KINDS; kind++) {
+        start_case();
+        int64_t places[ROWS];
+        uint8_t equal[ROWS];
+        const real *x = numbers((number_kind)kind, ROWS * COLS);
+        for (size_t cols = 1; cols <= COLS; cols++) {
+            for (size_t i = 0; i < ROWS; i++) places[i] = (int64_t)(i * i % (cols + 2)) - 1;
+            add_status(digest, TYPED(dc_argmax_equals)(ROWS, cols, x, places, equal));
+            for (size_t i = 0; i < ROWS; i++) *digest = digest_word(*digest, equal[i], 1);
+        }
+    }
+}
+
 static void run_argmax(uint64_t *digest) {
     enum { ROWS = 300, COLS = 9 };
     for (int kind = 0; kind < NUMBER_KINDS; kind++) {
@@ -568,6 +583,7 @@ static void run_network_train_penalized(uint64_t *digest) {
     C(clip_arrays)                                                                                 \
     C(penalize)                                                                                    \
     C(argmax)                                                                                      \
+    C(argmax_equals)                                                                               \
     C(add_scaled)                                                                                  \
     C(optimizer_step)                                                                              \
     C(network_forward)                                                                             \

@@ -81,7 +81,13 @@ static void rowwise(void) {
     real *y = output(n);
     const size_t which = below(4);
     static int64_t places[300];
-    if (cols > 0 && rows <= COUNT(places)) take_status(TYPED(dc_argmax)(rows, cols, x, places));
+    if (cols > 0 && rows <= COUNT(places)) {
+        uint8_t *equal = place(rows);
+        take_status(TYPED(dc_argmax)(rows, cols, x, places));
+        for (size_t i = 0; i < rows; i += 1 + i % 3) places[i] = (int64_t)below(cols + 2) - 1;
+        take_status(TYPED(dc_argmax_equals)(rows, cols, x, places, equal));
+        for (size_t i = 0; i < rows; i++) take_status(equal[i]);
+    }
     take_status(which == 0   ? TYPED(dc_softmax)(rows, cols, x, y)
                 : which == 1 ? TYPED(dc_log_softmax)(rows, cols, x, y)
                 : which == 2 ? TYPED(dc_softmax_backward)(rows, cols, x, d_y, y)
@@ -295,6 +301,7 @@ static void network(void) {
     double *rates = one_in(3) ? place((rows + batch - 1) / batch * sizeof *rates) : NULL;
     for (size_t i = 0; rates && i < (rows + batch - 1) / batch; i++) rates[i] = uniform(0, 0.01);
     real *predictions = one_in(3) ? output(rows * outputs) : NULL;
+    size_t right = 0;
     const TYPED(dc_samples)
         samples = {.rows = rows,
                    .cols = inputs,
@@ -305,6 +312,7 @@ static void network(void) {
                    .weights = one_in(3) ? input_of(rows, plain_number) : NULL,
                    .rates = rates,
                    .predictions = predictions,
+                   .right = one_in(3) ? &right : NULL,
                    .batch_size = batch,
                    .loss = {.kind = has_labels ? DC_SOFTMAX_CROSS_ENTROPY : DC_SQUARED_ERROR,
                             .reduction = (int)below(4)}};
@@ -314,6 +322,7 @@ static void network(void) {
     take_double(value);
     take_tensors(MOST_TENSORS, t);
     if (predictions) take(next * outputs, predictions);
+    take_status((int)right);
     TYPED(dc_network_free)(net);
 }
 

@@ -15,14 +15,26 @@ static void penalties_of(const dc_tensor_f32 tensors[4], dc_penalty_f32 penaltie
                                         (float *)tensors[i].gradient, 0.01 * i, 0.02};
 }
 
+/* Whether the first of the largest of n numbers is where it is among n others. */
+static int alike(size_t n, const float *a, const float *b) {
+    size_t i = 0, j = 0;
+    for (size_t k = 1; k < n; k++) {
+        if (a[k] > a[i]) i = k;
+        if (b[k] > b[j]) j = k;
+    }
+    return i == j;
+}
+
 /* One call of train against single calls, for each rule and batch size, with the order reversed, a
- * rate for each step, weights of the rows, the predictions written out, and penalties or not. */
+ * rate for each step, weights of the rows, the predictions written out and counted where they are
+ * right, and penalties or not. */
 static void test_train(const dc_optimizer *rule, size_t batch, int penalized) {
     const dc_optimizer start = *rule;
     double rates[ROWS]; /* of each step */
     for (int i = 0; i < ROWS; i++) rates[i] = start.learning_rate / (1 + 0.1 * i);
     int64_t order[ROWS];
     float weights[ROWS], made[ROWS * OUT], made_together[ROWS * OUT];
+    size_t right = 1, alike_too = 1;
     for (int i = 0; i < ROWS; i++) order[i] = ROWS - 1 - i;
     for (int i = 0; i < ROWS; i++) weights[i] = 0.5f * (float)(i % 4);
     dc_tensor_f32 tensors[4];
@@ -77,13 +89,17 @@ static void test_train(const dc_optimizer *rule, size_t batch, int penalized) {
         .weights = weights,
         .predictions = made_together,
         .penalties = penalties,
-        .penalty_count = penalized ? 4 : 0};
+        .penalty_count = penalized ? 4 : 0,
+        .right = &right};
     penalties_of(tensors, penalties);
     size_t next = 0;
     double together = 0;
     CHECK(!dc_network_train_f32(net, &optimizer, 4, tensors, &samples, 1e9, &next, &together));
     CHECK(next == ROWS && together == loss);
     CHECK(memcmp(made, made_together, sizeof made) == 0);
+    for (int i = 0; i < ROWS; i++)
+        alike_too += (size_t)alike(OUT, made + i * OUT, targets + order[i] * OUT);
+    CHECK(right == alike_too && right > 1);
     CHECK(optimizer.steps == (ROWS + batch - 1) / batch);
     CHECK(memcmp(first.w, first_copy.w, sizeof first.w) == 0);
     CHECK(memcmp(second.w, second_copy.w, sizeof second.w) == 0);

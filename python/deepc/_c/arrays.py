@@ -16,7 +16,8 @@ from deepc._values import Array
 
 _ndarray = np.ndarray
 _from_buffer = ffi.from_buffer
-_INT64 = ffi.typeof("int64_t[]")
+_INT64, _BYTES = ffi.typeof("int64_t[]"), ffi.typeof("uint8_t[]")
+_PLACES = np.dtype(np.int64)
 
 # What `map_array` takes.
 EXP, LOG, SOFTMAX = lib.DC_FUNCTION_EXP, lib.DC_FUNCTION_LOG, lib.DC_FUNCTION_SOFTMAX
@@ -54,3 +55,20 @@ def argmax(x: Array) -> Array:
     given = _from_buffer(typed.ctype, x)
     check(typed.argmax(len(x), x.shape[1], given, _from_buffer(_INT64, places, True)), "argmax")
     return places
+
+
+def argmax_equals(x: Array, places: Array) -> Array:
+    """Return ``argmax(x) == places``, for one place a row, in one pass."""
+    typed = TYPED.get(x.dtype)
+    if (
+        typed is None
+        or places.dtype != _PLACES
+        or places.shape != (len(x),)
+        or not (x.flags.c_contiguous and places.flags.c_contiguous)
+    ):
+        return np.asarray(argmax(x) == places)
+    equal = np.empty(len(x), np.bool_)
+    given, at = _from_buffer(typed.ctype, x), _from_buffer(_INT64, places)
+    status = typed.argmax_equals(*x.shape, given, at, _from_buffer(_BYTES, equal, True))
+    check(status, "argmax_equals")
+    return equal

@@ -138,6 +138,7 @@ class _Typed:
         # As an object, because a name would be looked up in each call.
         self.ctype = ffi.typeof(ctype + "[]")
         self.pointer = ffi.typeof(ctype + " *")
+        self.samples = ffi.typeof(f"dc_samples_{suffix} *")
         for name in dir(lib):
             if name.startswith("dc_") and name.endswith("_" + suffix):
                 setattr(self, name[3 : -len(suffix) - 1], getattr(lib, name))

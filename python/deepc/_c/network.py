@@ -19,7 +19,7 @@ from deepc._values import Array, any_array, as_array, as_integers, describe, lik
 
 _from_buffer = ffi.from_buffer
 _ndarray = np.ndarray
-_INT64 = ffi.typeof("int64_t[]")
+_INT64, _DOUBLE, _SIZE, _NUMBER = map(ffi.typeof, ("int64_t[]", "double[]", "size_t *", "double *"))
 
 # Names of this module are found faster than those of another.
 _OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
@@ -321,9 +321,19 @@ def flatten(array: Array, sample_shape: tuple[int, ...] | None, name: str) -> Ar
 
 
 class Samples:
-    """The rows of one epoch, how far it has come, and the loss so far."""
+    """The rows of an epoch, how far it has come, the loss so far, and how many rows are right.
 
-    __slots__ = ("_keep", "loss", "next", "pointer")
+    Parameters
+    ----------
+    network : Network
+    x, targets, labels, weights : ndarray
+        The rows; one of targets and labels is None, weights may be.
+    batch_size : int
+    loss : Rule
+    penalties : Penalties, optional
+    """
+
+    __slots__ = ("_batches", "_elements", "_keep", "_real", "loss", "next", "pointer", "right")
 
     def __init__(
         self,
@@ -331,44 +341,62 @@ class Samples:
         x: Array,
         targets: Array | None,
         labels: Array | None,
-        order: Array | None,
+        weights: Array | None,
         batch_size: int,
         loss: Rule,
-        rates: Array | None = None,
-        weights: Array | None = None,
-        predictions: Array | None = None,
         penalties: Penalties | None = None,
     ) -> None:
         typed = TYPED[network.dtype]
-        samples = ffi.new(f"dc_samples_{typed.suffix} *")
+        self.pointer = samples = ffi.new(typed.samples)
         rows, cols = x.shape
-        outputs = network.outputs_for(cols) or 0
-        samples.rows, samples.cols = rows, cols
-        # What an array says of itself may be wrong by now; what counts is the memory that it has.
-        self._keep: list[Any] = []
-        for field, array, ctype, count in (
-            ("indices" if network.takes_indices else "x", x, None, rows * cols),
-            ("targets", targets, typed.ctype, rows * outputs),
-            ("labels", labels, _INT64, rows),
-            ("order", order, _INT64, rows),
-            ("rates", rates, "double[]", -(-rows // batch_size)),
-            ("weights", weights, typed.ctype, rows),
-            ("predictions", predictions, typed.ctype, rows * outputs),
-        ):
-            if array is None:
-                continue
-            buffer = _from_buffer(ctype or (_INT64 if field == "indices" else typed.ctype), array)
-            if len(buffer) != count:
-                raise ValueError(f"{field}: expected {count} numbers, got {len(buffer)}")
-            setattr(samples, field, buffer)
-            self._keep.append(buffer)
-        samples.batch_size = batch_size
+        samples.rows, samples.cols, samples.batch_size = rows, cols, batch_size
+        self._real = real = typed.ctype
+        self._batches = -(-rows // batch_size)
+        self._elements = rows * (network.outputs_for(cols) or 0)
+        # What the structure points at.
+        self._keep: dict[str, Any] = {"penalties": penalties}
+        if network.takes_indices:
+            self._set("indices", x, _INT64, rows * cols)
+        else:
+            self._set("x", x, real, rows * cols)
+        self._set("targets", targets, real, self._elements)
+        self._set("labels", labels, _INT64, rows)
+        self._set("weights", weights, real, rows)
         rule = samples.loss
         rule.kind, rule.reduction, rule.parameter, rule.smoothing = loss
         samples.interrupted = _interrupted
         if penalties is not None:
             samples.penalties, samples.penalty_count = penalties.pointer, penalties.count
-            self._keep.append(penalties)
-        self.pointer = samples
-        self.next = ffi.new("size_t *")
-        self.loss = ffi.new("double *")
+        self.next, self.loss, self.right = ffi.new(_SIZE), ffi.new(_NUMBER), ffi.new(_SIZE)
+
+    def begin(
+        self,
+        order: Array | None,
+        rates: Array | None,
+        predictions: Array | None,
+        counts: bool,
+        start: int,
+        loss: float,
+    ) -> None:
+        """Begin an epoch, or go on with one from row `start` of its order on, and from its loss.
+
+        Each array may be None: see ``dc_samples_f32``. `counts`: whether to count what is right.
+        """
+        self._set("order", order, _INT64, self.pointer.rows)
+        self._set("rates", rates, _DOUBLE, self._batches)
+        self._set("predictions", predictions, self._real, self._elements)
+        self.pointer.right = self.right if counts else ffi.NULL
+        self.next[0], self.loss[0], self.right[0] = start, loss, 0
+
+    def _set(self, field: str, array: Array | None, ctype: Any, count: int) -> None:
+        if array is None:
+            if field in self._keep:
+                del self._keep[field]
+                setattr(self.pointer, field, ffi.NULL)
+            return
+        # What an array says of itself may be wrong by now; what counts is the memory that it has.
+        buffer = _from_buffer(ctype, array)
+        if len(buffer) != count:
+            raise ValueError(f"{field}: expected {count} numbers, got {len(buffer)}")
+        setattr(self.pointer, field, buffer)
+        self._keep[field] = buffer

@@ -175,8 +175,8 @@ def check_weights(
         array = array[:, 0]
     if array.shape != (len(x),):
         raise ValueError(f"{name}: expected {len(x)} numbers, one a row of x, got {array.shape}")
-    if (array < 0).any():
-        raise ValueError(f"{name}: expected numbers of at least 0, got {array.min()}")
+    if (least := array.min()) < 0:
+        raise ValueError(f"{name}: expected numbers of at least 0, got {least}")
     return np.ascontiguousarray(array)
 
 

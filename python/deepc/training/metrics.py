@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from deepc._c.arrays import argmax
+from deepc._c.arrays import argmax, argmax_equals
 from deepc._values import Array, describe, nearest
 
 __all__ = [
@@ -145,9 +145,14 @@ class _OfRows(Metric):
     def _values(self, actual: Any, predicted: Any) -> Array:
         raise NotImplementedError
 
+    def add_right(self, right: int, rows: int, labels: bool) -> None:
+        """Take in how many of so many rows are right; see `takes_right`."""
+        self._total += right
+        self._weight += rows
+
     def _add(self, values: Array, weights: Any) -> None:
         if weights is None:
-            counted = values.dtype == np.bool_
+            counted = values.dtype.kind == "b"
             self._total += float(
                 np.count_nonzero(values) if counted else values.sum(dtype=np.float64)
             )
@@ -190,7 +195,7 @@ class SparseCategoricalAccuracy(_OfRows):
             a = a[:, 0]
         if a.ndim != 1:
             raise ValueError(f"{self.name}: expected one label a row, got shape {a.shape}")
-        return np.asarray(argmax(p) == a)
+        return argmax_equals(p, a)
 
 
 class CategoricalAccuracy(_OfRows):
@@ -201,7 +206,7 @@ class CategoricalAccuracy(_OfRows):
 
     def _values(self, actual: Any, predicted: Any) -> Array:
         a, p = _alike(actual, predicted, self.name)
-        return np.asarray(argmax(p) == argmax(a))
+        return argmax_equals(p, argmax(a))
 
 
 class BinaryAccuracy(_OfRows):
@@ -247,9 +252,16 @@ class Accuracy(_OfRows):
     def _values(self, actual: Any, predicted: Any) -> Array:
         if self._chosen is None:
             a, p = _rows(actual, predicted)
-            labels = a.ndim < 2 or a.shape[1] == 1
-            self._chosen = "binary" if p.shape[1] == 1 else "labels" if labels else "one_hot"
+            self._chosen = self._choice(a.ndim < 2 or a.shape[1] == 1, p.shape[1])
         return _ACCURACIES[self._chosen]._values(actual, predicted)
+
+    @staticmethod
+    def _choice(labels: bool, outputs: int) -> str:
+        return "binary" if outputs == 1 else "labels" if labels else "one_hot"
+
+    def add_right(self, right: int, rows: int, labels: bool) -> None:
+        self._chosen = self._choice(labels, 2)
+        super().add_right(right, rows, labels)
 
 
 _ACCURACIES: dict[str, _OfRows] = {
@@ -257,6 +269,22 @@ _ACCURACIES: dict[str, _OfRows] = {
     "labels": SparseCategoricalAccuracy(),
     "one_hot": CategoricalAccuracy(),
 }
+
+
+def takes_right(item: Metric, labels: bool, outputs: int, weights: bool) -> bool:
+    """Whether a metric can do with how many rows have their largest output where it should be.
+
+    Such a one has `add_right`. Labels tell where, or else the largest of so many targets; `weights`
+    tells whether the rows have some.
+    """
+    kind: Any = type(item)
+    if kind is Accuracy:
+        fits = outputs > 1 and item._chosen in (None, item._choice(labels, outputs))  # type: ignore[attr-defined]
+    else:
+        fits = kind is (SparseCategoricalAccuracy if labels else CategoricalAccuracy)
+    # Nor has somebody given this one another method.
+    own = fits and getattr(item.update, "__func__", None) is kind.update
+    return own and not (weights and item.weighted)
 
 
 class TopK(_OfRows):

@@ -1,9 +1,10 @@
 """One training: what takes part in it, and the loop over its epochs.
 
-There is one loop, whoever asks for it. An epoch over arrays is one call into C, which writes out
-the predictions that the metrics are made of; it comes back now and then for the progress bar and
-for Ctrl-C. A callback with hooks of steps, a stream of batches, or a model, loss or optimizer that
-is partly Python make the loop go batch by batch, with the same numbers.
+There is one loop, whoever asks for it. An epoch over arrays is one call into C, which counts what
+is right for accuracies and writes out the predictions that other metrics are made of; it comes back
+now and then for the progress bar and for Ctrl-C. A callback with hooks of steps, a stream of
+batches, or a model, loss or optimizer that is partly Python make the loop go batch by batch, with
+the same numbers.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from deepc._values import Array, warn
+from deepc._values import warn
 from deepc.layers import Layer
 from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
@@ -27,7 +26,7 @@ from deepc.training.metrics import Metric
 from deepc.training.penalties import Penalties
 from deepc.training.progress import Advance
 from deepc.training.sources import Part, Source, StreamSource, Validation
-from deepc.training.steps import Stepper
+from deepc.training.steps import Made, Stepper
 
 # Only trainings that are kept in a file pay for what writes it.
 if TYPE_CHECKING:
@@ -215,15 +214,13 @@ class Session:
             for callback in by_steps:
                 callback.on_step_begin(step)
             before, part_total = begin, begun_with
-            made: list[Array] = []
-            for done, so_far, predicted in self.stepper.run(
-                part, bool(self.metrics), begin, begun_with
-            ):
-                if predicted is not None and progress:
+            made: list[Made] = []
+            for done, so_far, came in self.stepper.run(part, self.metrics, begin, begun_with):
+                if came is not None and progress:
                     # Batch by batch: a training that goes on from here must add up the same.
-                    self._measure(part, before, predicted, part.batch_size)
-                elif predicted is not None:
-                    made.append(predicted)
+                    self._measure(part, before, done, came, part.batch_size)
+                elif came is not None:
+                    made.append(came)
                 self._look_at(total + so_far, epoch, step - (-done // part.batch_size) - 1)
                 advance(done - before, (total + so_far) / (rows + done))
                 before = done
@@ -235,7 +232,7 @@ class Session:
             rows += before
             if made:
                 # All at once: sums of metrics must not depend on when the library came back.
-                self._measure(part, 0, made[0] if len(made) == 1 else np.concatenate(made))
+                self._measure(part, 0, before, Made.of(made))
             if by_steps:
                 logs = self._logs(total, rows)
                 for callback in by_steps:
@@ -246,14 +243,21 @@ class Session:
                 self._note(epoch, rows, total, step=step + 1)
         return self._logs(total, rows) if rows else None
 
-    def _measure(self, part: Part, start: int, predicted: Array, each: int = 0) -> None:
-        """Give the metrics what was predicted for rows from `start` on, `each` at a time."""
-        for first in range(0, len(predicted), each or len(predicted)):
-            made = predicted[first : first + each] if each else predicted
-            begin, end = start + first, start + first + len(made)
-            actual, weights = part.actual(begin, end), part.weights(begin, end)
-            for item in self.metrics:
-                update_metric(item, actual, made, weights)
+    def _measure(self, part: Part, start: int, stop: int, made: Made, each: int = 0) -> None:
+        """Give the metrics what came of the rows from `start` to `stop`, `each` at a time."""
+        predicted, right, told = made
+        for item, is_told in zip(self.metrics, told, strict=True):
+            if is_told:
+                cast(Any, item).add_right(right, stop - start, part.rows.targets is None)
+        if predicted is None:
+            return
+        others = [item for item, is_told in zip(self.metrics, told, strict=True) if not is_told]
+        for first in range(start, stop, each or stop - start):
+            last = min(first + each, stop) if each else stop
+            actual, weights = part.actual(first, last), part.weights(first, last)
+            given = predicted[first - start : last - start]
+            for item in others:
+                update_metric(item, actual, given, weights)
 
     def _logs(self, total: float, rows: int) -> dict[str, float]:
         return {"loss": total / rows, **{item.name: item.result() for item in self.metrics}}

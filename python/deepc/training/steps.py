@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -15,15 +16,44 @@ from deepc.layers.sequential import compiled_network, what_forward_changes
 from deepc.losses import BuiltinLoss, Loss
 from deepc.optimizers import BuiltinOptimizer, Optimizer
 from deepc.training.evaluate import total_loss
+from deepc.training.metrics import Metric, takes_right
 from deepc.training.penalties import Penalties
 
 if TYPE_CHECKING:
     from deepc.training.sources import Part
 
-__all__ = ["Stepper"]
+__all__ = ["Made", "Stepper"]
 
 # How long one call into the library may take: Ctrl-C and the progress bar wait no longer than that.
 SECONDS_A_CALL = 0.05
+
+
+class Made(NamedTuple):
+    """What metrics are made of, of some rows in the order of their use.
+
+    Attributes
+    ----------
+    predicted : ndarray of shape (rows, outputs) or None
+        The predictions, made before the step that they led to; None where `right` is enough.
+    right : int
+        How many of them have their largest output where it should be.
+    told : sequence of bool
+        Which of the metrics are told that number, the others the predictions.
+    """
+
+    predicted: Array | None
+    right: int
+    told: Sequence[bool]
+
+    @staticmethod
+    def of(parts: Sequence[Made]) -> Made:
+        """Return the rows of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        predicted = None
+        if parts[0].predicted is not None:
+            predicted = np.concatenate([cast(Array, part.predicted) for part in parts])
+        return Made(predicted, sum(part.right for part in parts), parts[0].told)
 
 
 class Stepper:
@@ -36,54 +66,78 @@ class Stepper:
         self.loss = loss
         self.optimizer = optimizer
         self.penalties = penalties
+        # What is prepared for the rows of an epoch, and what it depends on.
+        self._kept: tuple[Samples, list[bool], int]
+        self._key: tuple[Any, ...] = ()
 
     def run(
-        self, part: Part, predictions: bool, start: int = 0, so_far: float = 0.0
-    ) -> Iterator[tuple[int, float, Array | None]]:
+        self, part: Part, metrics: Sequence[Metric], start: int = 0, so_far: float = 0.0
+    ) -> Iterator[tuple[int, float, Made | None]]:
         """Train on a part; yield how far it is, the loss so far, and what came since.
 
-        `start` and `so_far` are where to go on, as they were yielded before.
-
-        What came: the predictions of the rows since then in the order of their use, made before the
-        step that they led to; None unless `predictions`.
+        `start` and `so_far` are where to go on, as they were yielded before. What came is what the
+        metrics take; None without metrics.
         """
         network = compiled_network(self.model)
         own_loss = computes_with(self.loss, BuiltinLoss, ("loss", "gradient"))
         if network and own_loss and computes_with(self.optimizer, BuiltinOptimizer, ("step",)):
             tensors = cast(BuiltinOptimizer, self.optimizer).tensors(self.model)
             if tensors:
-                return self._compiled(network, tensors, part, predictions, start, so_far)
-        return self._one_by_one(part, predictions, start, so_far)
+                return self._compiled(network, tensors, part, metrics, start, so_far)
+        return self._one_by_one(part, [False] * len(metrics), start, so_far)
 
     def _compiled(
         self,
         network: Any,
         tensors: Any,
         part: Part,
-        predictions: bool,
+        metrics: Sequence[Metric],
         start: int,
         so_far: float,
-    ) -> Iterator[tuple[int, float, Array | None]]:
-        rows, loss = part.rows, cast(Any, self.loss)
-        made = None
-        if predictions:
-            made = np.empty((len(rows), network.outputs_for(rows.x.shape[1])), network.dtype)
-        samples = Samples(
-            network, rows.x, rows.targets, rows.labels, part.order, part.batch_size,
-            loss._rule,
-            cast(Any, self.optimizer).rates(-(-len(rows) // part.batch_size)), rows.weights, made,
-            self.penalties.compiled() if self.penalties else None,
-        )  # fmt: skip
-        numbers = cast(Any, self.optimizer)._numbers
-        samples.next[0], samples.loss[0] = start, so_far
-        done = start
+    ) -> Iterator[tuple[int, float, Made | None]]:
+        rows, optimizer = part.rows, cast(Any, self.optimizer)
+        samples, told, outputs = self._prepared(network, part, metrics)
+        predictions = None
+        if False in told:
+            predictions = np.empty((len(rows), outputs), network.dtype)
+        rates = optimizer.rates(-(-len(rows) // part.batch_size))
+        samples.begin(part.order, rates, predictions, True in told, start, so_far)
+        made, done, right = None, start, 0
         while done < len(rows):
-            before, done = done, network.train(numbers, tensors, samples, SECONDS_A_CALL)
-            yield done, samples.loss[0], None if made is None else made[before:done]
+            before, done = done, network.train(optimizer._numbers, tensors, samples, SECONDS_A_CALL)
+            if told:
+                before_right, right = right, samples.right[0]
+                came = None if predictions is None else predictions[before:done]
+                made = Made(came, right - before_right, told)
+            yield done, samples.loss[0], made
+
+    def _prepared(
+        self, network: Any, part: Part, metrics: Sequence[Metric]
+    ) -> tuple[Samples, list[bool], int]:
+        """Return the rows of a part for C, which metrics are told what is right, and the outputs.
+
+        They are those of the epoch before, unless something is another one now.
+        """
+        rows, rule = part.rows, cast(Any, self.loss)._rule
+        penalties = self.penalties.compiled() if self.penalties else None
+        key = (network, rows, part.batch_size, rule, penalties, *metrics)
+        if len(key) != len(self._key) or any(map(operator.is_not, key, self._key)):
+            outputs = network.outputs_for(rows.x.shape[1])
+            samples = Samples(
+                network, rows.x, rows.targets, rows.labels, rows.weights, part.batch_size, rule,
+                penalties,
+            )  # fmt: skip
+            told = [
+                takes_right(item, rows.targets is None, outputs, rows.weights is not None)
+                for item in metrics
+            ]
+            self._kept = samples, told, outputs
+            self._key = key
+        return self._kept
 
     def _one_by_one(
-        self, part: Part, predictions: bool, begin: int, total: float
-    ) -> Iterator[tuple[int, float, Array | None]]:
+        self, part: Part, told: Sequence[bool], begin: int, total: float
+    ) -> Iterator[tuple[int, float, Made | None]]:
         rows, each = part.rows, part.batch_size
         # What a layer in Python gives is not known before, so that it does not fit shows here.
         put_back: Callable[[], None] | None = what_forward_changes(self.model)
@@ -108,7 +162,7 @@ class Stepper:
             put_back = None
             self.optimizer.step(self.model)
             total += value
-            made = np.atleast_2d(np.asarray(predicted)) if predictions else None
+            made = Made(np.atleast_2d(np.asarray(predicted)), 0, told) if told else None
             yield stop, total, made
 
     def _go_back(self, predicted: Any, actual: Any, weights: Array | None) -> None:
