@@ -477,12 +477,93 @@ def test_a_training_goes_on_where_it_was_killed(make, save_freq, tmp_path):
     assert float(whole.optimizer.learning_rate) == float(resumed.optimizer.learning_rate)
 
 
-def test_backups_refuse_what_nobody_can_go_back_in(tmp_path):
+class Shuffled:
+    """Batches in another order in each epoch, the same again for the same seed, as loaders have."""
+
+    def __init__(self, seed):
+        self._rng = np.random.default_rng(seed)
+
+    def __iter__(self):
+        for rows in np.split(self._rng.permutation(len(X)), 3):
+            yield X[rows], X[rows, 0], 1.0 + X[rows, 1] ** 2
+
+
+def _endless(seed):
+    rng = np.random.default_rng(seed)
+    while True:
+        rows = rng.permutation(len(X))[:8]
+        yield X[rows], X[rows, 0]
+
+
+BATCHES = {
+    "loader": (lambda seed: (Shuffled(seed),), {}),
+    "loader cut": (lambda seed: (Shuffled(seed),), {"steps_per_epoch": 4}),
+    "generator": (lambda seed: (_endless(seed),), {"steps_per_epoch": 4}),
+    "arrays cut": (lambda seed: (X + seed, X[:, 0]), {"batch_size": 8, "steps_per_epoch": 4}),
+}
+
+
+@pytest.mark.parametrize("kind", BATCHES)
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+def test_a_training_on_batches_goes_on_where_it_was_killed(kind, save_freq, tmp_path):
+    make, given = BATCHES[kind]
+    seen, folder = [], tmp_path / "backup"
+
+    def train(*callbacks, seed=7):
+        keras.utils.set_random_seed(5)
+        model = _chain()
+        model.compile(keras.optimizers.Adam(0.05), "mse")
+        note = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: seen.append(logs["loss"])
+        )
+        model.fit(*make(seed), epochs=5, verbose=0, callbacks=[note, *callbacks], **given)
+        return model, seen.copy(), seen.clear()
+
+    def kill(batch, logs=None):
+        if len(seen) == 11:
+            raise Killed
+
+    whole, losses, _ = train()
+    backup = keras.callbacks.BackupAndRestore(folder, save_freq)
+    with pytest.raises(Killed):
+        train(backup, keras.callbacks.LambdaCallback(on_train_batch_end=kill))
+    seen.clear()
+    if kind != "arrays cut":
+        with pytest.raises(ValueError, match="x: gives other batches than it gave"):
+            train(keras.callbacks.BackupAndRestore(folder, save_freq), seed=8)
+        assert not seen
+    resumed, after, _ = train(keras.callbacks.BackupAndRestore(folder, save_freq))
+    # Not one step is taken twice after the file was written, and each shows what it would have.
+    each = len(losses) // 5
+    assert len(losses) - len(after) == (10 if save_freq == 2 else 11 // each * each)
+    assert after == losses[-len(after) :]
+    assert not folder.exists()
+    for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_backups_refuse_a_stream_that_is_spent(tmp_path):
+    def once():
+        yield from [(X[:8], X[:8, 0]), (X[8:], X[8:, 0])]
+
+    model = _chain()
+    model.compile("adam", "mse")
+    keep = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+    stream = Shuffled(0)
+    model.fit(stream, verbose=0, callbacks=[keep])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="x: gives other batches than it gave"):
+        model.fit(stream, epochs=2, verbose=0, callbacks=[keep])
+    with pytest.raises(ValueError, match="x: gives other batches than it gave"):
+        model.fit(once(), epochs=2, verbose=0, callbacks=[keep])
+    for ours, theirs in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_backups_refuse_the_file_of_another_model(tmp_path):
     model = _chain()
     model.compile("adam", "mse")
     backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
-    with pytest.raises(ValueError, match="nobody can go back to a place"):
-        model.fit(iter([(X, X[:, 0])]), verbose=0, callbacks=[backup])
     model.fit(X, X[:, 0], verbose=0, callbacks=[backup])
     other = _graph()
     other.compile("adam", "mse")

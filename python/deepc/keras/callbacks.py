@@ -315,7 +315,9 @@ class BackupAndRestore(Callback):
     """Keep the state of the training in a file, and go on from there if it was killed.
 
     The state is that of the training itself: weights, optimizer, order of the rows, what callbacks
-    have counted. A training that goes on gives the bits that it would have given.
+    have counted. A training that goes on gives the bits that it would have given. Batches of a
+    generator or a loader are gone over again up to the place, without training; what gives other
+    batches than it gave before is refused.
 
     Parameters
     ----------

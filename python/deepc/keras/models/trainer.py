@@ -20,7 +20,7 @@ from deepc.layers.sequential import compiled_network
 from deepc.training.data import Rows
 from deepc.training.evaluate import measure, training
 from deepc.training.session import Session
-from deepc.training.sources import Source, StreamSource, Validation
+from deepc.training.sources import Source, Validation
 
 __all__ = ["Trainer"]
 
@@ -108,7 +108,9 @@ class Trainer(Feeding):
         self._validated = watched
         backup = _backup_of(told)
         if backup is not None:
-            self._check_backup(source, rule, adapter)
+            from deepc.shipping.checkpoint import check
+
+            check(rule, [adapter])
         with training(trained, True):
             self._run(session, source, initial_epoch, epochs, watched, adapter, backup)
         if backup is not None:
@@ -134,17 +136,6 @@ class Trainer(Feeding):
             file,
             file is not None and os.path.exists(file.path),
         )
-
-    @staticmethod
-    def _check_backup(source: Any, rule: Any, adapter: Any) -> None:
-        if isinstance(source, StreamSource) or source.steps is not None:
-            raise ValueError(
-                "BackupAndRestore: where batches come from a generator, or steps_per_epoch cuts "
-                "the epochs, nobody can go back to a place; give x and y as arrays"
-            )
-        from deepc.shipping.checkpoint import check
-
-        check(rule, [adapter])
 
     # ---- Evaluation ----
 
