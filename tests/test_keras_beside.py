@@ -151,6 +151,16 @@ model = net(Penalty(), layers.Dense(2))
 model.compile(keras.optimizers.Adam(0.01), Weighted(), metrics=["mae"])
 model.fit(x, x[:, :2], epochs=2, shuffle=False, sample_weight=np.arange(40.0) / 40)
 """,
+    "activities": """
+model = net(layers.BatchNormalization(activity_regularizer="l1"),
+            layers.ActivityRegularization(0.1),
+            layers.Dense(2, "softmax", activity_regularizer=keras.regularizers.L1L2(0.1, 0.2)))
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(x, labels, epochs=3, batch_size=16, shuffle=False, validation_data=(x, labels))
+print([round(float(v), 4) for v in model.train_on_batch(x, labels)])
+model.summary()
+print(model.layers[2].get_config()["l1"], model.layers[3].get_config()["activity_regularizer"])
+""",
     "more dimensions": """
 z = np.linspace(-1, 1, 240).reshape(20, 4, 3).astype("float32")
 kinds = np.arange(80).reshape(20, 4) % 2

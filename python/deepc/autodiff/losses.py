@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from deepc._c.tape import Node, values
+from deepc._c.penalties import Penalties
+from deepc._c.tape import Node, record, values
 from deepc._values import Array, as_array, describe
 from deepc.autodiff import ops
 from deepc.autodiff.tensor import Tensor
 from deepc.losses import Loss
 
-__all__ = ["FunctionLoss", "reduced"]
+__all__ = ["FunctionLoss", "penalty", "reduced"]
 
 _REDUCTIONS = ("mean", "sum", "mean_by_weight")
 
@@ -122,3 +123,30 @@ def reduced(losses: Any, reduction: str, sample_weight: Any = None) -> Any:
             count = float(weights.sum())
     total = ops.sum(losses)
     return total if reduction == "sum" or not count else total / count
+
+
+def penalty(x: Any, l1: float, l2: float) -> Any:
+    """Return ``l1 * sum of abs(x) + l2 * sum of x**2`` of a Tensor, as the library penalizes.
+
+    Examples
+    --------
+    >>> x = Tensor([1.0, -2.0], requires_grad=True)
+    >>> penalty(x, 0.5, 0.25).backward()
+    >>> x.grad
+    array([ 1. , -1.5], dtype=float32)
+    """
+    array = np.ascontiguousarray(values(x))
+    made = Penalties([(array, None, l1, l2)]).add(False)
+    return record("penalty", _penalty_rule, np.asarray(made, array.dtype), (x,), (l1, l2))
+
+
+def _penalty_rule(g: Any, y: Any, inputs: tuple[Any, ...], given: tuple[float, float]) -> Any:
+    l1, l2 = given
+    x = inputs[0]
+    if isinstance(x, Node):
+        # The gradient is differentiated again, which only operations can be.
+        return (g * (l1 * np.sign(values(x)) + (2.0 * l2) * x),)
+    x = np.ascontiguousarray(x)
+    slope = np.zeros_like(x)
+    Penalties([(x, slope, l1, l2)]).add(True)
+    return (g * slope,)

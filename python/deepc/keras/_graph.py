@@ -158,7 +158,9 @@ class Graph(Module):
         else:
             with no_grad():
                 y = self(x)
-        extra = [one for layer in self._looked_at()[1] for one in layer._losses]
+        # What a layer added in a call before this one does not count.
+        mark, within = self.model._mark, self._looked_at()[1]
+        extra = [one for layer in within if layer._mark is mark for one in layer._losses]
         self._extra = sum(extra[1:], extra[0]) if extra else None
         self.added = 0.0 if self._extra is None else float(self._extra.data.item())
         self._result = y

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from deepc._c.penalties import Penalties
+from deepc._c.tape import Node
 from deepc._values import as_array, as_float, missing
+from deepc.autodiff.losses import penalty
 from deepc.keras._names import find
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
@@ -19,8 +21,10 @@ class Regularizer:
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
         self.l1, self.l2 = as_float(l1, "l1", 0.0), as_float(l2, "l2", 0.0)
 
-    def __call__(self, x: Any) -> float:
-        """Return what is added to the loss."""
+    def __call__(self, x: Any) -> Any:
+        """Return what is added to the loss; of a Tensor a Tensor with its history."""
+        if isinstance(x, Node):
+            return penalty(x, self.l1, self.l2)
         return Penalties([(as_array(x, "x"), None, self.l1, self.l2)]).add(False)
 
     def get_config(self) -> dict[str, Any]:

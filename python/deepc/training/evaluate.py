@@ -172,21 +172,26 @@ def measure(
     penalties: Penalties | None = None,
 ) -> dict[str, float]:
     """Return loss and metrics of checked rows; the metrics start anew."""
-    predicted = np.asarray(_predict(model, compiled_network(model), rows.x, batch_size))
+    network = compiled_network(model)
     logs: dict[str, float] = {}
-    if loss is not None:
-        # A loss written in Python need not be a mean over rows: it gets them as training does.
-        whole = batch_size is None or computes_with(loss, BuiltinLoss, ("loss",))
-        each = len(rows) if whole else cast(int, batch_size)
-        total = 0.0
-        for start in range(0, len(rows), each):
-            part = rows.part(slice(start, start + each))
-            total += total_loss(
-                loss, predicted[start : start + each], part.actual, part.weights, len(part)
-            )
+    if loss is None or batch_size is None or computes_with(loss, BuiltinLoss, ("loss",)):
+        each, within = len(rows), batch_size
+    else:
+        # A loss written in Python need not be a mean over rows, and may ask what the model added in
+        # its last call: it gets batches as training gives them, each after it was computed.
+        each = within = batch_size
+    made, total = [], 0.0
+    for start in range(0, len(rows), each):
+        part = rows.part(slice(start, start + each)) if each < len(rows) else rows
+        predicted = np.asarray(_predict(model, network, part.x, within))
+        made.append(predicted)
+        if loss is not None:
+            total += total_loss(loss, predicted, part.actual, part.weights, len(part))
             if penalties:
                 total += penalties.total(loss, len(part), penalties.value())
+    if loss is not None:
         logs["loss"] = total / len(rows)
+    predicted = made[0] if len(made) == 1 else np.concatenate(made)
     for item in metrics:
         item.reset()
         update_metric(item, rows.actual, predicted, rows.weights)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from deepc._values import missing
 from deepc.keras.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from deepc.keras.layers.base import MODELS, Layer, run_rows
-from deepc.keras.layers.core import Dense, Embedding, Identity
+from deepc.keras.layers.core import ActivityRegularization, Dense, Embedding, Identity
 from deepc.keras.layers.inputs import Input, InputLayer
 from deepc.keras.layers.merging import (
     Add,
@@ -46,14 +46,14 @@ __all__ = [
     "subtract", "Dense", "Embedding", "Identity", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU",
     "Softmax", "Dropout", "GaussianNoise", "GaussianDropout", "Flatten", "Reshape", "Rescaling",
     "Normalization", "BatchNormalization", "LayerNormalization", "Add", "Subtract", "Multiply",
-    "Average", "Maximum", "Minimum", "Concatenate", "Dot",
+    "Average", "Maximum", "Minimum", "Concatenate", "Dot", "ActivityRegularization",
 ]  # fmt: skip
 
 _CLASSES: list[type[Layer]] = [
     Dense, Activation, ReLU, LeakyReLU, ELU, Softmax, Identity, PReLU, Dropout, GaussianNoise,
     GaussianDropout, Flatten, Reshape, Rescaling, Normalization, BatchNormalization,
     LayerNormalization, Embedding, InputLayer, Add, Subtract, Multiply, Average, Maximum, Minimum,
-    Concatenate, Dot,
+    Concatenate, Dot, ActivityRegularization,
 ]  # fmt: skip
 CLASSES: dict[str, type[Layer]] = {cls.__name__: cls for cls in _CLASSES}
 
@@ -73,7 +73,6 @@ _LEFT_OUT = {
         _STEPS,
     ),
     "Lambda": "a subclass of layers.Layer, which files can name",
-    "ActivityRegularization": "self.add_loss in a subclass of layers.Layer",
     "GroupNormalization": "layers.LayerNormalization",
     "UnitNormalization": "layers.LayerNormalization",
     "AlphaDropout": "layers.Dropout",

@@ -54,6 +54,8 @@ class Layer(Holder):
     built : bool
         Whether it knows its input, and so has its weights.
     trainable : bool
+    activity_regularizer : Regularizer or None
+        What each call adds to the loss of the model for its output, divided by the batch's rows.
 
     Examples
     --------
@@ -103,11 +105,7 @@ class Layer(Holder):
             self._sample = as_shape(given.pop("input_shape"), "input_shape")
         given.pop("batch_size", None)
         given.pop("autocast", None)
-        if given.pop("activity_regularizer", None) is not None:
-            raise ValueError(
-                "activity_regularizer: not supported; the nearest is kernel_regularizer, or "
-                "self.add_loss in a layer's call"
-            )
+        self.activity_regularizer = regularizers.get(given.pop("activity_regularizer", None))
         if given:
             raise ValueError(
                 f"Unrecognized keyword arguments passed to {type(self).__name__}: {given}"
@@ -119,6 +117,7 @@ class Layer(Holder):
         self._variables: list[Variable] = []
         self._calls: list[Call] = []
         self._losses: list[Any] = []
+        self._mark: object = None
         self._built_by: int | None = None
 
     @staticmethod
@@ -297,6 +296,8 @@ class Layer(Holder):
         for name in self._arguments:
             own = f"_{name}" if f"_{name}" in self.__dict__ else name
             config[name] = _described(getattr(self, own, None))
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = _described(self.activity_regularizer)
         given = self.__dict__.get("_given")
         if given is not None and type(self).get_config is Layer.get_config:
             # As far as nobody says it better: what the constructor was given.
@@ -329,7 +330,7 @@ class Layer(Holder):
                     f"constructor does not take {', '.join(sorted(lost))}"
                 )
             return cls(**kept)
-        known = {"name", "trainable", *cls._arguments}
+        known = {"name", "trainable", "activity_regularizer", *cls._arguments}
         return cls(dtype=dtype, **{k: v for k, v in config.items() if k in known})
 
     # ---- Computing ----
@@ -363,9 +364,19 @@ class Layer(Holder):
 
     def compiles(self) -> bool:
         """Whether its layers of deepc are all that it is, for samples as rows of numbers."""
-        return not (
-            is_custom(type(self)) or self._after or (self._last_axis and len(self._in) != 1)
-        )
+        return not self.why_not_compiled()
+
+    def why_not_compiled(self) -> str:
+        """Return why it is no part of a network but computes on the tape, "" if it is one."""
+        if is_custom(type(self)):
+            return f"{type(self).__name__} is written in Python"
+        if self._after:
+            return "its activation is written in Python"
+        if self.activity_regularizer is not None:
+            return "it has an activity_regularizer"
+        if self._last_axis and len(self._in) != 1:
+            return "its samples have several dimensions"
+        return ""
 
     @functools.cached_property
     def _steps(self) -> list[Any]:
@@ -407,8 +418,10 @@ class Layer(Holder):
         elif given and is_own(type(self)):
             self._check_input(sample_shapes(given[0]))
         path = "/".join(filter(None, (owner, self.name)))
-        self._losses = []
         with calling(training, path):
+            if self._mark is not context.mark:
+                # The first use in a call from outside; those of other uses are added to it.
+                self._losses, self._mark = [], context.mark
             if takes(type(self).call, "training"):
                 named = {**named, "training": training}
             try:
@@ -420,6 +433,9 @@ class Layer(Holder):
                 raise
         if self._traces():
             self._check_result(result)
+        if self.activity_regularizer is not None:
+            for one in flat(result):
+                self.add_loss(self.activity_regularizer(one) / float(one.shape[0]))
         return result
 
     def _tells_shape(self) -> bool:

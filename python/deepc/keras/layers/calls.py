@@ -21,6 +21,8 @@ class _Context(threading.local):
 
     training: bool | None = None
     path = ""
+    # Of one call from outside, with all calls inside it.
+    mark: object = None
     # How many rows the data have that layers are built by, for tables; None where there are none.
     batch: int | None = None
 
@@ -32,6 +34,8 @@ context = _Context()
 def calling(training: bool, path: str) -> Iterator[None]:
     """Say to the calls inside whether they train."""
     before = context.training, context.path
+    if context.training is None:
+        context.mark = object()
     context.training, context.path = training, path
     try:
         yield

@@ -13,7 +13,7 @@ from deepc.keras._variables import Variable
 from deepc.keras.layers.base import Layer, last_only, variables_of, written
 from deepc.keras.layers.places import Shape
 
-__all__ = ["Dense", "Embedding", "Identity"]
+__all__ = ["ActivityRegularization", "Dense", "Embedding", "Identity"]
 
 
 class Dense(Layer):
@@ -53,10 +53,6 @@ class Dense(Layer):
                 "Received an invalid value for `units`, expected a positive integer. Received: "
                 f"units={units}"
             )
-        if activity_regularizer is not None:
-            raise ValueError(
-                "activity_regularizer: not supported; the nearest is kernel_regularizer"
-            )
         self.units = int(units)
         self._activation = activations.get(activation)
         self._use_bias = as_bool(use_bias, "use_bias")
@@ -66,7 +62,7 @@ class Dense(Layer):
         self._bias_regularizer = regularizers.get(bias_regularizer)
         self._kernel_constraint = constraints.get(kernel_constraint)
         self._bias_constraint = constraints.get(bias_constraint)
-        super().__init__(**given)
+        super().__init__(activity_regularizer=activity_regularizer, **given)
 
     @property
     def activation(self) -> Any:
@@ -114,6 +110,29 @@ class Dense(Layer):
 
 class Identity(Layer):
     """Its input."""
+
+
+class ActivityRegularization(Identity):
+    """Its input, of which large numbers add to the loss.
+
+    Examples
+    --------
+    >>> layer = ActivityRegularization(l1=0.5)
+    >>> layer(np.array([[1.0, -3.0], [2.0, 0.0]])).shape, float(layer.losses[0])
+    ((2, 2), 1.5)
+    """
+
+    _arguments = ("l1", "l2")
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **given: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **given)
+        self.l1, self.l2 = float(l1), float(l2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make it anew."""
+        config = super().get_config()
+        del config["activity_regularizer"]
+        return config
 
 
 class Embedding(Layer):

@@ -101,7 +101,7 @@ class Holder:
         """Yield the layers among its attributes, in the order in which they came."""
         seen: set[int] = set()
         for name, value in self.__dict__.items():
-            if name in ("_calls", "_given", "_losses", "_made", "_variables"):
+            if name in ("_calls", "_given", "_losses", "_made", "_mark", "_variables"):
                 continue
             for one in flat(value):
                 if isinstance(one, Holder) and id(one) not in seen:

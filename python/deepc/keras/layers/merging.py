@@ -22,9 +22,9 @@ class _Merge(Layer):
 
     _exactly = 0  # so many inputs; 0 is any number
 
-    def compiles(self) -> bool:
-        """Return False: a chain has no place for it."""
-        return False
+    def why_not_compiled(self) -> str:
+        """Return that a chain has no place for it."""
+        return "it is no layer of a chain"
 
     def build(self, input_shape: Any) -> None:
         """Look at the shapes of what is joined."""
@@ -221,9 +221,9 @@ class Operation(Layer):
         super().__init__(name=name or automatic(function))
         self.function = function
 
-    def compiles(self) -> bool:
-        """Return False: a chain has no place for it."""
-        return False
+    def why_not_compiled(self) -> str:
+        """Return that a chain has no place for it."""
+        return "it is no layer of a chain"
 
     def build(self, input_shape: Any) -> None:
         """Do nothing: there is no weight."""

@@ -7,7 +7,7 @@ from typing import Any
 from deepc.keras.layers.base import Layer
 from deepc.keras.layers.inputs import InputLayer
 from deepc.keras.layers.places import Call, KerasTensor, flat, mapped, sample_shapes
-from deepc.keras.models.model import Model
+from deepc.keras.models.model import Model, first_reason
 
 __all__ = ["Functional"]
 
@@ -64,9 +64,11 @@ class Functional(Model):
             place = call.outputs[0]
         return place is self._outputs_at
 
-    def compiles(self) -> bool:
-        """Whether it is a chain of layers that become one network."""
-        return self._is_chain and all(layer.compiles() for layer in self._chain)
+    def why_not_compiled(self) -> str:
+        """Return why it is no chain of layers that become one network, "" if it is one."""
+        if not self._is_chain:
+            return "its layers are no chain from one input to one output"
+        return first_reason(self._chain)
 
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]

@@ -29,7 +29,7 @@ from deepc.keras.layers.places import (
 from deepc.keras.models.trainer import Trainer
 from deepc.layers import _plan
 
-__all__ = ["Model"]
+__all__ = ["Model", "first_reason"]
 
 
 class Model(Trainer):
@@ -223,9 +223,40 @@ class Model(Trainer):
         function = getattr(last, "_activation", None)
         return function.__name__ if function is not None else ""
 
-    def compiles(self) -> bool:
-        """Whether all is one chain of layers that become one network."""
-        return False
+    def why_not_compiled(self) -> str:
+        """Return why it is no chain of layers that become one network, "" if it is one."""
+        return f"{type(self).__name__} is written in Python"
+
+    def explain(self) -> str:
+        """Return, line by line, what is compiled into a network and what is on the tape, and why.
+
+        Examples
+        --------
+        >>> from deepc.keras import Sequential, layers
+        >>> print(Sequential([layers.Input((2,)), layers.Dense(1)]).explain())
+        layers[0]  Linear(2, 1)  network 1 (float32)
+        Training is one call an epoch.
+        >>> hidden = layers.Dense(4, activity_regularizer="l2", name="hidden")
+        >>> print(Sequential([layers.Input((2,)), hidden, layers.Dense(1, name="out")]).explain())
+        hidden  Dense  on the tape: it has an activity_regularizer
+        out     Dense  on the tape, as the whole model is
+        Training goes step by step through Python.
+        """
+        self._need_shape("explanation")
+        if not isinstance(self._full, Graph):
+            return str(self._full.explain())
+        shown = [layer for layer in self.layers if not isinstance(layer, InputLayer)]
+        whys = [layer.why_not_compiled() for layer in shown]
+        rows = [
+            (layer.name, type(layer).__name__,
+             f"on the tape: {why}" if why else "on the tape, as the whole model is")
+            for layer, why in zip(shown, whys, strict=True)
+        ]  # fmt: skip
+        sizes = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
+        lines = [f"{a:{sizes[0]}}  {b:{sizes[1]}}  {c}" for a, b, c in rows]
+        if not any(whys):
+            lines.append(f"{self.name} is on the tape: {self.why_not_compiled()}.")
+        return "\n".join([*lines, "Training goes step by step through Python."])
 
     # ---- Computing ----
 
@@ -307,6 +338,11 @@ class Model(Trainer):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make one from what `get_config` gave."""
         return super().from_config(config)
+
+
+def first_reason(within: list[Layer]) -> str:
+    """Return why one of some layers is no part of a network, "" if all are."""
+    return next((why for layer in within if (why := layer.why_not_compiled())), "")
 
 
 MODELS["Model"] = Model

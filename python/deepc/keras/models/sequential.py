@@ -9,7 +9,7 @@ from deepc.keras.layers.base import Layer
 from deepc.keras.layers.calls import is_custom
 from deepc.keras.layers.inputs import InputLayer
 from deepc.keras.layers.places import KerasTensor
-from deepc.keras.models.model import Model
+from deepc.keras.models.model import Model, first_reason
 
 __all__ = ["Sequential"]
 
@@ -59,9 +59,9 @@ class Sequential(Model):
         """Its layers, without the input."""
         return [layer for layer in self._chain if not isinstance(layer, InputLayer)]
 
-    def compiles(self) -> bool:
-        """Whether its layers become one network."""
-        return not is_custom(type(self)) and all(layer.compiles() for layer in self.layers)
+    def why_not_compiled(self) -> str:
+        """Return why its layers become no network, "" if they do."""
+        return super().why_not_compiled() if is_custom(type(self)) else first_reason(self.layers)
 
     def build_for(self, sample: Any, owner: str = "") -> Any:
         """Make all weights for samples of a shape; return the shape of what comes out."""
