@@ -18,6 +18,7 @@ from deepc.losses import Loss as DeepcLoss
 from deepc.training import metrics as built_in
 from deepc.training import parts as several
 from deepc.training.callbacks import Callback as DeepcCallback
+from deepc.training.data import check_weights
 
 __all__ = ["AddedLoss", "Adapter", "Meaning", "Tracked"]
 
@@ -85,19 +86,29 @@ def _joined(batches: list[Any]) -> Any:
     if isinstance(first, dict):
         return {key: np.concatenate([batch[key] for batch in batches]) for key in first}
     if isinstance(first, list):
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        return [
+            None if parts[0] is None else np.concatenate(parts)
+            for parts in zip(*batches, strict=True)
+        ]
     return np.concatenate(batches)
 
 
-def whole_batches(stream: Any, steps: int | None) -> tuple[Any, Any, Any]:
-    """Return the batches of a stream as one array each of x, y and weights."""
+def whole_batches(stream: Any, steps: int | None, several: bool = False) -> tuple[Any, Any, Any]:
+    """Return the batches of a stream as one array each of x, y and weights.
+
+    Where there are `several` outputs, lists of y and weights hold those of each, of any shape.
+    """
     parts: list[list[Any]] = [[], [], []]
     for number, batch in enumerate(stream):
         if steps is not None and number >= steps:
             break
         given = batch if isinstance(batch, (tuple, list)) else (batch,)
-        for part, value in zip(parts, given, strict=False):
-            part.append(structured(value, f"batch {number}"))
+        for i, (part, value) in enumerate(zip(parts, given, strict=False)):
+            if i and several and isinstance(value, (list, tuple)):
+                part.append([one if one is None else as_samples(one, f"batch {number}")
+                             for one in value])  # fmt: skip
+            else:
+                part.append(structured(value, f"batch {number}"))
         if steps is not None and number + 1 >= steps:
             break
     if not parts[0]:
@@ -179,6 +190,8 @@ class Tracked(built_in.Metric):
 
     def update(self, actual: Any, predicted: Any, weights: Any = None) -> None:
         if self.part is not None:
+            if self.weighted:
+                weights = self.part.weights_of(actual, weights)
             predicted, actual = self.part.of(predicted, actual)
         meant = predicted if self.meaning is None else self.meaning(predicted)
         if np.ndim(meant) > 2:
@@ -210,6 +223,7 @@ class OutputLoss(Tracked):
         super().__init__(several.MeanLoss(loss, name), name, True, output)
 
     def update(self, actual: Any, predicted: Any, weights: Any = None) -> None:
+        weights = self.part.weights_of(actual, weights)
         predicted, actual = self.part.of(predicted, actual)
         self.metric.update(actual, predicted, weights)
 
@@ -236,10 +250,11 @@ def tracked(get: Any, given: list[tuple[str, Any]], out: Any) -> list[Tracked]:
         for i, listed in enumerate(_of_outputs(metrics, out, argument)):
             for item in listed:
                 metric = get(item)
-                name = f"{out.names[i]}_{metric.name}" if out.several else metric.name
+                before = f"{out.names[i]}_" if out.several else ""
+                name = f"{before}{metric.name}"
                 weighted = argument == "weighted_metrics"
                 if weighted and name in names:
-                    name = f"weighted_{name}"
+                    name = f"{before}weighted_{metric.name}"
                 if name in names:
                     names[name] += 1
                     name = f"{name}_{names[name]}"
@@ -331,6 +346,8 @@ def parts(chosen: list[Any], out: Any) -> list[several.Part]:
         one = labels and len(shape) == 1
         found.append(several.Part(columns, slice(start, start + width), one))
         start += width
+    for i, part in enumerate(found):
+        part.weights = start + i
     return found
 
 
@@ -355,9 +372,13 @@ def parts_loss(parts: list[several.Part], made: list[Any], weights: list[Any]) -
 
 
 def all_targets(
-    chosen: list[Any], given: list[Array | None], out: Any, name: str
-) -> tuple[Array, Array | None]:
-    """Return what is right for all outputs as deepc takes it, and weights for what is ignored."""
+    chosen: list[Any], given: list[Array | None], out: Any, name: str,
+    weights: list[Array | None] | None = None,
+) -> tuple[Array, Array | None]:  # fmt: skip
+    """Return what is right for all outputs as deepc takes it, and weights for what is ignored.
+
+    `weights` are those of each output, which stand behind what is right.
+    """
     if not out.several:
         assert given[0] is not None
         return targets(chosen[0], given[0], out.shapes[0], name)
@@ -379,7 +400,27 @@ def all_targets(
                 f"{out.names[i]!r} has, got shape {found.shape}"
             )
         columns.append(found.reshape(rows, width))
+    for one in weights or ():
+        columns.append(np.ones((rows, 1)) if one is None else one.reshape(rows, 1))
     return np.concatenate(columns, axis=1), None
+
+
+def output_weights(given: Any, out: Any, rows: int, name: str) -> list[Array | None]:
+    """Return the weights of samples for each output, None where all weigh 1."""
+    several = isinstance(given, dict) or len(given) == len(out.names)
+    if not several or not all(one is None or np.ndim(one) for one in flat(given)):
+        raise ValueError(
+            f"You should provide one `sample_weight` array per output in `y`: {name} takes one "
+            f"array for all outputs, or a list or a dict of an array for each of {out.names}; got "
+            f"{describe(given)}"
+        )
+    if isinstance(given, dict):
+        given = {key: given.get(key) for key in (*given, *out.names)}
+    listed = out.listed(given, name, "")
+    return [
+        None if one is None else check_weights(one, np.empty((rows, 0)), f"{name}[{key!r}]")
+        for key, one in zip(out.names, listed, strict=True)
+    ]
 
 
 # ---- What layers add -----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Models with several outputs, which lie side by side in the columns of one array of predictions.
 
 The rows of what is right lie side by side too, one part for each output; class numbers are one
-column. So the one loop trains a model of any number of outputs.
+column. So the one loop trains a model of any number of outputs. Behind all that may stand weights
+of samples for each output, a column each, which count in place of those for all outputs.
 """
 
 from __future__ import annotations
@@ -28,10 +29,15 @@ class Part:
         Its columns.
     labels : bool, optional
         Whether what is right are class numbers.
+    weights : int, optional
+        The column of its weights, where there are so many.
     """
 
-    def __init__(self, predicted: slice, actual: slice, labels: bool = False) -> None:
+    def __init__(
+        self, predicted: slice, actual: slice, labels: bool = False, weights: int | None = None
+    ) -> None:
         self.predicted, self.actual, self.labels = predicted, actual, labels
+        self.weights = weights
 
     def of(self, predicted: Any, actual: Any) -> tuple[Array, Array]:
         """Return the part of predictions, and of what is right, as a loss takes them."""
@@ -40,6 +46,13 @@ class Part:
         if self.labels:
             mine = mine[:, 0].astype(np.int64)
         return np.ascontiguousarray(p[:, self.predicted]), np.ascontiguousarray(mine)
+
+    def weights_of(self, actual: Any, given: Any = None) -> Any:
+        """Return its own weights, or those that were given for all outputs."""
+        rows = np.atleast_2d(np.asarray(actual))
+        if self.weights is None or rows.shape[1] <= self.weights:
+            return given
+        return np.ascontiguousarray(rows[:, self.weights])
 
 
 class PartsLoss(Loss):
@@ -59,7 +72,7 @@ class PartsLoss(Loss):
     def loss(self, predicted: Any, actual: Any, *sample_weight: Any) -> float:
         """Return the sum of the losses."""
         return sum(
-            weight * float(loss.loss(*part.of(predicted, actual), *sample_weight))
+            weight * float(loss.loss(*self._of(part, predicted, actual, sample_weight)))
             for part, loss, weight in self.parts
         )
 
@@ -68,9 +81,16 @@ class PartsLoss(Loss):
         given = np.asarray(predicted)
         made = np.zeros(np.atleast_2d(given).shape, given.dtype)
         for part, loss, weight in self.parts:
-            gradient = np.asarray(loss.gradient(*part.of(given, actual), *sample_weight))
+            mine = self._of(part, given, actual, sample_weight)
+            gradient = np.asarray(loss.gradient(*mine))
             np.multiply(gradient, made.dtype.type(weight), out=made[:, part.predicted])
         return made.reshape(given.shape)
+
+    @staticmethod
+    def _of(part: Part, predicted: Any, actual: Any, sample_weight: Any) -> tuple[Any, ...]:
+        weights = part.weights_of(actual, *sample_weight)
+        given = part.of(predicted, actual)
+        return given if weights is None else (*given, weights)
 
 
 class PartMetric(Metric):
@@ -85,6 +105,7 @@ class PartMetric(Metric):
 
     def update(self, actual: Any, predicted: Any, weights: Any = None) -> None:
         mine, right = self.part.of(predicted, actual)
+        weights = self.part.weights_of(actual, weights) if self.weighted else None
         if weights is None:
             self.metric.update(right, mine)
         else:

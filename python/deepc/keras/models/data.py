@@ -98,16 +98,13 @@ class Feeding(Compiled):
         if y is None:
             raise ValueError(f"{name}y: expected {len(rows)} targets, got None")
         out = self._packed_out
-        if isinstance(sample_weight, (dict, list)) and out.several:
-            raise ValueError(
-                f"{name}sample_weight: expected one array for all outputs; weights of each output "
-                "are not supported, the nearest is loss_weights"
-            )
-        weights = (
-            None
-            if sample_weight is None
-            else _training.as_samples(sample_weight, f"{name}sample_weight")
-        )
+        weights = each = None
+        if not out.several and isinstance(sample_weight, dict) and list(sample_weight) == out.names:
+            sample_weight = sample_weight[out.names[0]]
+        if out.several and isinstance(sample_weight, (dict, list, tuple)):
+            each = _training.output_weights(sample_weight, out, len(rows), f"{name}sample_weight")
+        elif sample_weight is not None:
+            weights = _training.as_samples(sample_weight, f"{name}sample_weight")
         if out.several or (isinstance(y, dict) and list(y) == out.names):
             listed = out.listed(y, f"{name}y", self.name)
         else:
@@ -117,7 +114,7 @@ class Feeding(Compiled):
         _training.check_cardinality(x=rows, sample_weight=weights, **named)
         self._choose_crossentropy(given)
         _, _, _, net = self._machinery()
-        prepared, ignored = _training.all_targets(self._chosen(), given, out, f"{name}y")
+        prepared, ignored = _training.all_targets(self._chosen(), given, out, f"{name}y", each)
         if ignored is not None:
             weights = ignored if weights is None else weights * ignored
         checked = check_rows(net, rows, prepared, self._checks_by(), weights, name)
@@ -165,9 +162,13 @@ class Feeding(Compiled):
         given = (rows.x, rows.actual)
         return given if rows.weights is None else (*given, rows.weights)
 
+    def _whole_batches(self, stream: Any, steps: int | None) -> tuple[Any, Any, Any]:
+        several = self._full is not None and self._packed_out.several
+        return _training.whole_batches(stream, steps, several)
+
     def _validation(self, data: Any, steps: int | None) -> Rows:
         if _training.is_stream(data):
-            return self._data(*_training.whole_batches(data, steps), None, "validation ")
+            return self._data(*self._whole_batches(data, steps), None, "validation ")
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(
                 "validation_data: expected (x, y) or (x, y, sample_weight), "

@@ -155,7 +155,7 @@ class Trainer(Feeding):
         batch = as_int(_BATCH if batch_size is None else batch_size, "batch_size", least=1)
         told = _callbacks_of(callbacks)
         if _training.is_stream(x):
-            x, y, sample_weight = _training.whole_batches(x, steps)
+            x, y, sample_weight = self._whole_batches(x, steps)
         rows = self._data(x, y, sample_weight, batch=batch)
         for callback in told:
             callback.set_model(self)
