@@ -422,6 +422,58 @@ def test_losses_of_users_come_back_from_files(tmp_path):
         keras.models.load_model(tmp_path / "m.keras")
 
 
+# ---- Functions as layers -------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_lambda_is_a_function_of_tensors():
+    def scaled(x, by=1.0, training=None):
+        return ops.tanh(x) * (by if training is None or not training else 2 * by)
+
+    place = layers.Input((3,))
+    hidden = layers.Lambda(scaled, arguments={"by": 0.5})(layers.Dense(4)(place))
+    joined = layers.Lambda(lambda both: ops.concatenate(both, axis=-1))([hidden, place])
+    model = filled(keras.Model(place, layers.Dense(1)(joined)))
+    assert joined.shape == (None, 7)
+    w, b, v, c = model.get_weights()
+
+    def outputs(by):
+        return np.concatenate([by * np.tanh(X @ w + b), X], axis=1) @ v + c
+
+    np.testing.assert_allclose(model.predict(X, verbose=0), outputs(0.5), rtol=1e-12)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    value = model.train_on_batch(X, X[:, :1])
+    np.testing.assert_allclose(value, ((outputs(1.0) - X[:, :1]) ** 2).mean(), rtol=1e-12)
+    moved, step = w.copy(), 1e-6
+    moved[1, 2] += step
+    after = np.concatenate([np.tanh(X @ moved + b), X], axis=1) @ v + c
+    slope = (((after - X[:, :1]) ** 2).mean() - value) / step
+    np.testing.assert_allclose(model.get_weights()[0][1, 2], w[1, 2] - 0.1 * slope, rtol=1e-5)
+
+
+def test_a_lambda_in_a_chain_goes_into_no_file(tmp_path):
+    model = keras.Sequential([layers.Dense(4), layers.Lambda(lambda x: x[:, :2] ** 2, name="cut"),
+                              layers.Dense(1)])  # fmt: skip
+    model.compile("adam", "mse")
+    model.fit(X, X[:, 0], verbose=0)
+    assert model.layers[1].output_shape == (None, 2)
+    assert layers.Lambda(lambda x: x[:, :2]).compute_output_shape((None, 5)) == (None, 2)
+    assert "Lambda  on the tape: its function is written in Python" in model.explain()
+    with pytest.raises(ValueError, match="layer 'cut': a Lambda holds a function, which files"):
+        model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    kept = model.get_weights()
+    filled(model).load_weights(tmp_path / "m.weights.h5")
+    for ours, theirs in zip(kept, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(TypeError, match="function: expected a function of Tensors"):
+        layers.Lambda("relu")
+    with pytest.raises(ValueError, match="mask: masks are not supported"):
+        layers.Lambda(lambda x: x, mask=True)
+    with pytest.raises(TypeError, match="gave ndarray instead of a Tensor"):
+        layers.Lambda(lambda x: np.abs(x.numpy()))(X)
+
+
 # ---- Trainings that are killed -------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from deepc._values import missing
 from deepc.keras.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from deepc.keras.layers.base import MODELS, Layer, run_rows
-from deepc.keras.layers.core import ActivityRegularization, Dense, Embedding, Identity
+from deepc.keras.layers.core import ActivityRegularization, Dense, Embedding, Identity, Lambda
 from deepc.keras.layers.inputs import Input, InputLayer
 from deepc.keras.layers.merging import (
     Add,
@@ -46,7 +46,7 @@ __all__ = [
     "subtract", "Dense", "Embedding", "Identity", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU",
     "Softmax", "Dropout", "GaussianNoise", "GaussianDropout", "Flatten", "Reshape", "Rescaling",
     "Normalization", "BatchNormalization", "LayerNormalization", "Add", "Subtract", "Multiply",
-    "Average", "Maximum", "Minimum", "Concatenate", "Dot", "ActivityRegularization",
+    "Average", "Maximum", "Minimum", "Concatenate", "Dot", "ActivityRegularization", "Lambda",
 ]  # fmt: skip
 
 _CLASSES: list[type[Layer]] = [
@@ -72,7 +72,6 @@ _LEFT_OUT = {
          "MultiHeadAttention", "GlobalAveragePooling1D", "MaxPooling1D", "Masking"),
         _STEPS,
     ),
-    "Lambda": "a subclass of layers.Layer, which files can name",
     "GroupNormalization": "layers.LayerNormalization",
     "UnitNormalization": "layers.LayerNormalization",
     "AlphaDropout": "layers.Dropout",

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 import deepc
-from deepc._values import as_bool, as_int
+from deepc._tensorflow import Tensor
+from deepc._values import as_bool, as_int, describe
+from deepc.autodiff.tensor import no_grad
 from deepc.keras import activations, constraints, initializers, regularizers
 from deepc.keras._variables import Variable
 from deepc.keras.layers.base import Layer, last_only, variables_of, written
-from deepc.keras.layers.places import Shape
+from deepc.keras.layers.calls import takes
+from deepc.keras.layers.places import Shape, mapped_shapes, sample_shapes
 
-__all__ = ["ActivityRegularization", "Dense", "Embedding", "Identity"]
+__all__ = ["ActivityRegularization", "Dense", "Embedding", "Identity", "Lambda"]
 
 
 class Dense(Layer):
@@ -133,6 +136,62 @@ class ActivityRegularization(Identity):
         config = super().get_config()
         del config["activity_regularizer"]
         return config
+
+
+class Lambda(Layer):
+    """What a function of Tensors makes of its input, computed with `keras.ops`; not for files.
+
+    Examples
+    --------
+    >>> from deepc.keras import ops
+    >>> Lambda(lambda x: ops.square(x) + 1.0)(np.array([[1.0, 2.0]])).numpy().tolist()
+    [[2.0, 5.0]]
+    """
+
+    def __init__(
+        self, function: Any, output_shape: Any = None, mask: Any = None,
+        arguments: dict[str, Any] | None = None, **given: Any,
+    ) -> None:  # fmt: skip
+        if not callable(function):
+            raise TypeError(f"function: expected a function of Tensors, got {describe(function)}")
+        if mask is not None:
+            raise ValueError("mask: masks are not supported; the nearest is a class of its own for "
+                             "what is padded")  # fmt: skip
+        super().__init__(**given)
+        # The shape of what comes out is found by computing it.
+        self.function, self.arguments = function, dict(arguments or {})
+
+    def why_not_compiled(self) -> str:
+        """Return that somebody wrote it."""
+        return "its function is written in Python"
+
+    def build(self, input_shape: Any) -> None:
+        """Do nothing: there is no weight."""
+
+    def _traces(self) -> bool:
+        return True
+
+    def _check_input(self, sample: Any) -> None:
+        pass  # the function says what it takes
+
+    def _compute(self, sample: Any) -> Any:
+        zeros = mapped_shapes(sample, lambda one: Tensor(np.zeros((2, *one), self._real())))
+        with no_grad():
+            return sample_shapes(self.call(zeros))
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Call the function."""
+        named = dict(self.arguments)
+        if takes(self.function, "training"):
+            named["training"] = training
+        return self.function(inputs, **named)
+
+    def get_config(self) -> dict[str, Any]:
+        """Refuse it: a file must not hold code."""
+        raise ValueError(
+            f"layer '{self.name}': a Lambda holds a function, which files cannot; the nearest is a "
+            "subclass of layers.Layer, which they can name"
+        )
 
 
 class Embedding(Layer):
