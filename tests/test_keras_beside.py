@@ -161,6 +161,28 @@ print([round(float(v), 4) for v in model.train_on_batch(x, labels)])
 model.summary()
 print(model.layers[2].get_config()["l1"], model.layers[3].get_config()["activity_regularizer"])
 """,
+    "steps of one's own": """
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = layers.Dense(4, "tanh", kernel_regularizer="l2"), layers.Dense(1)
+        self.seen = keras.metrics.Mean(name="seen")
+    def call(self, inputs, training=False):
+        return self.out(self.hidden(inputs))
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        error = keras.ops.mean(keras.ops.square(keras.ops.reshape(y, (-1, 1)) - y_pred))
+        return error + sum(self.losses)
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        self.seen.update_state(y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+model = Own()
+model.predict(x, verbose=0)
+filled(model).compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+model.fit(x, x[:, 0], epochs=3, batch_size=16, shuffle=False, validation_data=(x[:8], x[:8, 0]))
+model.evaluate(x, x[:, 0], batch_size=16)
+print([round(float(v), 4) for v in model.evaluate(x, x[:, 0], verbose=0)])
+print([round(float(v), 4) for v in model.predict(x[:3], verbose=0).ravel()])
+""",
     "more dimensions": """
 z = np.linspace(-1, 1, 240).reshape(20, 4, 3).astype("float32")
 kinds = np.arange(80).reshape(20, 4) % 2

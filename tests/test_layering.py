@@ -172,8 +172,8 @@ PACKAGES = {
         "layers.holding", "layers.base", "layers.inputs",
         "layers.core", "layers.activation", "layers.normalization", "layers.regularization",
         "layers.reshaping", "layers.merging", "layers.__init__", "ops", "_training", "_graph",
-        "_summary", "_saving", "models.compiling", "models.data", "models.trainer",
-        "models.model", "models.sequential",
+        "_summary", "_saving", "models.compiling", "models.data", "models.stepping",
+        "models.trainer", "models.model", "models.sequential",
         "models.functional", "models.__init__", "saving", "__init__",
     ],
     "torch": [

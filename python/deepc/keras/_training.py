@@ -545,9 +545,9 @@ class Adapter(DeepcCallback):
         """Go on by some rows; draw the bar if it is time."""
         self._rows += rows
         if self.bar is not None and self.bar.is_due():
-            metrics = {item.name: item.result() for item in self.session.metrics}
+            logs = self.session.stepper.logs(loss, 1, self.session.metrics)
             step = math.ceil(self._rows / self.each)
-            self.bar.update(step, sorted_logs({"loss": loss, **metrics}), finalize=False)
+            self.bar.update(step, sorted_logs(logs), finalize=False)
 
 
 class StepAdapter(Adapter):

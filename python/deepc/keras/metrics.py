@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepc import _tensorflow
+from deepc._c.tape import values
 from deepc._values import describe, missing
 from deepc.keras import losses
 from deepc.keras._names import find, snake
@@ -81,7 +82,7 @@ class _Of(Metric):
         self.better = made.better
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        self._made.update(y_true, y_pred, sample_weight)
+        self._made.update(values(y_true), values(y_pred), sample_weight)
 
     def result(self) -> float:
         return Number(self._made.result())

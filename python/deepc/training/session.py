@@ -20,7 +20,7 @@ from deepc.layers.sequential import all_tensors
 from deepc.losses import Loss
 from deepc.optimizers import Optimizer
 from deepc.training.callbacks import Callback, wants_steps
-from deepc.training.evaluate import measure, update_metric
+from deepc.training.evaluate import update_metric
 from deepc.training.history import History
 from deepc.training.metrics import Metric
 from deepc.training.penalties import Penalties
@@ -59,6 +59,7 @@ class Session:
         metrics: Sequence[Metric] = (),
         callbacks: Sequence[Any] = (),
         penalties: Penalties | None = None,
+        stepper: Stepper | None = None,
     ) -> None:
         self.model = model
         self.loss = loss
@@ -69,7 +70,8 @@ class Session:
         self.epoch = self.epochs = 0
         self.validates = False
         self.penalties = penalties
-        self.stepper = Stepper(model, loss, optimizer, penalties)
+        # What takes the steps; somebody's own knows model, loss and optimizer by itself.
+        self.stepper = stepper or Stepper(model, loss, optimizer, penalties)
         self._warned = False
         self._by_steps: list[Any] = []
         self._checkpoint: CheckpointFile | None = None
@@ -141,10 +143,9 @@ class Session:
                     break
                 if validation is not None and validation.is_due(epoch):
                     self._call("on_validation_begin")
-                    measured = measure(
-                        self.model, validation.rows, self.loss, self.metrics,
-                        validation.batch_size, self.penalties,
-                    )  # fmt: skip
+                    measured = self.stepper.measure(
+                        validation.rows, self.metrics, validation.batch_size
+                    )
                     logs.update({f"val_{name}": value for name, value in measured.items()})
                     self._call("on_validation_end", measured)
                 self._call("on_epoch_end", epoch, logs)
@@ -208,8 +209,7 @@ class Session:
                 begin, begun_with = progress.position, progress.loss
             progress.position = 0
         else:
-            for item in self.metrics:
-                item.reset()
+            self.stepper.begin(self.metrics)
         for step, part in enumerate(source.parts(epoch, bool(by_steps), first_step), first_step):
             for callback in by_steps:
                 callback.on_step_begin(step)
@@ -234,14 +234,14 @@ class Session:
                 # All at once: sums of metrics must not depend on when the library came back.
                 self._measure(part, 0, before, Made.of(made))
             if by_steps:
-                logs = self._logs(total, rows)
+                logs = self.stepper.logs(total, rows, self.metrics)
                 for callback in by_steps:
                     callback.on_step_end(step, logs)
                 if self.stopped:
                     break
             if several and step + 1 != source.steps_of_an_epoch:
                 self._note(epoch, rows, total, step=step + 1)
-        return self._logs(total, rows) if rows else None
+        return self.stepper.logs(total, rows, self.metrics) if rows else None
 
     def _measure(self, part: Part, start: int, stop: int, made: Made, each: int = 0) -> None:
         """Give the metrics what came of the rows from `start` to `stop`, `each` at a time."""
@@ -258,9 +258,6 @@ class Session:
             given = predicted[first - start : last - start]
             for item in others:
                 update_metric(item, actual, given, weights)
-
-    def _logs(self, total: float, rows: int) -> dict[str, float]:
-        return {"loss": total / rows, **{item.name: item.result() for item in self.metrics}}
 
     def _look_at(self, total: float, epoch: int, step: int) -> None:
         if not self._warned and not math.isfinite(total):

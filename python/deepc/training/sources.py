@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepc._c import random
 from deepc._values import Array, warn
-from deepc.layers import Layer
 from deepc.losses import Loss
 from deepc.training.data import Rows, batches
 
@@ -150,8 +149,13 @@ class StreamSource:
     samples = None  # Nobody knows how many rows will come.
     by_batches = True
 
-    def __init__(self, stream: Any, model: Layer, loss: Loss, steps_per_epoch: int | None) -> None:
+    def __init__(
+        self, stream: Any, model: Any, loss: Loss | None, steps_per_epoch: int | None,
+        read: Callable[..., Iterator[Any]] = batches,
+    ) -> None:  # fmt: skip
         self.stream = stream
+        # What makes checked rows of the batches of a stream, for a model and a loss.
+        self._read = read
         self.model = model
         self.loss = loss
         self.steps = self.steps_of_an_epoch = steps_per_epoch
@@ -207,7 +211,7 @@ class StreamSource:
     def _next(self) -> Rows | None:
         """Return the next batch; None after the last one, behind which it begins anew."""
         if self._going is None:
-            self._going = batches(self.stream, self.model, self.loss)
+            self._going = self._read(self.stream, self.model, self.loss)
         rows = next(self._going, None)
         if rows is None:
             self._going = None

@@ -15,7 +15,7 @@ from deepc.layers._plan import computes_with
 from deepc.layers.sequential import compiled_network, what_forward_changes
 from deepc.losses import BuiltinLoss, Loss
 from deepc.optimizers import BuiltinOptimizer, Optimizer
-from deepc.training.evaluate import total_loss
+from deepc.training.evaluate import measure, total_loss
 from deepc.training.metrics import Metric, takes_right
 from deepc.training.penalties import Penalties
 
@@ -85,6 +85,21 @@ class Stepper:
             if tensors:
                 return self._compiled(network, tensors, part, metrics, start, so_far)
         return self._one_by_one(part, [False] * len(metrics), start, so_far)
+
+    def begin(self, metrics: Sequence[Any]) -> None:
+        """Let metrics forget the epoch before."""
+        for item in metrics:
+            item.reset()
+
+    def logs(self, total: float, rows: int, metrics: Sequence[Any]) -> dict[str, float]:
+        """Return the numbers of so many rows, whose losses have a sum."""
+        return {"loss": total / rows, **{item.name: item.result() for item in metrics}}
+
+    def measure(
+        self, rows: Any, metrics: list[Any], batch_size: int | None
+    ) -> dict[str, float]:  # fmt: skip
+        """Return loss and metrics of rows that are not trained on."""
+        return measure(self.model, rows, self.loss, metrics, batch_size, self.penalties)
 
     def _compiled(
         self,

@@ -38,6 +38,9 @@ class Compiled(Layer):
     def _build_from(self, given: Any, batch: int | None = None) -> None:
         raise NotImplementedError
 
+    def _ready(self, finals: list[str] | None = None) -> None:
+        raise NotImplementedError
+
     def _begin(self) -> None:
         """Set what is there before `compile`."""
         self.optimizer = self.loss = self.history = None
@@ -50,6 +53,8 @@ class Compiled(Layer):
         self._validated: Validation | None = None
         self._modes: list[Any] = []
         self._last: Any = None
+        self._loss_mean = metrics.Mean(name="loss")
+        self._output_means: list[metrics.Mean] = []
 
     def compile(
         self,
@@ -83,7 +88,7 @@ class Compiled(Layer):
             "weighted_metrics": weighted_metrics, "loss_weights": loss_weights,
         }  # fmt: skip
         self._engine = None
-        self._tracked = []
+        self._tracked, self._output_means = [], []
         if self._full is not None:
             self._track()
 
@@ -130,16 +135,6 @@ class Compiled(Layer):
     def compiled(self) -> bool:
         """Whether `compile` was called."""
         return self._compiled is not None
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics, the loss's first."""
-        return [metrics.Mean(name="loss"), *(item.metric for item in self._tracked)]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of the numbers that `evaluate` returns."""
-        return ["loss", *(item.name for item in self._tracked)]
 
     def _machinery(self) -> tuple[Any, Any, Any, Any]:
         """Return what is trained, the loss for deepc, the rule, and the network that checks ask."""

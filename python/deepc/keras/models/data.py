@@ -166,16 +166,16 @@ class Feeding(Compiled):
         several = self._full is not None and self._packed_out.several
         return _training.whole_batches(stream, steps, several)
 
-    def _validation(self, data: Any, steps: int | None) -> Rows:
+    def _validation(self, data: Any, steps: int | None, name: str = "validation ") -> Rows:
         if _training.is_stream(data):
-            return self._data(*self._whole_batches(data, steps), None, "validation ")
+            return self._data(*self._whole_batches(data, steps), None, name)
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(
                 "validation_data: expected (x, y) or (x, y, sample_weight), "
                 f"got {type(data).__name__}"
             )
         x, y, weights = (*data, None)[:3]
-        return self._data(x, y, weights, None, "validation ")
+        return self._data(x, y, weights, None, name)
 
 
 def _is_named(x: Any, packing: Packing) -> bool:

@@ -31,6 +31,8 @@ from deepc.layers import _plan
 
 __all__ = ["Model", "first_reason"]
 
+_BY_STEPS = "Training goes step by step through Python"
+
 
 class Model(Trainer):
     """A model: ``Model(inputs, outputs)`` of places, or a subclass with a ``call`` of its own.
@@ -243,8 +245,11 @@ class Model(Trainer):
         Training goes step by step through Python.
         """
         self._need_shape("explanation")
+        own = self._own_steps()
+        how = f": it has a {own} of its own" if own else ""
         if not isinstance(self._full, Graph):
-            return str(self._full.explain())
+            text = str(self._full.explain())
+            return f"{text.rpartition('Training')[0]}{_BY_STEPS}{how}." if own else text
         shown = [layer for layer in self.layers if not isinstance(layer, InputLayer)]
         whys = [layer.why_not_compiled() for layer in shown]
         rows = [
@@ -256,7 +261,7 @@ class Model(Trainer):
         lines = [f"{a:{sizes[0]}}  {b:{sizes[1]}}  {c}" for a, b, c in rows]
         if not any(whys):
             lines.append(f"{self.name} is on the tape: {self.why_not_compiled()}.")
-        return "\n".join([*lines, "Training goes step by step through Python."])
+        return "\n".join([*lines, f"{_BY_STEPS}{how}."])
 
     # ---- Computing ----
 

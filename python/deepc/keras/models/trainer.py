@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,8 @@ from deepc.keras._graph import Graph
 from deepc.keras._progress import Progbar
 from deepc.keras.layers.base import run_rows
 from deepc.keras.layers.places import mapped
-from deepc.keras.models.data import Feeding
+from deepc.keras.models.stepping import Given, OwnSteps, Stepping, Weights
 from deepc.layers.sequential import compiled_network
-from deepc.training.data import Rows
 from deepc.training.evaluate import measure, training
 from deepc.training.session import Session
 from deepc.training.sources import Source, Validation
@@ -27,7 +27,7 @@ __all__ = ["Trainer"]
 _BATCH = 32
 
 
-class Trainer(Feeding):
+class Trainer(Stepping):
     """What a model has beside its layers: fit, evaluate, predict, and what `compile` says."""
 
     # ---- Training ----
@@ -74,7 +74,13 @@ class Trainer(Feeding):
         told = _callbacks_of(callbacks)
         validation = None
         source: Any
-        if _training.is_stream(x):
+        own = bool(self._own_steps())
+        if own:
+            source, steps, validation = self._own_source(
+                x, y, sample_weight, class_weight, batch, bool(shuffle),
+                0.0 if validation_data is not None else validation_split, steps_per_epoch,
+            )  # fmt: skip
+        elif _training.is_stream(x):
             if class_weight is not None or sample_weight is not None or validation_split:
                 raise ValueError(
                     "class_weight, sample_weight and validation_split need arrays; give (x, y, "
@@ -90,8 +96,8 @@ class Trainer(Feeding):
             source.batch_size = min(batch, max(len(rows), 2)) if batch > 1 else 1
             steps = steps_per_epoch or math.ceil(len(rows) / batch)
         if validation_data is not None:
-            validation = self._validation(validation_data, validation_steps)
-        trained, loss, rule, _ = self._machinery()
+            read = self._given_of if own else self._validation
+            validation = read(validation_data, validation_steps, "validation ")
         verbose = 1 if verbose == "auto" else int(verbose)
         adapter = _training.adapter(told, self, epochs, steps, verbose)
         adapter.each = batch
@@ -100,7 +106,7 @@ class Trainer(Feeding):
         for callback in told:
             callback.set_params({**self.history.params, "validates": validation is not None})
             callback.set_model(self)
-        session = Session(trained, loss, rule, self._tracked, [adapter], self._penalties)
+        session = self._session(own, adapter)
         watched = None
         if validation is not None:
             each = validation_batch_size or batch
@@ -110,14 +116,30 @@ class Trainer(Feeding):
         if backup is not None:
             from deepc.shipping.checkpoint import check
 
-            check(rule, [adapter])
-        with training(trained, True):
+            if own:
+                raise ValueError(
+                    "BackupAndRestore: steps of your own may have a state that no file knows; the "
+                    "nearest is callbacks.ModelCheckpoint"
+                )
+            check(session.optimizer, [adapter])
+        # Steps of one's own say to each call whether it trains.
+        with nullcontext() if own else training(session.model, True):
             self._run(session, source, initial_epoch, epochs, watched, adapter, backup)
         if backup is not None:
             backup.finish()
         if self.optimizer.rule.ema is not None and self.optimizer.rule.averages:
-            self.optimizer.rule.take_averages(trained)
+            self.optimizer.rule.take_averages(session.model)
         return self.history
+
+    def _session(self, own: bool, adapter: Any) -> Session:
+        """Return what goes over the epochs."""
+        if own:
+            trained, loss, rule = Weights(self), None, self.optimizer.rule
+            measured: Any = self.metrics
+            steps: Any = OwnSteps(self)
+            return Session(trained, loss, rule, measured, [adapter], stepper=steps)  # type: ignore[arg-type]
+        trained, loss, rule, _ = self._machinery()
+        return Session(trained, loss, rule, self._tracked, [adapter], self._penalties)
 
     def _run(
         self, session: Any, source: Any, first: int, epochs: int, watched: Any, adapter: Any,
@@ -154,9 +176,13 @@ class Trainer(Feeding):
         self._check_compiled()
         batch = as_int(_BATCH if batch_size is None else batch_size, "batch_size", least=1)
         told = _callbacks_of(callbacks)
-        if _training.is_stream(x):
-            x, y, sample_weight = self._whole_batches(x, steps)
-        rows = self._data(x, y, sample_weight, batch=batch)
+        rows: Any
+        if self._own_steps():
+            rows = self._given_of(x, steps) if y is None else self._as_given(x, y, sample_weight)
+        else:
+            if _training.is_stream(x):
+                x, y, sample_weight = self._whole_batches(x, steps)
+            rows = self._data(x, y, sample_weight, batch=batch)
         for callback in told:
             callback.set_model(self)
         bar = Progbar(math.ceil(len(rows) / batch), verbose=_verbosity(verbose))
@@ -171,7 +197,9 @@ class Trainer(Feeding):
         bar.update(math.ceil(len(rows) / batch), shown, finalize=True)
         return self._answer(logs, return_dict)
 
-    def _measured(self, rows: Rows, batch: int) -> dict[str, float]:
+    def _measured(self, rows: Any, batch: int) -> dict[str, float]:
+        if isinstance(rows, Given):
+            return self._measured_by_steps(rows, batch)
         trained, loss, _, _ = self._machinery()
         for item in self._tracked:
             if hasattr(item.metric, "batch_size"):
@@ -189,6 +217,8 @@ class Trainer(Feeding):
             tell("on_test_batch_end", number, _training.sorted_logs(self._measured(so_far, batch)))
 
     def _answer(self, logs: dict[str, float], return_dict: bool) -> Any:
+        if self._own_steps():
+            return self._answer_of(logs, return_dict)
         if return_dict:
             return _training.sorted_logs(logs)
         values = [logs["loss"], *(logs[item.name] for item in self._tracked)]
@@ -276,6 +306,10 @@ class Trainer(Feeding):
                     else self._of_batch(value, y, None, self._last, return_dict)
                 )
         self._check_compiled()
+        if self._own_steps():
+            given = self._as_given(x, y, sample_weight, class_weight)
+            self.reset_metrics()
+            return self._answer_of(self._stepped("train_step", given.data), return_dict)
         rows = self._data(x, y, sample_weight, class_weight)
         trained, loss, rule, _ = self._machinery()
         more = () if rows.weights is None else (rows.weights,)
@@ -326,6 +360,9 @@ class Trainer(Feeding):
     ) -> Any:
         """Return the loss and the metrics of one batch."""
         self._check_compiled()
+        if self._own_steps():
+            given = self._as_given(x, y, sample_weight)
+            return self._answer_of(self._measured_by_steps(given, None), return_dict)
         rows = self._data(x, y, sample_weight)
         trained, loss, _, _ = self._machinery()
         more = () if rows.weights is None else (rows.weights,)
