@@ -362,7 +362,7 @@ class OwnSteps(Stepper):
         self.last: dict[str, float] = {}
 
     def run(
-        self, part: Any, predictions: bool, start: int = 0, so_far: float = 0.0
+        self, part: Any, metrics: Any, start: int = 0, so_far: float = 0.0
     ) -> Iterator[tuple[int, float, None]]:
         """Take a step with each batch; yield how far it is, and the loss so far."""
         rows, each = part.rows, part.batch_size
