@@ -53,6 +53,12 @@ if(DEEPC_BUILD_TESTS)
         add_test(NAME same_bits COMMAND digest --check "${here}/tests/c/digest.expected")
         set_tests_properties(same_bits PROPERTIES TIMEOUT ${deepc_timeout} SKIP_RETURN_CODE 77)
     endif()
+    # The longest first, so that tests side by side end together; it shows where they are emulated.
+    foreach(name same_bits test_training test_losses test_losses_f64 test_memory test_memory_f64 test_matmul)
+        if(TEST ${name})
+            set_tests_properties(${name} PROPERTIES COST 100)
+        endif()
+    endforeach()
     # What is installed serves a project that has nothing else. Windows is left out because a program there finds a
     # DLL by PATH only; builds for another machine or with sanitizers, because they install the same files.
     if(NOT WIN32 AND NOT CMAKE_CROSSCOMPILING AND NOT DEEPC_SANITIZE)
