@@ -85,19 +85,20 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const int fetch,
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) acc[r][v] = v_zero();
-    if (PART_LOADS_ARE_FREE || t->last < VL)
+    if (!fetch && (PART_LOADS_ARE_FREE || t->last < VL))
         tile_multiply(rows, vecs, 1, fetch, t, acc);
     else
         tile_multiply(rows, vecs, 0, fetch, t, acc);
 
-    const size_t last = t->last;
+    const size_t last = fetch ? VL : t->last;
     if (t->accumulate) {
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < vecs; v++) {
                 const real *c = t->c + r * t->c_row + v * VL;
-                acc[r][v] = v_add(v == vecs - 1 ? v_load_part(c, last) : v_load(c), acc[r][v]);
+                acc[r][v] =
+                    v_add(!fetch && v == vecs - 1 ? v_load_part(c, last) : v_load(c), acc[r][v]);
             }
     }
     if (!fetch && t->bias) {
@@ -181,8 +182,8 @@ static void (*const tiles[14][5])(const tile_operands *t) = {
 /* Tiles that fetch. A product of few rows passes over b so quickly that it waits for memory, which
  * sees pieces of a row from a column of tiles and cannot guess the next ones. They are functions of
  * their own because to fetch what is near already costs up to a fifth of a short product. For size
- * they know no bias, and there are those of full height (6 rows, or 14) and two between: other
- * heights do without. */
+ * they know no bias and no part of a vector, and there are those of full height (6 rows, or 14) and
+ * two between: other heights do without. */
 #define TILE(rows)                                                                                 \
     static void fetching_tile_##rows(const tile_operands *t) { tile_body(rows, TILE_VECS, 1, t); }
 TILE(5)
@@ -266,7 +267,7 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
                 t->k = left < K_BLOCK ? left : K_BLOCK;
                 left -= t->k;
                 t->bias = bias && left == 0 ? bias + j : NULL;
-                if (fetch && t->fetching->next && vecs == TILE_VECS && fetching_tiles[rows - 1])
+                if (fetch && t->fetching->next && cols == TILE_COLS && fetching_tiles[rows - 1])
                     fetching_tiles[rows - 1](t);
                 else
                     tiles[rows - 1][vecs > 4 ? 4 : vecs - 1](t);
