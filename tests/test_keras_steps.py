@@ -354,6 +354,69 @@ def test_what_a_step_must_be():
         model.compute_loss(y_pred=None)
 
 
+def test_a_class_of_ones_own_made_of_places(tmp_path):
+    class Own(keras.Model):
+        def train_step(self, data):
+            logs = super().train_step(data)
+            return {**logs, "steps": float(self.optimizer.iterations)}
+
+    class Wide(Own):
+        def __init__(self, units, **given):
+            place = layers.Input((3,))
+            super().__init__(place, layers.Dense(2, "softmax")(layers.Dense(units)(place)), **given)
+            self.units = units
+
+    def made(cls):
+        place = layers.Input((3,))
+        hidden = layers.Concatenate()([layers.Dense(4, "tanh")(place), place])
+        return cls(inputs=place, outputs=layers.Dense(2, "softmax")(hidden), name="net")
+
+    models = [filled(made(cls)) for cls in (keras.Model, Own)]
+    for model in models:
+        model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
+        model.fit(X, KINDS, 5, 3, shuffle=False, verbose=0)
+    plain, own = models
+    losses = [model.history.history["loss"] for model in models]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert own.history.history["steps"] == [3.0, 6.0, 9.0]
+    for ours, theirs in zip(own.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert (isinstance(own, Own), type(own).__name__, own.output_shape) == (True, "Own", (None, 2))
+    own.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras", custom_objects={"Own": Own})
+    assert isinstance(again, Own)
+    assert again.predict(X, verbose=0).tolist() == own.predict(X, verbose=0).tolist()
+    again.fit(X, KINDS, verbose=0)
+    assert "steps" in again.history.history
+    wide = Wide(5, name="wide")
+    wide.compile("sgd", "sparse_categorical_crossentropy")
+    wide.fit(X, KINDS, 6, verbose=0)
+    assert (wide.units, wide.name, wide.history.history["steps"]) == (5, "wide", [2.0])
+
+
+def test_a_call_of_ones_own_counts_in_a_class_made_of_places():
+    class Twice(keras.Model):
+        def call(self, inputs, training=None):
+            return 2.0 * self.layers[-1](inputs)
+
+    place = layers.Input((3,))
+    model = filled(Twice(place, layers.Dense(1)(place)))
+    w, b = model.get_weights()
+    np.testing.assert_allclose(model.predict(X, verbose=0), 2 * (X @ w + b), rtol=1e-6)
+
+
+def test_a_step_computes_a_sure_and_wrong_prediction_from_its_logits():
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    model = Own([layers.Input((2,)), layers.Dense(2, "softmax")])
+    model.set_weights([np.eye(2) * 100.0, np.zeros(2)])
+    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    assert model.train_on_batch(np.array([[1.0, 0.0]]), np.array([1])) == 100.0
+    assert model.get_weights()[0].tolist() == [[99.0, 1.0], [0.0, 100.0]]
+
+
 def test_explain_tells_of_steps():
     class Chain(keras.Sequential):
         def train_step(self, data):

@@ -22,6 +22,7 @@ from deepc._values import Array, describe, nearest
 from deepc.keras import layers, losses, metrics, optimizers
 from deepc.keras._names import snake
 from deepc.keras._registry import custom_name, registered
+from deepc.keras.layers.calls import takes
 from deepc.keras.layers.merging import Operation
 from deepc.keras.layers.places import KerasTensor, mapped, mapped_shapes
 from deepc.keras.optimizers.schedules import LearningRateSchedule
@@ -250,8 +251,8 @@ def sequential_of(config: dict[str, Any], custom_objects: Any = None, cls: Any =
     return made
 
 
-def functional_of(config: dict[str, Any], custom_objects: Any = None) -> Any:
-    """Make a graph of layers from what describes it."""
+def functional_of(config: dict[str, Any], custom_objects: Any = None, cls: Any = None) -> Any:
+    """Make a graph of layers, maybe of a user's class, from what describes it."""
     made: dict[str, Any] = {}
     calls: dict[tuple[str, int], Any] = {}
     waiting = []
@@ -295,7 +296,7 @@ def functional_of(config: dict[str, Any], custom_objects: Any = None) -> Any:
         return calls[name, number].outputs[index]
 
     first, last = place(config["input_layers"]), place(config["output_layers"])
-    return layers.MODELS["Functional"](first, last, name=config.get("name"))
+    return (cls or layers.MODELS["Functional"])(first, last, name=config.get("name"))
 
 
 class _NotYet(Exception):
@@ -341,7 +342,9 @@ def model_of(description: dict[str, Any], custom_objects: Any = None) -> Any:
             )
         if not _is_kind_of(cls, "Model"):
             raise ValueError(f"file: {name!r} is described as a model, but it is none")
-        model = cls.from_config(description["config"])
+        # What a user overrides need not take the other names.
+        known = (custom_objects,) if takes(cls.from_config, "custom_objects") else ()
+        model = cls.from_config(description["config"], *known)
     shape = (description.get("build_config") or {}).get("input_shape")
     if not _is_kind(model, "Sequential"):
         if shape is not None and not model.built:

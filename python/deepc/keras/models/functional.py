@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepc.keras.layers.base import Layer
+from deepc.keras.layers.calls import is_custom
 from deepc.keras.layers.inputs import InputLayer
 from deepc.keras.layers.places import Call, KerasTensor, flat, mapped, sample_shapes
 from deepc.keras.models.model import Model, first_reason
@@ -66,6 +67,8 @@ class Functional(Model):
 
     def why_not_compiled(self) -> str:
         """Return why it is no chain of layers that become one network, "" if it is one."""
+        if is_custom(type(self)):
+            return super().why_not_compiled()
         if not self._is_chain:
             return "its layers are no chain from one input to one output"
         return first_reason(self._chain)

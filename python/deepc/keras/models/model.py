@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from deepc.autodiff.tensor import no_grad
 from deepc.keras._graph import Graph, Packing, final_activation
 from deepc.keras._names import automatic
 from deepc.keras._progress import say
+from deepc.keras._registry import named_like
 from deepc.keras.layers.base import MODELS, Layer
 from deepc.keras.layers.calls import calling, context, is_custom
 from deepc.keras.layers.inputs import InputLayer
@@ -29,7 +31,7 @@ from deepc.keras.layers.places import (
 from deepc.keras.models.trainer import Trainer
 from deepc.layers import _plan
 
-__all__ = ["Model", "first_reason"]
+__all__ = ["Model", "first_reason", "of_places"]
 
 _BY_STEPS = "Training goes step by step through Python"
 
@@ -70,11 +72,11 @@ class Model(Trainer):
     def __init__(
         self, *arguments: Any, name: str | None = None, trainable: bool = True, **given: Any
     ) -> None:
-        if arguments or "inputs" in given:
-            raise TypeError(
-                f"{type(self).__name__}.__init__() got inputs and outputs: make a model of them as "
-                "keras.Model(inputs, outputs), or subclass keras.models.Functional"
-            )
+        if arguments or "inputs" in given or "outputs" in given:
+            # A subclass of somebody's that is made of places is a functional model from here on.
+            self.__class__ = of_places(cast(Any, type(self)))
+            self.__init__(*arguments, name=name, trainable=trainable, **given)  # type: ignore[misc]
+            return
         super().__init__(name=name or automatic(type(self).__name__), trainable=trainable, **given)
         self._chain: list[Layer] = []
         self._full = None
@@ -342,7 +344,24 @@ class Model(Trainer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make one from what `get_config` gave."""
+        if {"layers", "input_layers", "output_layers"} <= set(config):
+            from deepc.keras import _saving
+
+            return _saving.functional_of(config, custom_objects, cls)
         return super().from_config(config)
+
+
+@functools.cache
+def of_places(cls: Any) -> Any:
+    """Return a class of models of places that is a user's class in all else."""
+    made = type(cls.__name__, (cls, MODELS["Functional"]), {"__init__": _init_of_places})
+    made.__module__, made.__qualname__, made.__doc__ = cls.__module__, cls.__qualname__, cls.__doc__
+    named_like(made, cls)
+    return made
+
+
+def _init_of_places(self: Any, *arguments: Any, **given: Any) -> None:
+    MODELS["Functional"].__init__(self, *arguments, **given)
 
 
 def first_reason(within: list[Layer]) -> str:
