@@ -41,6 +41,9 @@ class Compiled(Layer):
     def _ready(self, finals: list[str] | None = None) -> None:
         raise NotImplementedError
 
+    def _own_steps(self) -> str:
+        raise NotImplementedError
+
     def _begin(self) -> None:
         """Set what is there before `compile`."""
         self.optimizer = self.loss = self.history = None
@@ -53,6 +56,8 @@ class Compiled(Layer):
         self._validated: Validation | None = None
         self._modes: list[Any] = []
         self._last: Any = None
+        # Which part of its steps is somebody's own; looked at once, because steps are often asked.
+        self._own = ""
         self._loss_mean = metrics.Mean(name="loss")
         self._output_means: list[metrics.Mean] = []
 
@@ -87,6 +92,7 @@ class Compiled(Layer):
             "optimizer": optimizer, "loss": loss, "metrics": metrics, "chosen": chosen,
             "weighted_metrics": weighted_metrics, "loss_weights": loss_weights,
         }  # fmt: skip
+        self._own = self._own_steps()
         self._engine = None
         self._tracked, self._output_means = [], []
         if self._full is not None:

@@ -121,7 +121,7 @@ class Stepping(Feeding):
     def metrics_names(self) -> list[str]:
         """The names of the numbers that `evaluate` returns."""
         compiled = ["loss", *(item.name for item in self._tracked)]
-        return self._listed_names() if self._own_steps() else compiled
+        return self._listed_names() if self._own else compiled
 
     def _listed_names(self) -> list[str]:
         names = {id(item.metric): item.name for item in self._tracked}

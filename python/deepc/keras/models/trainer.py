@@ -74,7 +74,7 @@ class Trainer(Stepping):
         told = _callbacks_of(callbacks)
         validation = None
         source: Any
-        own = bool(self._own_steps())
+        own = bool(self._own)
         if own:
             source, steps, validation = self._own_source(
                 x, y, sample_weight, class_weight, batch, bool(shuffle),
@@ -177,7 +177,7 @@ class Trainer(Stepping):
         batch = as_int(_BATCH if batch_size is None else batch_size, "batch_size", least=1)
         told = _callbacks_of(callbacks)
         rows: Any
-        if self._own_steps():
+        if self._own:
             rows = self._given_of(x, steps) if y is None else self._as_given(x, y, sample_weight)
         else:
             if _training.is_stream(x):
@@ -217,7 +217,7 @@ class Trainer(Stepping):
             tell("on_test_batch_end", number, _training.sorted_logs(self._measured(so_far, batch)))
 
     def _answer(self, logs: dict[str, float], return_dict: bool) -> Any:
-        if self._own_steps():
+        if self._own:
             return self._answer_of(logs, return_dict)
         if return_dict:
             return _training.sorted_logs(logs)
@@ -306,7 +306,7 @@ class Trainer(Stepping):
                     else self._of_batch(value, y, None, self._last, return_dict)
                 )
         self._check_compiled()
-        if self._own_steps():
+        if self._own:
             given = self._as_given(x, y, sample_weight, class_weight)
             self.reset_metrics()
             return self._answer_of(self._stepped("train_step", given.data), return_dict)
@@ -360,7 +360,7 @@ class Trainer(Stepping):
     ) -> Any:
         """Return the loss and the metrics of one batch."""
         self._check_compiled()
-        if self._own_steps():
+        if self._own:
             given = self._as_given(x, y, sample_weight)
             return self._answer_of(self._measured_by_steps(given, None), return_dict)
         rows = self._data(x, y, sample_weight)
