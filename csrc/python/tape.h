@@ -188,24 +188,35 @@ node *dc_tape_new(int family, PyObject *array);
 PyObject *dc_tape_family(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 /* Of such a family, dropped nodes are kept for the next ones. */
 void dc_tape_keep_spare(int family);
-/* Those, by link. They have no reference, and keep that to their class. */
+/* Those: they have no reference, and keep that to their class. By pieces of memory, each a list by
+ * link: with one list the nodes of a training that makes the same graph again and again would soon
+ * lie in no order at all, and a walk through them take three times as long. */
+enum { PIECE_SHIFT = 14, PIECES = 4096, WORD = 64 };
 typedef struct spare {
-    node *first;
-    unsigned count;
-    int possible; /* whether the class is one of tape_family's */
+    node *first[PIECES];
+    uint64_t filled[PIECES / WORD], filled_words; /* bits: which pieces have some, which words */
+    unsigned count, current; /* the piece that the last one came from */
+    int possible;            /* whether the class is one of tape_family's */
 } spare;
 extern spare dc_tape_spare[MOST_FAMILIES];
 /* One of them; NULL if there is none. */
 static inline node *take_spare(int family) {
     spare *const s = &dc_tape_spare[family];
-    node *const n = s->first;
-    if (!n) return NULL;
-    s->first = n->link;
+    if (s->count == 0) return NULL;
+    unsigned piece = s->current;
+    if (!s->first[piece]) {
+        const unsigned word = (unsigned)__builtin_ctzll(s->filled_words);
+        piece = s->current = word * WORD + (unsigned)__builtin_ctzll(s->filled[word]);
+    }
+    node *const n = s->first[piece];
+    const uintptr_t next = (uintptr_t)n->link;
+    s->first[piece] = n->link;
+    s->count--;
+    if (!next && !(s->filled[piece / WORD] &= ~((uint64_t)1 << piece % WORD)))
+        s->filled_words &= ~((uint64_t)1 << piece / WORD);
     /* Of a large graph the next one is in no near cache: asked for now, it is there in time. */
-    const uintptr_t next = (uintptr_t)s->first;
     __builtin_prefetch((const void *)next, 1);        /* NOLINT */
     __builtin_prefetch((const void *)(next + 64), 1); /* NOLINT */
-    s->count--;
     Py_SET_REFCNT((PyObject *)n, 1);
     return n;
 }

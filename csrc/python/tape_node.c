@@ -70,8 +70,11 @@ static int keep_spare(node *n, int family) {
     spare *const s = &dc_tape_spare[family];
     const unsigned most = family == SCALARS ? MOST_SPARE_SCALARS : MOST_SPARE;
     if (!s->possible || s->count >= most) return 0;
-    n->link = s->first;
-    s->first = n;
+    const unsigned piece = (unsigned)((uintptr_t)n >> PIECE_SHIFT) % PIECES;
+    n->link = s->first[piece];
+    s->first[piece] = n;
+    s->filled[piece / WORD] |= (uint64_t)1 << piece % WORD;
+    s->filled_words |= (uint64_t)1 << piece / WORD;
     s->count++;
     return 1;
 }
