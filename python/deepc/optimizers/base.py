@@ -164,6 +164,12 @@ def _arguments(optimizer: Any) -> Iterator[str]:
             yield f"{name}={value!r}"
 
 
+def _settings(schedule: Any) -> Any:
+    """Return all that decides the rates of a schedule, None where nobody knows."""
+    decided_by = getattr(schedule, "decided_by", None)
+    return decided_by() if decided_by else None
+
+
 class BuiltinOptimizer(Optimizer):
     """An update rule of the library.
 
@@ -280,8 +286,7 @@ class BuiltinOptimizer(Optimizer):
 
     def _rate(self, step: int) -> float:
         schedule = cast(Any, self._schedule)
-        known = hasattr(schedule, "settings") and schedule.settings() is not None
-        rate = self._scheduled(int(step), 1)[0] if known else schedule(step)
+        rate = schedule(step) if _settings(schedule) is None else self._scheduled(int(step), 1)[0]
         return as_float(rate, "learning_rate", 0.0, LARGEST)
 
     def _scheduled(self, first: int, count: int) -> Array:
@@ -292,7 +297,7 @@ class BuiltinOptimizer(Optimizer):
         schedule = cast(Any, self._schedule)
         if not hasattr(schedule, "rates"):
             return np.array([self._rate(step) for step in range(first, first + count)], np.float64)
-        settings = schedule.settings() if hasattr(schedule, "settings") else None
+        settings = _settings(schedule)
         if settings is None:
             return cast(Array, schedule.rates(np.arange(first, first + count)))
         owner, known, begin, rates = self._ahead

@@ -48,7 +48,7 @@ class Schedule:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no rates")
 
-    def settings(self) -> dict[str, Any] | None:
+    def decided_by(self) -> dict[str, Any] | None:
         """Return all that decides the rate of a step, None where that is not known.
 
         It is for the schedules of this module, so that an optimizer computes their rates ahead.

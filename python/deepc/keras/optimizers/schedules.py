@@ -32,10 +32,10 @@ class LearningRateSchedule(schedules.Schedule):
             return np.array([float(self(int(step))) for step in steps], np.float64)
         return self._made.rates(steps)
 
-    def settings(self) -> dict[str, Any] | None:
+    def decided_by(self) -> dict[str, Any] | None:
         """Return all that decides the rate of a step, None where that is not known."""
         known = type(self).__module__ == __name__ and hasattr(self, "_made")
-        return self._made.settings() if known else None
+        return self._made.decided_by() if known else None
 
     def __call__(self, step: Any) -> float:
         """Return the rate of one step, the number of steps before it."""
