@@ -90,8 +90,13 @@ _SIN = (3.141592653589793, -5.16771278004997, 2.5501640398773455, -0.59926452932
         -2.1915353447830217e-05)  # fmt: skip
 
 
-# The same in pairs, the highest power first.
-_COS_SIN = [np.array(pair) for pair in zip(_COS[::-1], (*_SIN, 0.0)[::-1], strict=True)]
+def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
+    """Return the sum of coefficients times powers of x, in place: a small epoch takes no longer."""
+    value = np.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        value *= x
+        value += coefficient
+    return value
 
 
 def cos_pi(x: Any) -> Array:
@@ -100,19 +105,13 @@ def cos_pi(x: Any) -> Array:
     quarter = np.floor(2.0 * x + 0.5)
     rest = x - 0.5 * quarter  # exact, within +-1/4
     square = rest * rest
-    both = np.zeros((2, *x.shape))
-    # Both at once and in place: an epoch of a small network is not much longer than this.
-    for pair in _COS_SIN:
-        both *= square
-        both += pair.reshape(2, *[1] * x.ndim)
-    cosine, sine = both[0], both[1] * rest
     # A quarter of a turn puts the sine in the cosine's place, half a turn changes the sign; one of
     # them alone makes it negative.
     half = np.floor(0.5 * quarter)
     odd = quarter - 2.0 * half
-    value = np.where(odd == 1.0, sine, cosine)
-    signed: Array = np.where(half - 2.0 * np.floor(0.5 * half) == odd, value, -value)
-    return signed
+    value = np.where(odd == 1.0, _polynomial(_SIN, square) * rest, _polynomial(_COS, square))
+    changed = half - 2.0 * np.floor(0.5 * half) != odd
+    return np.negative(value, out=value, where=changed)
 
 
 def _steps(value: Any, name: str) -> float:
