@@ -42,7 +42,8 @@ __all__ = [
 ]  # fmt: skip
 
 # How many rates of a schedule are computed at once: of a few, nearly all time goes into the calls.
-_AHEAD = 2048
+# Twice as many each time, because a schedule whose settings somebody changes needs no more of them.
+_LEAST_AHEAD, _MOST_AHEAD = 256, 4096
 
 # A learning rate: a number, or what gives one for each step, counted from 0.
 Rate = float | Callable[[int], float]
@@ -301,10 +302,11 @@ class BuiltinOptimizer(Optimizer):
         if settings is None:
             return cast(Array, schedule.rates(np.arange(first, first + count)))
         owner, known, begin, rates = self._ahead
-        start = first - begin
-        if owner is not schedule or known != settings or not 0 <= start <= len(rates) - count:
+        start, same = first - begin, owner is schedule and known == settings
+        if not same or not 0 <= start <= len(rates) - count:
+            many = max(count, min(2 * len(rates), _MOST_AHEAD) if same else _LEAST_AHEAD)
             with np.errstate(over="ignore"):  # which may be far behind the last step there will be
-                rates = schedule.rates(np.arange(first, first + max(count, _AHEAD)))
+                rates = schedule.rates(np.arange(first, first + many))
             self._ahead = schedule, copy.deepcopy(settings), first, rates
             start = 0
         return cast(Array, rates[start : start + count].copy())
