@@ -9,12 +9,12 @@
 #ifndef DEEPC_GEMM_TILE_H
 #define DEEPC_GEMM_TILE_H
 
-#include "../tuning.h"
 #include "elementwise.h"
 #include "table.h"
 #include "vec.h"
 
 enum { TILE_COLS = TILE_VECS * VL };
+enum { LINE = 64 / sizeof(real) }; /* elements of a line of the caches */
 /* A tile of PAIR rows needs PAIR_VECS vectors of columns, more than others, to keep enough
  * multiply-adds in flight; that also reads b in longer pieces. The rest of a row uses up to
  * PAIR_REST vectors. */
@@ -57,7 +57,7 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
     for (size_t p = t->k; p > 0; p--) {
         if (fetch) { /* hardly a step is longer than two lines */
             __builtin_prefetch(next, 0, 2);
-            __builtin_prefetch(next + CACHE_LINE / sizeof(real), 0, 2);
+            __builtin_prefetch(next + LINE, 0, 2);
             next += step;
         }
         vec bp[MOST_VECS];
@@ -225,7 +225,6 @@ ALWAYS_INLINE size_t tile_height(size_t left) {
  * b, come nearer. */
 ALWAYS_INLINE void prefetch_ahead(size_t rows, const tile_operands *t, const real *b,
                                   const real *b_end) {
-    enum { LINE = 64 / sizeof(real) };
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < TILE_COLS; j += LINE)
             __builtin_prefetch(t->c + (ptrdiff_t)r * t->c_row + j, 1, 2);
