@@ -18,23 +18,21 @@ ALWAYS_INLINE void set_ones(vec acc[SUM_VECS]) {
  * then i + 4, i + 2, i + 1. */
 ALWAYS_INLINE void lanes_product(vec acc[SUM_VECS], vec others[SUM_VECS]) {
     set_ones(others);
+    UNROLL(4)
+    for (int half = SUM_VECS / 2; half > 0; half /= 2) UNROLL(16)
+    for (int v = 0; v < SUM_VECS; v++) {
+        if (v & half) continue;
+        others[v] = v_mul(others[v], acc[v + half]);
+        others[v + half] = v_mul(others[v + half], acc[v]);
+        acc[v] = acc[v + half] = v_mul(acc[v], acc[v + half]);
+    }
 #pragma GCC unroll 4
-    for (int half = SUM_VECS / 2; half > 0; half /= 2)
-#pragma GCC unroll 16
-        for (int v = 0; v < SUM_VECS; v++) {
-            if (v & half) continue;
-            others[v] = v_mul(others[v], acc[v + half]);
-            others[v + half] = v_mul(others[v + half], acc[v]);
-            acc[v] = acc[v + half] = v_mul(acc[v], acc[v + half]);
-        }
-#pragma GCC unroll 4
-    for (int half = VL / 2; half > 0; half /= 2)
-#pragma GCC unroll 16
-        for (int v = 0; v < SUM_VECS; v++) {
-            const vec other = v_across(acc[v], half);
-            others[v] = v_mul(others[v], other);
-            acc[v] = v_mul(acc[v], other);
-        }
+    for (int half = VL / 2; half > 0; half /= 2) UNROLL(16)
+    for (int v = 0; v < SUM_VECS; v++) {
+        const vec other = v_across(acc[v], half);
+        others[v] = v_mul(others[v], other);
+        acc[v] = v_mul(acc[v], other);
+    }
 }
 
 ALWAYS_INLINE void take_lanes(const real *lanes, vec acc[SUM_VECS]) {
