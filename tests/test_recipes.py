@@ -1,9 +1,8 @@
 """The recipes of docs/adding.md against the tree: each file and each place is there, once.
 
 Run as a program it applies one to a tree: ``python tests/test_recipes.py "A loss" folder``. With
-the variable DEEPC_RECIPES set, the tests do that to a copy, build it and run its C tests. The copy
-and its build serve all recipes, one after the other, so that what a recipe leaves alone is compiled
-once: five minutes of two processors in all.
+the variable DEEPC_RECIPES set, the tests do that to a copy, build it and run its C tests: about two
+minutes of CPU time a recipe. One copy and one build serve all of them, one after the other.
 """
 
 from __future__ import annotations
