@@ -260,6 +260,42 @@ def test_evaluate_gives_the_loss_then_metrics_as_compiled():
     assert list(model.evaluate(x, y, verbose=0, return_dict=True)) == ["loss", "mae", "mse"]
 
 
+class Wrong(keras.metrics.SparseCategoricalAccuracy):
+    """A user's metric, which sees the rows first."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        assert np.allclose(np.sum(y_pred, axis=1), 1)
+        super().update_state(3 - np.asarray(y_true), y_pred, sample_weight)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(50.0)])
+@pytest.mark.parametrize("last", ["softmax", "sigmoid", None])
+def test_accuracy_is_that_of_the_predictions_whatever_the_last_activation(last, weights):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 5)).astype("float32"), rng.integers(0, 4, 50)
+    layer = layers.Dense(4, last)
+    model = keras.Sequential([layers.Input((5,)), layer])
+    if last == "sigmoid":  # several outputs are 1 then, and the first of them counts
+        layer.bias.assign([40.0, 50.0, 0.0, 0.0])
+        kind, targets = "categorical", np.eye(4)[y]
+        loss = "binary_crossentropy"
+    else:
+        kind, targets = "sparse_categorical", y
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=last is None)
+    wrong = [Wrong(name="wrong")] if last == "softmax" else []
+    exact = ["accuracy", f"{kind}_accuracy", *wrong]
+    model.compile("sgd", loss, metrics=exact, weighted_metrics=["accuracy"])
+    right = model.predict(x, verbose=0).argmax(axis=1) == y
+    opposite = (model.predict(x, verbose=0).argmax(axis=1) == 3 - y).mean()
+    evaluated = model.evaluate(x, targets, sample_weight=weights, verbose=0, return_dict=True)
+    trained = model.fit(x, targets, sample_weight=weights, batch_size=50, verbose=0).history
+    for logs in evaluated, {name: values[0] for name, values in trained.items()}:
+        assert logs["accuracy"] == pytest.approx(right.mean())
+        assert logs[f"{kind}_accuracy"] == pytest.approx(right.mean())
+        assert logs["weighted_accuracy"] == pytest.approx(np.average(right, weights=weights))
+        assert "wrong" not in logs or logs["wrong"] == pytest.approx(opposite)
+
+
 def test_predict_equals_a_call():
     model = keras.Sequential([layers.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2)])
     x = np.random.default_rng(0).normal(size=(1, 3)).astype("float32")

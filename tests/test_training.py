@@ -655,6 +655,22 @@ def test_a_metric_of_somebodys_own_keeps_predictions_that_nobody_changes():
     assert len({digest(predicted) for predicted in kept}) == 3
 
 
+@pytest.mark.parametrize("shape", ["labels", "one_hot", "column"])
+def test_accuracies_of_an_evaluation_are_those_of_numpy(shape):
+    x, y = data(70, 4)
+    net = network(classes=4)
+    right = np.asarray(net.forward(x)).argmax(axis=1) == y
+    given = {"labels": y, "one_hot": np.eye(4)[y], "column": y[:, None]}[shape]
+    by_name = "categorical_accuracy" if shape == "one_hot" else "sparse_categorical_accuracy"
+    weighted = metrics.Accuracy()
+    weighted.name, weighted.weighted = "weighted", True
+    asked = ["accuracy", by_name, weighted]
+    loss = None if shape == "column" else deepc.SoftmaxCrossEntropy()
+    found = deepc.evaluate(net, x, given, loss=loss, metrics=asked, sample_weight=y % 2 * 1.0)
+    assert found["accuracy"] == found[by_name] == right.mean()
+    assert found["weighted"] == right[y % 2 == 1].mean()
+
+
 def test_accuracy_counts_nothing_else_than_numpy_finds():
     from deepc._c.arrays import argmax, argmax_equals
 

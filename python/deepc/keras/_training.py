@@ -160,6 +160,7 @@ class Meaning:
         if self._layer is not None:
             self._layer = self._layer()
         self.shape = shape
+        self.keeps_largest = len(shape) == 1 and activation != "sigmoid"
         self._seen: tuple[Any, Any] = (None, None)
 
     def __call__(self, outputs: Any) -> Any:
@@ -200,6 +201,11 @@ class Tracked(built_in.Metric):
             self.metric.update(actual, meant)
         else:
             self.metric.update(actual, meant, weights)
+
+    def counted(self) -> Any:
+        # A softmax leaves the largest output where it is; after a sigmoid several may be 1.
+        whole = self.part is None and (self.meaning is None or self.meaning.keeps_largest)
+        return self.metric.counted() if whole and isinstance(self.metric, built_in.Metric) else self
 
     def _by_position(self, actual: Array, meant: Array, weights: Any) -> tuple[Any, Any, Any]:
         """Return samples of several dimensions as rows; a user's function gets them as they are."""

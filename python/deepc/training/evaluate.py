@@ -15,7 +15,7 @@ from deepc.layers.sequential import all_layers, compiled_network
 from deepc.losses import BuiltinLoss, Loss
 from deepc.tensor import Tensor
 from deepc.training.data import Rows, check_model, check_rows, samples
-from deepc.training.metrics import Metric, metric_list
+from deepc.training.metrics import Metric, metric_list, right_rows, takes_right
 from deepc.training.penalties import Penalties
 
 __all__ = ["evaluate", "predict", "training"]
@@ -192,9 +192,16 @@ def measure(
     if loss is not None:
         logs["loss"] = total / len(rows)
     predicted = made[0] if len(made) == 1 else np.concatenate(made)
+    # What a model or a loss in Python takes may have other shapes than those of a network.
+    labels, right = rows.targets is None, None
+    fits = predicted.ndim == 2 and rows.actual.shape == predicted.shape[: 1 if labels else 2]
     for item in metrics:
         item.reset()
-        update_metric(item, rows.actual, predicted, rows.weights)
+        if fits and takes_right(item, labels, predicted.shape[1], rows.weights is not None):
+            right = right_rows(rows.actual, predicted) if right is None else right
+            item.counted().add_right(right, len(rows), labels)
+        else:
+            update_metric(item, rows.actual, predicted, rows.weights)
         logs[item.name] = item.result()
     return logs
 

@@ -86,6 +86,13 @@ class Metric:
         """Return the number for all rows since `reset`."""
         raise NotImplementedError
 
+    def counted(self) -> Any:
+        """Return what is told, in place of this metric, how many rows are right: see `takes_right`.
+
+        Another one where this one gives it all rows, and their largest outputs stay where they are.
+        """
+        return self
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -271,19 +278,26 @@ _ACCURACIES: dict[str, _OfRows] = {
 }
 
 
+def right_rows(actual: Array, predicted: Array) -> int:
+    """Return how many rows have their largest output where labels or largest targets are."""
+    places = argmax(actual) if actual.ndim == 2 else actual
+    return int(np.count_nonzero(argmax_equals(predicted, places)))
+
+
 def takes_right(item: Metric, labels: bool, outputs: int, weights: bool) -> bool:
     """Whether a metric can do with how many rows have their largest output where it should be.
 
-    Such a one has `add_right`. Labels tell where, or else the largest of so many targets; `weights`
-    tells whether the rows have some.
+    What it has `counted` then has `add_right`. Labels tell where, or else the largest of so many
+    targets; `weights` tells whether the rows have some.
     """
-    kind: Any = type(item)
+    told = item.counted()
+    kind: Any = type(told)
     if kind is Accuracy:
-        fits = outputs > 1 and item._chosen in (None, item._choice(labels, outputs))  # type: ignore[attr-defined]
+        fits = outputs > 1 and told._chosen in (None, told._choice(labels, outputs))
     else:
         fits = kind is (SparseCategoricalAccuracy if labels else CategoricalAccuracy)
     # Nor has somebody given this one another method.
-    own = fits and getattr(item.update, "__func__", None) is kind.update
+    own = fits and getattr(told.update, "__func__", None) is kind.update
     return own and not (weights and item.weighted)
 
 

@@ -248,7 +248,7 @@ class Session:
         predicted, right, told = made
         for item, is_told in zip(self.metrics, told, strict=True):
             if is_told:
-                cast(Any, item).add_right(right, stop - start, part.rows.targets is None)
+                item.counted().add_right(right, stop - start, part.rows.targets is None)
         if predicted is None:
             return
         others = [item for item, is_told in zip(self.metrics, told, strict=True) if not is_told]
