@@ -205,7 +205,8 @@ static double add_losses(const loss_work *w, size_t first, size_t rows, const re
                          const real weight[], const real dot[], double sum) {
     if (rows == 1) { /* a vector load would have to wait for the stores of the three numbers */
         const vec log_total = v_log(v_set(*total));
-        const vec loss = v_fma(v_set(*weight), log_total, v_set(-*dot));
+        /* 0 - dot as below, because -dot would be another zero. */
+        const vec loss = v_fma(v_set(*weight), log_total, v_sub(v_zero(), v_set(*dot)));
         return sum + weighted_loss(w, first, v_first(loss));
     }
     real loss[SUM_LANES];

@@ -301,6 +301,32 @@ static void check_cross_entropy(size_t rows, size_t cols, int soft) {
     array_free(want);
 }
 
+/* A row's loss is the same beside others as alone, whatever the sign of its targets; to the sign of
+ * a zero, which is what one class costs. */
+static void test_losses_of_rows(void) {
+    for (size_t cols = 1; cols < 40; cols += cols < 4 ? 1 : 7) {
+        const size_t rows = 41, n = rows * cols;
+        real *x = array_make(n), *t = array_make(n), *weights = array_make(rows);
+        real *together = array_make(rows), *alone = array_make(rows);
+        fill(n, -3, 3, x);
+        fill(n, -3, 3, t);
+        fill(rows, -1, 3, weights);
+        for (size_t isa = 0; use_isa(isa); isa++) {
+            CHECK(TYPED(dc_loss_rows)(&softmax, rows, cols, x, t, NULL, weights, together) ==
+                  DC_OK);
+            for (size_t i = 0; i < rows; i++)
+                CHECK(TYPED(dc_loss_rows)(&softmax, 1, cols, x + i * cols, t + i * cols, NULL,
+                                          weights + i, alone + i) == DC_OK);
+            CHECK(same_bits(rows, together, alone) && guards_hold(together, rows));
+        }
+        array_free(x);
+        array_free(t);
+        array_free(weights);
+        array_free(together);
+        array_free(alone);
+    }
+}
+
 /* A class ruled out by -inf costs nothing where its target is 0, and everything where it is the
  * label. */
 static void test_masked_classes(void) {
@@ -383,6 +409,7 @@ int main(void) {
     for (size_t i = 0; i < COUNT(sizes); i++) check_squared_error(sizes[i]);
     check_squared_error(20000);
     test_cross_entropy();
+    test_losses_of_rows();
     test_masked_classes();
     test_threads();
     return check_result();
