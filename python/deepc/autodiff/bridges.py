@@ -200,7 +200,7 @@ def _call_builtin(layer: BuiltinLayer, x: Any) -> Any:
     """Compute through the library's layer, each call with a memory of its own."""
     dtype = layer._dtype or x.dtype
     made = leaves(layer)
-    a = np.array(x._data, dtype if x._data.dtype.kind == "f" else None, order="C", copy=None)
+    a = np.asarray(x._data, dtype if x._data.dtype.kind == "f" else None, order="C")
     run = _Pass(layer, np.dtype(dtype))
     y = np.asarray(run.network.forward(a))
     run.ticket = _ticket(layer)

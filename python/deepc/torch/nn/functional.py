@@ -155,8 +155,8 @@ def _elementwise_rule(g: Any, y: Any, inputs: tuple[Any, ...], context: Any) -> 
                 "softplus, gelu and elu can"
             )
         return (g * slope(inputs[0], number),)
-    kept = np.array(inputs[0] if facts.needs_input else y, g.dtype, order="C", copy=None)
-    g = np.array(g, order="C", copy=None)
+    kept = np.asarray(inputs[0] if facts.needs_input else y, g.dtype, order="C")
+    g = np.asarray(g, order="C")
     d_x = np.empty_like(g)
     activation_backward(facts.number, number, kept, g, d_x)
     return (d_x,)
