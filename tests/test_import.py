@@ -186,7 +186,9 @@ import {name} as interpreters
 told = interpreters.run_string(interpreters.create(), "import deepc")
 print(told and told.formatted)
 """)
-    assert "cannot be imported in a sub-interpreter" in result.stdout + result.stderr
+    # Newer NumPys refuse by themselves, before the library is asked.
+    said = result.stdout + result.stderr
+    assert "cannot be imported in a sub-interpreter" in said or "in subinterpreters" in said
 
 
 @pytest.mark.parametrize("name", ["sse9", "AVX2", "portable ", "avx2,fma"])
