@@ -36,6 +36,12 @@ def dtype(request):
     return np.dtype(request.param)
 
 
+@pytest.fixture
+def float64():
+    """Compute in float64 where nobody says otherwise; put back after the test."""
+    deepc.set_default_dtype("float64")
+
+
 @pytest.fixture(autouse=True)
 def settings_restored():
     """Start each test from the same seed; put back what it may set for the whole process."""

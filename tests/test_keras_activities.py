@@ -5,28 +5,12 @@ The numbers are those of Keras 3.15 on JAX, or of differences of the loss itself
 
 from __future__ import annotations
 
-import deepc
 import numpy as np
 import pytest
 from deepc import autodiff, keras, tf
 from deepc.autodiff.losses import penalty
 from deepc.keras import layers, ops
-
-X = np.linspace(-1, 1, 36).reshape(12, 3).astype("float32")
-KINDS = np.arange(12) % 2
-
-
-@pytest.fixture
-def float64():
-    deepc.set_default_dtype("float64")
-
-
-def filled(model):
-    model.set_weights(
-        [0.6 + np.cos(np.arange(w.size) + i).reshape(w.shape) / 2
-         for i, w in enumerate(model.get_weights())]
-    )  # fmt: skip
-    return model
+from keras_models import KINDS, X, filled
 
 
 def chain():

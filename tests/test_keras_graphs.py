@@ -19,11 +19,6 @@ RNG = np.random.default_rng(0)
 X, Z = RNG.normal(size=(24, 3)), RNG.normal(size=(24, 2))
 
 
-@pytest.fixture
-def float64():
-    deepc.set_default_dtype("float64")
-
-
 def filled(model):
     """Return a model with weights that are the same each time."""
     model.set_weights(

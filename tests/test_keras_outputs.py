@@ -8,9 +8,9 @@ from deepc import keras
 from deepc.keras import layers
 from deepc.losses import SSE
 from deepc.training.parts import Part, PartsLoss
+from keras_models import KINDS, X, filled
 
-X = np.linspace(-1, 1, 36).reshape(12, 3).astype("float32")
-NUMBERS, KINDS = np.sin(X[:, :2]), np.arange(12) % 2
+NUMBERS = np.sin(X[:, :2])
 V, W = 1.0 + np.arange(12.0) / 4, 2.0 - np.arange(12.0) / 8
 
 
@@ -19,11 +19,7 @@ def two_outputs(**given):
     hidden = layers.Dense(4, "tanh")(place)
     outputs = [layers.Dense(2, name="number")(hidden),
                layers.Dense(2, "softmax", name="kind")(hidden)]  # fmt: skip
-    model = keras.Model(place, outputs)
-    model.set_weights(
-        [0.6 + np.cos(np.arange(w.size) + i).reshape(w.shape) / 2
-         for i, w in enumerate(model.get_weights())]
-    )  # fmt: skip
+    model = filled(keras.Model(place, outputs))
     model.compile(
         keras.optimizers.SGD(0.1, momentum=0.9), ["mse", "sparse_categorical_crossentropy"],
         loss_weights=[1.0, 0.5], **given,

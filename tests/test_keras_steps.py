@@ -6,27 +6,11 @@ is compared with `fit` without one, with NumPy, and with differences.
 
 from __future__ import annotations
 
-import deepc
 import numpy as np
 import pytest
 from deepc import keras, tf
 from deepc.keras import layers, ops
-
-X = np.linspace(-1, 1, 36).reshape(12, 3).astype("float32")
-KINDS = np.arange(12) % 2
-
-
-@pytest.fixture
-def float64():
-    deepc.set_default_dtype("float64")
-
-
-def filled(model):
-    model.set_weights(
-        [0.6 + np.cos(np.arange(w.size) + i).reshape(w.shape) / 2
-         for i, w in enumerate(model.get_weights())]
-    )  # fmt: skip
-    return model
+from keras_models import KINDS, X, filled
 
 
 class Net(keras.Model):

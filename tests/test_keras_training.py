@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import deepc
 import numpy as np
 import pytest
 from deepc import keras
@@ -10,11 +9,6 @@ from deepc.keras import layers, optimizers
 
 X = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1], [0.5, -0.5]])
 Y = np.array([0, 1, 1, 0, 1])
-
-
-@pytest.fixture
-def float64():
-    deepc.set_default_dtype("float64")
 
 
 def network(**more):

@@ -43,15 +43,22 @@ class Part:
 
     def actual(self, start: int, stop: int) -> Array:
         """Return what is right for some rows, in the order of their use."""
-        chosen = slice(start, stop) if self.order is None else self.order[start:stop]
-        return np.asarray(self.rows.actual[chosen])
+        return np.asarray(self.rows.actual[self._chosen(start, stop)])
 
     def weights(self, start: int, stop: int) -> Array | None:
         """Return the weights of the same rows; None if they have none."""
         if self.rows.weights is None:
             return None
-        chosen = slice(start, stop) if self.order is None else self.order[start:stop]
-        return np.asarray(self.rows.weights[chosen])
+        return np.asarray(self.rows.weights[self._chosen(start, stop)])
+
+    def batches(self, start: int) -> Iterator[tuple[int, Any]]:
+        """Yield where each batch from a row on ends, and its rows."""
+        for begin in range(start, len(self), self.batch_size):
+            stop = min(begin + self.batch_size, len(self))
+            yield stop, self.rows.part(self._chosen(begin, stop))
+
+    def _chosen(self, start: int, stop: int) -> slice | Array:
+        return slice(start, stop) if self.order is None else self.order[start:stop]
 
 
 class Source:

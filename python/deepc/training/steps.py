@@ -153,23 +153,21 @@ class Stepper:
     def _one_by_one(
         self, part: Part, told: Sequence[bool], begin: int, total: float
     ) -> Iterator[tuple[int, float, Made | None]]:
-        rows, each = part.rows, part.batch_size
         # What a layer in Python gives is not known before, so that it does not fit shows here.
         put_back: Callable[[], None] | None = what_forward_changes(self.model)
-        for start in range(begin, len(rows), each):
-            stop = min(start + each, len(rows))
-            batch = rows.part(slice(start, stop) if part.order is None else part.order[start:stop])
-            if each == 1:
+        for stop, batch in part.batches(begin):
+            rows = len(batch)
+            if part.batch_size == 1:
                 # One sample is passed as a vector, as in the chapter's own loops.
                 x, actual = batch.x[0], batch.actual[0]
             else:
                 x, actual = batch.x, batch.actual
             try:
                 predicted = self.model.forward(x)
-                value = total_loss(self.loss, predicted, actual, batch.weights, stop - start)
+                value = total_loss(self.loss, predicted, actual, batch.weights, rows)
                 self._go_back(predicted, actual, batch.weights)
                 if self.penalties:
-                    value += self.penalties.total(self.loss, stop - start, self.penalties.add())
+                    value += self.penalties.total(self.loss, rows, self.penalties.add())
             except BaseException:
                 if put_back:
                     put_back()

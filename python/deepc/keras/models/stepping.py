@@ -365,12 +365,9 @@ class OwnSteps(Stepper):
         self, part: Any, metrics: Any, start: int = 0, so_far: float = 0.0
     ) -> Iterator[tuple[int, float, None]]:
         """Take a step with each batch; yield how far it is, and the loss so far."""
-        rows, each = part.rows, part.batch_size
-        for begin in range(start, len(rows), each):
-            stop = min(begin + each, len(rows))
-            chosen = slice(begin, stop) if part.order is None else part.order[begin:stop]
-            self.last = self._owner._stepped("train_step", rows.part(chosen).data)
-            so_far += self.last.get("loss", 0.0) * (stop - begin)
+        for stop, batch in part.batches(start):
+            self.last = self._owner._stepped("train_step", batch.data)
+            so_far += self.last.get("loss", 0.0) * len(batch)
             yield stop, so_far, None
 
     def begin(self, metrics: Any) -> None:
