@@ -61,7 +61,8 @@ endif()
 target_include_directories(_deepc PRIVATE csrc)
 target_include_directories(_deepc SYSTEM PRIVATE ${Python_NumPy_INCLUDE_DIRS})
 if(NOT MSVC)
-    target_compile_options(_deepc PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Os> -fno-asynchronous-unwind-tables)
+    target_compile_options(_deepc PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Os> ${DEEPC_FLAGS_STRINGS}
+        -fno-asynchronous-unwind-tables)
     # An operation on the tape is some 50 ns long: where every one passes, size is paid for with a fifth of the speed.
     foreach(part IN ITEMS arrays block linear node record rules scalar type walk)
         list(APPEND tape csrc/python/tape_${part}.c)

@@ -160,13 +160,18 @@ static void gemm_few(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_ro
                      ptrdiff_t c_row, ptrdiff_t c_col) {
     if (!FEW_PAYS) return;
     void (*const few)(few_operands *t) = n <= 2 ? few_2 : n <= 4 ? few_4 : few_10;
-    few_operands t =
-        {.n = n, .k = k, .b = b, .b_row = b_row, .b_col = b_col, .started = accumulate};
+    few_operands t; /* not initialized as a whole: clearing `total` costs as much as a product */
+    t.n = n;
+    t.k = k;
+    t.a_row = a_row;
+    t.b = b;
+    t.b_row = b_row;
+    t.b_col = b_col;
+    t.started = accumulate;
     for (size_t i = 0; i < m; i += VL) {
         real *group = c + (ptrdiff_t)i * c_row;
         t.rows = m - i < VL ? m - i : VL;
         t.a = a + (ptrdiff_t)i * a_row;
-        t.a_row = a_row;
         if (accumulate) few_start(t.rows, n, group, c_row, c_col, t.total);
         few(&t);
         few_finish(i, t.rows, n, t.total, end, group, c_row, c_col);
