@@ -35,21 +35,30 @@
 #define GEMM_A ((size_t)57344)
 /* Elements of a block of packed b: 2 MiB of floats, for the third level. */
 #define GEMM_B ((size_t)1 << 19)
-/* Numbers of k in a round of a product whose operands stay where they are, about. Of a transposed
- * a, a tile reads a piece of a cache line for each k: 256 such lines fit the first level, 1024 do
- * not (gradients of weights from 60,000 rows: 26 GFLOP/s without rounds, 58 with 1024, 100 with
- * 256, forward 94). */
+/* Numbers of k in a round of a product whose operands stay where they are, about. */
 #define IN_PLACE_DEPTH ((size_t)1024)
-#define IN_PLACE_DEPTH_TRANSPOSED ((size_t)256)
+/* Short rounds, for two reasons. Of a transposed a, a tile reads a piece of a cache line for each
+ * k: 256 such lines fit the first level, 1024 do not (gradients of weights from 60,000 rows: 26
+ * GFLOP/s without rounds, 58 with 1024, 100 with 256, forward 94). And of b, where it has
+ * IN_PLACE_BYTES and more, a tile's columns are pieces of as many pages as there are rows, and
+ * farther away than a tile waits for: 128 rows times 784 x 512 weights 117 GFLOP/s with 1024, 159
+ * with 256 and what the next round reads fetched meanwhile; times 2048 x 1024 46 and 139. */
+#define IN_PLACE_DEPTH_SHORT ((size_t)256)
+#define IN_PLACE_BYTES ((size_t)1 << 19)
+#define IN_PLACE_ROWS ((size_t)8)
 /* Packing reads and writes each operand once more. Where b's rows are contiguous the tile reads
- * both operands in place as fast as from panels, until b's rows are a page or more apart (they then
- * compete for the same places of the caches, and each needs a translation of its own) and the
- * product passes over them often enough for the panels to pay. Beside panels of b it reads a in
- * place as long as a's rows are less far apart: up to 10 % faster for 64 columns. */
-#define PACK_ROWS ((size_t)200)
-#define PACK_ROW_BYTES ((size_t)4096)
+ * both operands in place as fast as from panels, but for products with many rows, which pass over b
+ * so often that the panels pay, as soon as there are some columns and b's rows are some way apart:
+ * 1000 rows times 784 x 300 132 GFLOP/s in place, 149 from panels; 384 rows 144 and 152, 155 in
+ * short rounds. Beside panels of b it reads a in place as long as a's rows are less than a page
+ * apart: up to 10 % faster for 64 columns. */
+#define PACK_ROWS ((size_t)500)
+#define PACK_COLS ((size_t)200)
+#define PACK_B_ROW_BYTES ((size_t)1200)
+#define PACK_A_ROW_BYTES ((size_t)4096)
 /* A transposed a is read a column of lines at a time as well, so that both compete sooner (gradient
  * of 784 x 512 weights from 128 rows: 134 GFLOP/s in place, 146 from panels). */
+#define PACK_ROWS_TRANSPOSED ((size_t)200)
 #define PACK_ROW_BYTES_TRANSPOSED ((size_t)2048)
 /* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds
  * more, for the way from columns to the rows of c. */

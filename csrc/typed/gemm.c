@@ -102,19 +102,24 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
 }
 
 /* Products whose operands are read where they are: in rounds of k, because a tile walks down all
- * rows of b, and these are still in the caches for the next tile only where they are not too
- * many. */
+ * rows of b, and these are still in the caches for the next tile only where they are not too many.
+ * In short rounds, which fetch what the next one reads, where b comes from far; but neither for few
+ * rows, which only wait for b, nor for so many that c, which each round reads and writes, comes
+ * from far as well. */
 static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda;
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
-    const size_t most = p->transpose_a ? IN_PLACE_DEPTH_TRANSPOSED : IN_PLACE_DEPTH;
+    const int shortly =
+        p->transpose_a || (p->m >= IN_PLACE_ROWS && p->m < PACK_ROWS &&
+                           p->k * p->ldb >= IN_PLACE_BYTES / sizeof(real));
+    const size_t most = shortly ? IN_PLACE_DEPTH_SHORT : IN_PLACE_DEPTH;
     /* Divisions would be a tenth of the time of a tiny product. */
     const size_t depth = p->k <= most ? p->k : even_part(blocks, most / K_BLOCK) * K_BLOCK;
     size_t q = 0;
     do {
         const size_t k = smaller(depth, p->k - q), more = smaller(depth, p->k - q - k);
         /* Rows that are parts of much longer ones would bring what nobody reads. */
-        const size_t soon = p->transpose_a && p->ldb < 2 * p->n ? more * p->ldb : 0;
+        const size_t soon = shortly && p->ldb < 2 * p->n ? more * p->ldb : 0;
         kernel->gemm(p->m, p->n, k, p->a + (p->transpose_a ? q * p->lda : q),
                      p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, p->b + q * p->ldb,
                      (ptrdiff_t)p->ldb, p->accumulate || q > 0, q + k == p->k ? &p->end : NULL,
@@ -123,15 +128,18 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
     } while (q < p->k);
 }
 
-/* Whether rows so many elements apart compete for the same places of the caches. */
-static int far_apart(const product *p, size_t ld) {
-    return ld * sizeof(real) >= (p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_ROW_BYTES);
+/* Whether it pays to pack b, which need not be. */
+static int packing_pays(const product *p) {
+    const size_t rows = p->transpose_a ? PACK_ROWS_TRANSPOSED : PACK_ROWS;
+    const size_t bytes = p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_B_ROW_BYTES;
+    return p->m >= rows && p->n >= PACK_COLS && p->ldb * sizeof(real) >= bytes && p->k > 0;
 }
 
 /* Products of which b, and where it pays a, is copied into panels in the order in which the tile
  * reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
-    const int pack_a = far_apart(p, p->lda);
+    const int pack_a = p->lda * sizeof(real) >=
+                       (p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_A_ROW_BYTES);
     /* Whole blocks of k, in equal rounds: each round trip of c to memory then serves as much
      * arithmetic. */
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
@@ -175,9 +183,7 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
-    const int worth_packing =
-        p->m >= PACK_ROWS && far_apart(p, p->ldb) && p->n >= PACK_ROWS && p->k > 0;
-    if ((p->transpose_b && p->k > 0) || worth_packing) return multiply_packed(kernel, p);
+    if ((p->transpose_b && p->k > 0) || packing_pays(p)) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;
 }
