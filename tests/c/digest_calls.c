@@ -47,8 +47,7 @@ static void matmul_case(uint64_t *digest, unsigned turn, size_t m, size_t n, siz
 static void run_matmul(uint64_t *digest) {
     static const size_t ms[] = {1, 2, 3, 7, 14, 29}, ns[] = {1, 2, 10, 17, 33, 70},
                         ks[] = {0, 1, 5, 33, 256, 300};
-    /* Several blocks of each side, enough work for two threads; the first one is packed whatever
-     * the orientation, because the rows of b are more than a page apart. */
+    /* Several blocks of each side, enough work for two threads. */
     static const size_t large[][3] = {{230, 210, 270}, {40, 1100, 30}, {3, 1100, 300},
                                       {1, 1500, 800},  {1500, 1, 800}, {1500, 9, 80}};
     unsigned turn = 0;
@@ -60,6 +59,16 @@ static void run_matmul(uint64_t *digest) {
     for (size_t i = 0; i < COUNT(large); i++)
         for (int orientation = 0; orientation < 4; orientation++)
             matmul_case(digest, turn++, large[i][0], large[i][1], large[i][2], i ? 0 : 1024);
+}
+
+/* A b of more than half a megabyte, read in short rounds; and rows so many that it is packed
+ * whatever the orientation. */
+static void run_matmul_large(uint64_t *digest) {
+    static const size_t shapes[][3] = {{9, 530, 300}, {33, 270, 515}, {511, 310, 20}};
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (int orientation = 0; orientation < 4; orientation++)
+            matmul_case(digest, turn++, shapes[i][0], shapes[i][1], shapes[i][2], 1);
 }
 
 /* ---- Elementwise functions, reductions, softmax, losses -------------------------------------- */
@@ -558,6 +567,7 @@ static void run_network_train_penalized(uint64_t *digest) {
 
 #define CALLS(C)                                                                                   \
     C(matmul)                                                                                      \
+    C(matmul_large)                                                                                \
     C(exp)                                                                                         \
     C(log)                                                                                         \
     C(activation_forward)                                                                          \

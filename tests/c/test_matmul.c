@@ -123,12 +123,18 @@ static void test_one_column(void) {
 static void test_rounds(void) {
     for (int options = 0; options < 4; options++)
         check_product(options & 1, 0, 5, 17, 1300, options & 1, 1, DC_TANH, 0);
+    /* Short rounds, which fetch ahead, of tiles with and without that; their columns in a part of a
+     * vector and in none. */
+    for (size_t m = 7; m < 36; m += 7)
+        for (int options = 0; options < 2; options++)
+            check_product(0, 0, m, 512 + 9 * (size_t)options, 530, options, !options, DC_TANH, 3);
 }
 
 /* Wider and taller than a block of panels, whose size no tile need divide. */
 static void test_blocks(void) {
     dc_set_num_threads(1);
-    for (int ta = 0; ta < 2; ta++) check_product(ta, 1, 231, 1101, 5, 0, 1, DC_IDENTITY, 3);
+    for (int t = 0; t < 4; t++)
+        check_product(t & 1, t >> 1, t == 0 ? 501 : 231, 1101, 5, 0, 1, DC_IDENTITY, 3);
 }
 
 /* Large enough for the threads to take part: the same bits as with one. */
