@@ -84,7 +84,7 @@ static void columns_map(size_t rows, size_t cols, const real *x, ptrdiff_t x_row
  * stats: mean and 1 / sqrt(variance + epsilon) of each row, or NULL. */
 static void layer_norm(size_t rows, size_t cols, real epsilon, const real *x, const real *gamma,
                        const real *beta, real *stats, real *y) {
-    for (; rows > 0; rows--, x += cols, y += cols, stats += stats ? 2 : 0) {
+    for (; rows > 0; rows--, x += cols, y += cols) {
         const real mean = (real)(sum(cols, x) / (double)cols);
         const vec m = v_set(mean);
         for (size_t j = 0; j < cols; j += VL)
@@ -101,6 +101,7 @@ static void layer_norm(size_t rows, size_t cols, real epsilon, const real *x, co
         if (stats) {
             stats[0] = mean;
             stats[1] = v_first(inverse);
+            stats += 2;
         }
     }
 }
