@@ -9,7 +9,7 @@
 #   make test-export  exported networks with every compiler, option and simulated processor that is installed
 #   make test-keras   the programs of Keras' users with deepc and with Keras itself, in an environment of its own
 #   make test-torch   the programs of torch's and Lightning's users with deepc and with theirs, likewise
-#   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer; CC=clang: under clang's
 #   make accuracy     exp, log and every activation over every float32 (an hour of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
 #   make compare      deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
@@ -79,8 +79,11 @@ build/c/build.ninja: $(VENV)/.requirements
 	cmake -S . -B build/c -G Ninja
 	touch $@
 
-build/sanitize/build.ninja: $(VENV)/.requirements
-	cmake -S . -B build/sanitize -G Ninja -DDEEPC_SANITIZE=address,undefined -DDEEPC_WERROR=ON
+# A folder for each compiler: each has checks that the other lacks.
+SANITIZE := build/sanitize-$(notdir $(firstword $(CC)))
+
+$(SANITIZE)/build.ninja: $(VENV)/.requirements
+	cmake -S . -B $(SANITIZE) -G Ninja -DDEEPC_SANITIZE=address,undefined,float-cast-overflow -DDEEPC_WERROR=ON
 	touch $@
 
 test-c: build/c/build.ninja
@@ -105,9 +108,9 @@ test-platforms: $(VENV)/.requirements
 	python scripts/test_platform.py all
 	$(MAKE) test-pythons
 
-sanitize: build/sanitize/build.ninja
-	cmake --build build/sanitize
-	ctest --test-dir build/sanitize --output-on-failure --parallel 2
+sanitize: $(SANITIZE)/build.ninja
+	cmake --build $(SANITIZE)
+	ctest --test-dir $(SANITIZE) --output-on-failure --parallel 2
 
 accuracy: build/c/build.ninja
 	cmake --build build/c --target exhaustive_math

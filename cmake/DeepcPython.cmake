@@ -74,6 +74,7 @@ if(NOT MSVC)   # one call of Python for each number is enough
 endif()
 target_link_libraries(_deepc PRIVATE ${deepc_link_libraries})
 if(DEEPC_SANITIZE)
+    target_compile_options(_deepc PRIVATE -g ${deepc_sanitize})
     target_link_options(_deepc PRIVATE ${deepc_sanitize})
 endif()
 

@@ -3,7 +3,9 @@
  * gives the bits that it would have given. */
 #include <stdlib.h>
 
-#if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include "sanitizers.h"
+
+#if !defined(__GLIBC__) || defined(ADDRESS_SANITIZER) || defined(THREAD_SANITIZER)
 #include <stdio.h>
 int main(void) { return puts("skipped: nothing here can take the place of malloc"), 0; }
 #else

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "deepc.h"
+#include "sanitizers.h"
 #include "threads.h"
 
 #if !defined(_WIN32)
@@ -18,14 +19,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
 #endif
 
 /* ---- Every task once ------------------------------------------------------------------------- */
