@@ -207,3 +207,18 @@ def test_subclasses_keep_what_they_added(how):
     assert named.forward([1.0, 2.0]) == Named("").forward([1.0, 2.0])
     assert marked.mark == "first"
     assert counted.count == [7]
+
+
+def test_a_pickle_may_name_a_class_by_its_package():
+    """As those do that were made while a package was one module still."""
+    classes = [getattr(deepc, name) for name in deepc.__all__]
+    packages = {f"deepc.{name}" for name in ("activations", "layers", "losses", "optimizers")}
+    named = {
+        f"{package}\n{cls.__name__}\n": cls
+        for cls in classes
+        if isinstance(cls, type)
+        and (package := ".".join(cls.__module__.split(".")[:2])) in packages
+    }
+    assert {SSE, Relu, Linear, SGD} <= set(named.values())
+    for name, cls in named.items():
+        assert pickle.loads(f"c{name}.".encode()) is cls

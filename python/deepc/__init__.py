@@ -7,7 +7,7 @@ A C core with the abstractions of the deep learning chapter of *Data Science fro
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from deepc import kernels
+from deepc import kernels, losses
 from deepc._c.library import get_num_threads, num_threads, set_num_threads, version
 from deepc._values import default_dtype, set_default_dtype
 from deepc.activations import (
@@ -50,28 +50,7 @@ from deepc.layers import (
     Sequential,
     Softmax,
 )
-from deepc.losses import (
-    SSE,
-    AbsoluteError,
-    AbsolutePercentageError,
-    BinaryCrossEntropy,
-    BinaryCrossEntropyClamped,
-    BinaryCrossEntropyLogits,
-    CategoricalCrossEntropy,
-    CategoricalHinge,
-    CosineSimilarity,
-    Hinge,
-    Huber,
-    KLDivergence,
-    LogCosh,
-    Loss,
-    NegativeLogLikelihood,
-    Poisson,
-    SmoothL1,
-    SoftmaxCrossEntropy,
-    SquaredHinge,
-    SquaredLogarithmicError,
-)
+from deepc.losses import *  # noqa: F403
 from deepc.optimizers import (
     SGD,
     Adadelta,
@@ -189,23 +168,6 @@ else:
 
 
 __all__ = [
-    "AbsoluteError",
-    "Huber",
-    "SmoothL1",
-    "LogCosh",
-    "AbsolutePercentageError",
-    "SquaredLogarithmicError",
-    "BinaryCrossEntropy",
-    "BinaryCrossEntropyClamped",
-    "BinaryCrossEntropyLogits",
-    "Poisson",
-    "KLDivergence",
-    "Hinge",
-    "SquaredHinge",
-    "CategoricalHinge",
-    "CategoricalCrossEntropy",
-    "NegativeLogLikelihood",
-    "CosineSimilarity",
     "CELU",
     "ELU",
     "GELU",
@@ -222,7 +184,6 @@ __all__ = [
     "Softplus",
     "Softsign",
     "SGD",
-    "SSE",
     "Adadelta",
     "Adagrad",
     "Adam",
@@ -246,7 +207,6 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "LogSoftmax",
-    "Loss",
     "Momentum",
     "Optimizer",
     "PReLU",
@@ -255,7 +215,6 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
-    "SoftmaxCrossEntropy",
     "Tanh",
     "Tensor",
     "argmax",
@@ -305,3 +264,4 @@ __all__ = [
     "training",
     "zeros_like",
 ]
+__all__ += losses.__all__
