@@ -1,13 +1,12 @@
 /* The library as functions of the Python module over NumPy arrays: see arrays_api.h. */
 #define DEEPC_IMPORTS_NUMPY
-#include "look.h"
+#include "tape.h"
 
 #include <math.h>
 
 #include "../deepc.h"
 #include "arrays_api.h"
 #include "lists.h"
-#include "tape_api.h"
 
 /* ---- Arguments and results ------------------------------------------------------------------- */
 
@@ -108,14 +107,6 @@ static dtype dtype_beside(PyObject *object) {
     const array x = look(object);
     return is_real(&x) ? x.dtype : FLOAT64;
 }
-
-/* Computes without the interpreter's lock. What `look` found is not looked at meanwhile. */
-#define UNLOCKED(statement)                                                                        \
-    do {                                                                                           \
-        PyThreadState *const interpreter = PyEval_SaveThread();                                    \
-        statement;                                                                                 \
-        PyEval_RestoreThread(interpreter);                                                         \
-    } while (0)
 
 /* ---- Elementwise functions ------------------------------------------------------------------- */
 
@@ -459,13 +450,13 @@ static Py_ssize_t length_of(PyObject *items) {
     return PyList_Check(items) ? PyList_Size(items) : -1;
 }
 
-/* Whether all are arrays that may be written. */
-static int are_writable(PyObject *arrays, Py_ssize_t count) {
+/* Whether all are arrays that may be written; and how many elements they have. */
+static int are_writable(PyObject *arrays, Py_ssize_t count, size_t *elements) {
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *array = item_of(arrays, i);
-        if (Py_TYPE(array) != &PyArray_Type ||
-            !(PyArray_FLAGS((PyArrayObject *)array) & NPY_ARRAY_WRITEABLE))
+        PyArrayObject *const array = (PyArrayObject *)item_of(arrays, i);
+        if (Py_TYPE(array) != &PyArray_Type || !(PyArray_FLAGS(array) & NPY_ARRAY_WRITEABLE))
             return 0;
+        *elements += (size_t)PyArray_SIZE(array);
     }
     return 1;
 }
@@ -494,24 +485,30 @@ static int are_tensors_f64(PyObject *params, PyObject *grads, Py_ssize_t n,
     return 1;
 }
 
-/* One step of an optimizer over tensors of either dtype: step(optimizer, tensors, params, grads),
- * with None for grads where all are known to be these. */
+static int step_of(dtype dtype, dc_optimizer *optimizer, size_t n, const void *tensors) {
+    return dtype == FLOAT32 ? dc_optimizer_step_f32(optimizer, n, tensors)
+                            : dc_optimizer_step_f64(optimizer, n, tensors);
+}
+
+/* One step of an optimizer over tensors of either dtype: step(optimizer, tensors, leaves, params,
+ * grads), with None for grads where all are known to be these. Leaves of the tape over the same
+ * arrays learn of it. */
 static PyObject *step(dtype dtype, PyObject *const *arguments, Py_ssize_t count) {
     dc_optimizer *optimizer;
     const void *tensors;
-    if (!is_count(count, 4) || !(optimizer = PyLong_AsVoidPtr(arguments[0])) ||
-        !(tensors = PyLong_AsVoidPtr(arguments[1])))
+    if (!is_count(count, 5) || !(optimizer = PyLong_AsVoidPtr(arguments[0])) ||
+        !(tensors = PyLong_AsVoidPtr(arguments[1])) || dc_tape_settle_all(arguments[2]) < 0)
         return NULL;
-    PyObject *const params = arguments[2], *const grads = arguments[3];
+    PyObject *const params = arguments[3], *const grads = arguments[4];
     const Py_ssize_t n = length_of(params);
-    if (n < 0 || !are_writable(params, n)) return of_status(DC_OTHER_ARRAYS);
+    size_t elements = 0;
+    if (n < 0 || !are_writable(params, n, &elements)) return of_status(DC_OTHER_ARRAYS);
     if (grads != Py_None &&
         (length_of(grads) != n || !(dtype == FLOAT32 ? are_tensors_f32(params, grads, n, tensors)
                                                      : are_tensors_f64(params, grads, n, tensors))))
         return of_status(DC_OTHER_ARRAYS);
     int status;
-    UNLOCKED(status = dtype == FLOAT32 ? dc_optimizer_step_f32(optimizer, (size_t)n, tensors)
-                                       : dc_optimizer_step_f64(optimizer, (size_t)n, tensors));
+    COMPUTE(4 * elements, status = step_of(dtype, optimizer, (size_t)n, tensors));
     return of_status(status);
 }
 static PyObject *step_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {

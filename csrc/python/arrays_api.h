@@ -22,14 +22,15 @@
  *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted and there is one, else
  *                                              None
  *   backward_f64
- *   step_f32(optimizer, tensors, params, grads)    optimizer, tensors: the addresses of a
- *                                                  dc_optimizer
+ *   step_f32(optimizer, tensors, leaves, params, grads)
+ *                                              optimizer, tensors: the addresses of a dc_optimizer
  *   step_f64                                   and of as many dc_tensor as the tuples or lists
  *                                              params and grads have arrays; a status.
  *                                              DC_OTHER_ARRAYS: an array is not the memory of its
  *                                              tensor (any more). grads None: the arrays are known,
  *                                              only whether a parameter has been made read-only is
- *                                              not
+ *                                              not. leaves: a list of the tape's over the same
+ *                                              arrays, which learn of the step
  *
  * What is taken:
  *
@@ -46,7 +47,7 @@
  * DC_OTHER_ARRAYS if an argument is not of these. It has done nothing then, and the caller converts
  * the arrays or says what is wrong. loss, whose result is a number, returns NaN in both cases.
  *
- * The interpreter's lock is free while they compute. */
+ * The interpreter's lock is free while they compute; a short step keeps it. */
 
 enum { DC_OTHER_ARRAYS = 64 };
 

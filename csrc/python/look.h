@@ -141,4 +141,17 @@ static inline int as_matrix(const array *x, int transpose, int vector_is_column,
         PyEval_RestoreThread(interpreter);                                                         \
     } while (0)
 
+/* Multiply-adds or elements from which on other threads of Python may run meanwhile: letting go of
+ * the interpreter's lock and taking it again costs about as much as 1000 of them. */
+enum { WORTH_UNLOCKING = 32768 };
+
+/* Computes with the interpreter's lock only if that is short. */
+#define COMPUTE(work, statement)                                                                   \
+    do {                                                                                           \
+        if ((work) < WORTH_UNLOCKING)                                                              \
+            statement;                                                                             \
+        else                                                                                       \
+            UNLOCKED(statement);                                                                   \
+    } while (0)
+
 #endif

@@ -235,6 +235,9 @@ void dc_tape_track(node *n);
 void dc_tape_clear_history(node *n);
 /* A Tensor's gradient as an array that Python may see: zeros if it is stale. NULL: it has none. */
 int dc_tape_settle(node *n);
+/* The same of a list, whose arrays an optimizer is about to step by their addresses: what was
+ * computed from them so far is out of date. */
+int dc_tape_settle_all(PyObject *list);
 /* Lets a Tensor's gradient stand for zeros; of a shared one writes them. */
 int dc_tape_zero(node *n);
 
@@ -284,19 +287,6 @@ PyObject *dc_tape_payload(PyObject *operand);
 int dc_tape_is_number(PyObject *object, double *number);
 
 /* ---- Arrays ---------------------------------------------------------------------------------- */
-
-/* Multiply-adds or elements from which on other threads of Python may run meanwhile: letting go of
- * the interpreter's lock and taking it again costs about as much as 1000 of them. */
-enum { WORTH_UNLOCKING = 32768 };
-
-/* Computes with the interpreter's lock only if that is short. */
-#define COMPUTE(work, statement)                                                                   \
-    do {                                                                                           \
-        if ((work) < WORTH_UNLOCKING)                                                              \
-            statement;                                                                             \
-        else                                                                                       \
-            UNLOCKED(statement);                                                                   \
-    } while (0)
 
 /* Where an array's numbers are. */
 static inline void *numbers_of(PyObject *object) {

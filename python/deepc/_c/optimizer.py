@@ -59,7 +59,7 @@ class StepTensors:
 
     Each row is (gradient, parameter, states): arrays of one dtype and one memory layout, which this
     object keeps alive; `fields` names what the states are. What an array says of itself may be
-    wrong; what counts is the memory that it has.
+    wrong; what counts is the memory that it has. `leaves`: those of the tape over the same arrays.
     """
 
     __slots__ = ("_keep", "count", "dtype", "grads", "params", "pointer", "step", "step_of")
@@ -71,6 +71,7 @@ class StepTensors:
         fields: Sequence[str],
         dtype: np.dtype[Any],
         no_decay: Sequence[bool] = (),
+        leaves: Sequence[Any] = (),
     ) -> None:
         self.dtype = dtype
         self.count = len(rows)
@@ -101,8 +102,8 @@ class StepTensors:
         # One step of an optimizer, a status: what is known beforehand stands in it already. step_of
         # takes the parameters and gradients that somebody says are still these; as many as here.
         step = getattr(_deepc, f"step_{typed.suffix}")
-        self.step_of: partial[int] = partial(step, *addresses)
-        self.step: partial[int] = partial(step, *addresses, self.params, None)
+        self.step_of: partial[int] = partial(step, *addresses, list(leaves))
+        self.step: partial[int] = partial(self.step_of, self.params, None)
         # They know addresses only, and are called also where nobody else holds this object.
         for function in (self.step_of, self.step):
             vars(function)["memory"] = (self._keep, self.pointer)

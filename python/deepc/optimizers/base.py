@@ -440,8 +440,6 @@ class BuiltinOptimizer(Optimizer):
         """Step where something is looked at first: the schedule, or whose arrays they are."""
         if self._schedule is not None:
             self._numbers.learning_rate = self._rate(self._numbers.steps)
-        if self._leaves:
-            tape.settle(self._leaves)
         if tensors is None:
             self._step_anywhere(layer)
             return 0
@@ -474,7 +472,7 @@ class BuiltinOptimizer(Optimizer):
             layer
         )
         self._leaves = leaves_of(layer)
-        asks = self._schedule is not None or not self._stays or bool(self._leaves)
+        asks = self._schedule is not None or not self._stays
         params, grads = cast(Any, (list(layer.params()), list(layer.grads())))
         self._bound = self._unbound
         if not _can_be_stepped(params, grads):
@@ -482,8 +480,8 @@ class BuiltinOptimizer(Optimizer):
         for i, param in enumerate(params):
             _check_writable(param, i)
         self._remember(params, grads)
-        tensors = self._tensors_of(params, grads, self._memory, params[0].dtype)
-        if asks and tensors.count != len(params):
+        tensors = self._tensors_of(params, grads, self._memory, params[0].dtype, self._leaves)
+        if (asks or self._leaves) and tensors.count != len(params):
             return None, True
         self._bound = (layer, version, tensors, asks)
         return tensors, asks
@@ -494,6 +492,7 @@ class BuiltinOptimizer(Optimizer):
         grads: Sequence[Array | None],
         memory: Sequence[Sequence[Array]],
         dtype: np.dtype[Any],
+        leaves: Sequence[Any] = (),
     ) -> StepTensors:
         """Return the tensors of one dtype; what has no gradient does not train."""
         rows, off = [], []
@@ -501,7 +500,7 @@ class BuiltinOptimizer(Optimizer):
             if grad is not None and param.dtype == dtype:
                 rows.append((grad, param, states))
                 off.append(i in self._no_decay)
-        return StepTensors(self._numbers, rows, self._kept, dtype, off)
+        return StepTensors(self._numbers, rows, self._kept, dtype, off, leaves)
 
     def _step_again(self, layer: Layer, tensors: StepTensors, status: int) -> None:
         """Find out why a step was refused; step anew where arrays were replaced by others."""
@@ -572,6 +571,7 @@ class BuiltinOptimizer(Optimizer):
 
     def _step_anywhere(self, layer: Layer) -> None:
         """Step parameters of any kind: through copies, which are then put in place."""
+        tape.settle(self._leaves)
         params = list(layer.params())
         for i, param in enumerate(params):
             if not hasattr(param, "__setitem__"):
