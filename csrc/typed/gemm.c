@@ -250,7 +250,7 @@ int TYPED(dc_matmul)(int transpose_a, int transpose_b, size_t m, size_t n, size_
         .b = b,
         .ldb = ldb,
         .accumulate = accumulate != 0,
-        .end = {.bias = bias, .activation = activation, .parameter = (real)parameter},
+        .end = {bias, activation, (real)parameter, NULL, 0}, /* all: it is not cleared first */
         .c = c,
         .ldc = ldc};
     return TYPED(dc_multiply)(&p);
