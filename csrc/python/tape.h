@@ -426,5 +426,6 @@ PyObject *dc_tape_network(PyObject *module, PyObject *const *arguments, Py_ssize
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_zero_own(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 
 #endif

@@ -68,7 +68,9 @@ static int collect(PyObject *value, PyObject *found, PyObject *other) {
     }
     if (type != &PyList_Type && type != &PyTuple_Type && is_plain(value)) return 0;
     if (Py_EnterRecursiveCall(" in the search for parameters")) return -1;
-    const int status = PyList_Check(value)    ? collect_list(value, found, other)
+    /* The check of a class asks Python. */
+    const int is_list = type == &PyList_Type || (type != &PyTuple_Type && PyList_Check(value));
+    const int status = is_list                ? collect_list(value, found, other)
                        : PyTuple_Check(value) ? collect_tuple(value, found, other)
                        : PyDict_Check(value)  ? collect_dict(value, found, other)
                                               : collect_other(value, found, other);
@@ -102,17 +104,36 @@ static PyObject *each_once(PyObject *list) {
     return result;
 }
 
-/* collect(dict, function): the parameters in its values; collect(dict, function, None): sets their
- * gradients to 0. */
+/* collect(dict, function): the parameters in its values. */
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if ((count != 2 && (count != 3 || arguments[2] != Py_None)) || !PyDict_Check(arguments[0])) {
+    if (count != 2 || !PyDict_Check(arguments[0])) {
         PyErr_SetString(PyExc_TypeError, "collect: expected a dict and a function");
         return NULL;
     }
-    PyObject *found = count == 3 ? Py_NewRef(Py_None) : PyList_New(0), *result = NULL;
-    if (found && collect_dict(arguments[0], found, arguments[1]) == 0)
-        result = count == 3 ? Py_NewRef(Py_None) : each_once(found);
+    PyObject *found = PyList_New(0), *result = NULL;
+    if (found && collect_dict(arguments[0], found, arguments[1]) == 0) result = each_once(found);
     Py_XDECREF(found);
     return result;
+}
+
+/* zero_own(object, function, other): sets the gradients of the parameters among an object's
+ * attributes to 0. False: it or its class has another method `parameters` than the function, which
+ * may find others. */
+PyObject *dc_tape_zero_own(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    static PyObject *name;
+    if (!name) name = PyUnicode_InternFromString("parameters");
+    PyObject *const own = count == 3 && name ? PyObject_GenericGetDict(arguments[0], NULL) : NULL;
+    if (!own) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "zero_own: expected 3 arguments");
+        return NULL;
+    }
+    PyObject *const found = PyObject_GetAttr((PyObject *)Py_TYPE(arguments[0]), name);
+    int has = found ? found != arguments[1] : -1;
+    if (!has) has = PyDict_Contains(own, name);
+    if (!has && collect_dict(own, Py_None, arguments[2]) < 0) has = -1;
+    Py_XDECREF(found);
+    Py_DECREF(own);
+    return has < 0 ? NULL : PyBool_FromLong(!has);
 }

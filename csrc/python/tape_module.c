@@ -427,6 +427,7 @@ static PyMethodDef methods[] = {
     FAST("tape_network", dc_tape_network),
     FAST("tape_loss", dc_tape_loss),
     FAST("tape_collect", dc_tape_collect),
+    FAST("tape_zero_own", dc_tape_zero_own),
     FAST("tape_record", tape_record),
     FAST("tape_lent", tape_lent),
     SINGLE("tape_gather", tape_gather),

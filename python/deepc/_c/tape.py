@@ -86,9 +86,11 @@ record = _deepc.tape_record
 # is lent to it.
 lent = _deepc.tape_lent
 # (dict, function): the parameters among its values, and in lists, tuples and dicts of them, each
-# once. Of any other value function(value) gives a list of those that are in it. With None as well:
-# sets their gradients to 0.
+# once. Of any other value function(value) gives a list of those that are in it.
 collect: Callable[..., list[Any]] = _deepc.tape_collect
+# (object, method, function): sets the gradients of those among its attributes to 0; False where its
+# `parameters` is another method.
+zero_own = _deepc.tape_zero_own
 # A list of Scalars as one Tensor; the elements of a Tensor as a list of Scalars.
 gather, spread = _deepc.tape_gather, _deepc.tape_spread
 # (tensor, index): one element, by its number, as a Scalar; (leaf, array): the array takes the place
