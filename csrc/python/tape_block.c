@@ -4,60 +4,69 @@
  * elements takes; a block takes a tenth. It is a header and numbers in C's order. Once Python wants
  * to see it, an array over its memory takes its place (dc_tape_reveal).
  *
- * Blocks of more than a few hundred bytes are kept when they are dropped: the C library would give
- * their memory back to the system and fault it in again, page by page, in each step. */
+ * Blocks are kept when they are dropped, as objects without a reference: from Python's allocator
+ * anew they would take three times as long, and large ones the C library would give back to the
+ * system and fault in again, page by page, in each step. */
 #include "tape.h"
 
 #include <stddef.h>
 
 PyTypeObject *dc_block_type;
 
-/* A block of up to 512 bytes with its header comes from Python's own allocator, which keeps it.
- * Above, sizes go in four steps an octave, so that at most a fifth is wasted, up to 64 KiB: larger
- * arrays are NumPy's, whose allocator asks for huge pages. What is kept is limited to 8 MiB. */
+/* With its header, a block of up to 512 bytes is a number of lines. Above, sizes go in four steps
+ * an octave, so that at most a fifth is wasted, up to 64 KiB: larger arrays are NumPy's, whose
+ * allocator asks for huge pages. Small ones may take 256 KiB of what is kept, all others 8 MiB. */
 enum {
     SMALL = 512,
     LARGEST = 65536,
     LINE = 64, /* the numbers of all but small blocks begin on a cache line */
-    CLASSES = 30,
+    SMALL_CLASSES = SMALL / LINE,
+    CLASSES = SMALL_CLASSES + 30,
 #ifdef Py_GIL_DISABLED
+    MOST_SMALL = 0,
     MOST_KEPT = 0,
 #else
+    MOST_SMALL = 256 << 10,
     MOST_KEPT = 8 << 20,
 #endif
 };
 
-static struct {
-    block *first; /* by the first bytes of the numbers */
-} kept[CLASSES];
-static size_t kept_bytes;
+static block *kept[CLASSES]; /* lists by the first bytes of the numbers */
+static size_t kept_bytes[2]; /* of small ones, of the others */
 
-/* The class of a size above SMALL, and the size that blocks of the class have. */
-static int class_of(size_t *size) {
+/* The class of a block with so many bytes of numbers, and the size of all of the class. */
+static int class_of(size_t bytes, size_t *size) {
+    size_t all = offsetof(block, numbers) + bytes;
+    if (all <= SMALL) {
+        *size = (all + LINE - 1) / LINE * LINE;
+        return (int)(*size / LINE) - 1;
+    }
+    all += LINE;
     int octave = 0;
-    while ((size_t)2 * SMALL << octave < *size) octave++;
+    while ((size_t)2 * SMALL << octave < all) octave++;
     const size_t step = (size_t)SMALL / 4 << octave;
-    const size_t steps = (*size - ((size_t)SMALL << octave) + step - 1) / step;
+    const size_t steps = (all - ((size_t)SMALL << octave) + step - 1) / step;
     *size = ((size_t)SMALL << octave) + steps * step;
-    return 4 * octave + (int)steps - 1;
+    return SMALL_CLASSES + 4 * octave + (int)steps - 1;
 }
 
-static block *allocate(size_t size, int *class) {
-    *class = -1;
-    if (size > SMALL) {
-        *class = class_of(&size);
-        block *const b = kept[*class].first;
-        if (b) {
-            kept[*class].first = *(block **)(void *)b->data;
-            kept_bytes -= size;
-            return b;
-        }
+static block *allocate(size_t bytes) {
+    size_t size;
+    const int class = class_of(bytes, &size);
+    block *b = kept[class];
+    if (b) {
+        kept[class] = *(block **)(void *)b->data;
+        kept_bytes[class >= SMALL_CLASSES] -= size;
+        Py_SET_REFCNT((PyObject *)b, 1);
+        return b;
     }
-    block *const b = PyObject_Malloc(size);
+    b = PyObject_Malloc(size);
     if (!b) return NULL;
+    PyObject_Init((PyObject *)b, dc_block_type);
     b->data = (char *)b->numbers;
-    if (*class >= 0) b->data += -(uintptr_t)b->data % LINE;
+    if (class >= SMALL_CLASSES) b->data += -(uintptr_t)b->data % LINE;
     b->size = (uint32_t)size;
+    b->class = (int8_t)class;
     return b;
 }
 
@@ -67,12 +76,8 @@ PyObject *dc_block_new(dtype dtype, int ndim, const npy_intp *shape) {
     for (int i = 0; i < ndim && bytes <= LARGEST; i++) bytes *= (size_t)shape[i];
     if (ndim > BLOCK_DIMENSIONS || bytes > LARGEST || bytes == 0)
         return PyArray_SimpleNew(ndim, shape, dtype == FLOAT32 ? NPY_FLOAT : NPY_DOUBLE);
-    const size_t header = offsetof(block, numbers);
-    int class;
-    block *const b = allocate(header + bytes + (header + bytes > SMALL ? LINE : 0), &class);
+    block *const b = allocate(bytes);
     if (!b) return PyErr_NoMemory();
-    PyObject_Init((PyObject *)b, dc_block_type);
-    b->class = (int8_t)class;
     b->ndim = (int8_t)ndim;
     b->dtype = (int8_t)dtype;
     npy_intp stride = (npy_intp)item;
@@ -86,13 +91,14 @@ PyObject *dc_block_new(dtype dtype, int ndim, const npy_intp *shape) {
 
 static void block_dealloc(PyObject *self) {
     block *const b = (block *)self;
-    if (b->class >= 0 && kept_bytes + b->size <= MOST_KEPT) {
-        *(block **)(void *)b->data = kept[b->class].first;
-        kept[b->class].first = b;
-        kept_bytes += b->size;
-    } else {
-        PyObject_Free(self);
+    const int large = b->class >= SMALL_CLASSES;
+    if (kept_bytes[large] + b->size <= (large ? MOST_KEPT : MOST_SMALL)) {
+        *(block **)(void *)b->data = kept[b->class];
+        kept[b->class] = b;
+        kept_bytes[large] += b->size;
+        return;
     }
+    PyObject_Free(self);
     Py_DECREF(dc_block_type);
 }
 
