@@ -64,7 +64,7 @@ if(NOT MSVC)
     target_compile_options(_deepc PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Os> ${DEEPC_FLAGS_STRINGS}
         -fno-asynchronous-unwind-tables)
     # An operation on the tape is some 50 ns long: where every one passes, size is paid for with a fifth of the speed.
-    foreach(part IN ITEMS arrays block collect linear node record rules scalar type walk)
+    foreach(part IN ITEMS arrays block calls collect linear node record rules scalar type walk)
         list(APPEND tape csrc/python/tape_${part}.c)
     endforeach()
     set_source_files_properties(${tape} PROPERTIES COMPILE_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O2>)

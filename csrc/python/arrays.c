@@ -454,8 +454,7 @@ static Py_ssize_t length_of(PyObject *items) {
 static int are_writable(PyObject *arrays, Py_ssize_t count, size_t *elements) {
     for (Py_ssize_t i = 0; i < count; i++) {
         PyArrayObject *const array = (PyArrayObject *)item_of(arrays, i);
-        if (Py_TYPE(array) != &PyArray_Type || !(PyArray_FLAGS(array) & NPY_ARRAY_WRITEABLE))
-            return 0;
+        if (Py_TYPE((PyObject *)array) != &PyArray_Type || !PyArray_ISWRITEABLE(array)) return 0;
         *elements += (size_t)PyArray_SIZE(array);
     }
     return 1;

@@ -16,6 +16,7 @@
  *   tape_rules.c    backward formulas over arrays, which also run on Tensors (create_graph)
  *   tape_functions.c    activations and softmax
  *   tape_linear.c   the fused products and losses
+ *   tape_calls.c    those of them that Python calls most
  *   tape_network.c  compiled networks
  *   tape_walk.c     the walk back
  *   tape_collect.c  which parameters a model has
@@ -387,6 +388,11 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g);
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g);
 int dc_tape_network_rule(pass *p, node *n, PyObject *g);
 
+/* linear's result for x, w and b, which may be None. A loss; NULL without an exception: Python's
+ * helper takes it. */
+PyObject *dc_tape_fused_linear(PyObject *const *operands, long activation);
+PyObject *dc_tape_fused_loss(int kind, int reduction, double parameter, PyObject *const *operands);
+
 /* The type, and what it consists of. */
 void dc_tape_dealloc(PyObject *self);
 int dc_tape_clear(PyObject *self);
@@ -424,6 +430,7 @@ PyObject *dc_tape_product(PyObject *module, PyObject *const *arguments, Py_ssize
 PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_network(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *dc_tape_quick(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_collect(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *dc_tape_zero_own(PyObject *module, PyObject *const *arguments, Py_ssize_t count);

@@ -72,6 +72,20 @@ static PyObject *written_down(PyObject *result, PyObject *const *operands, long 
     return result;
 }
 
+PyObject *dc_tape_fused_linear(PyObject *const *operands, long activation) {
+    PyObject *payloads[3], *result = NULL;
+    for (int i = 0; i < 3; i++) payloads[i] = dc_tape_payload(operands[i]);
+    if (payloads[0] && payloads[1] && payloads[2])
+        result = compute(payloads[0], payloads[1], payloads[2], (int)activation);
+    for (int i = 0; i < 3; i++) Py_XDECREF(payloads[i]);
+    if (result) return dc_tape_visible(written_down(result, operands, activation));
+    PyObject *const number = PyErr_Occurred() ? NULL : PyLong_FromLong(activation);
+    PyObject *const given[] = {operands[0], operands[1], operands[2], number};
+    if (number) result = dc_tape_help(dc_tape_helpers.linear, 4, given);
+    Py_XDECREF(number);
+    return result;
+}
+
 /* linear(x, w, b, activation): b may be None; activation may be TRANSPOSED. */
 PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
@@ -81,14 +95,7 @@ PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_
     }
     const long activation = PyLong_AsLong(arguments[3]);
     if (activation == -1 && PyErr_Occurred()) return NULL;
-    PyObject *payloads[3], *result = NULL;
-    for (int i = 0; i < 3; i++) payloads[i] = dc_tape_payload(arguments[i]);
-    if (payloads[0] && payloads[1] && payloads[2])
-        result = compute(payloads[0], payloads[1], payloads[2], (int)activation);
-    for (int i = 0; i < 3; i++) Py_XDECREF(payloads[i]);
-    if (!result)
-        return PyErr_Occurred() ? NULL : dc_tape_help(dc_tape_helpers.linear, 4, arguments);
-    return dc_tape_visible(written_down(result, arguments, activation));
+    return dc_tape_fused_linear(arguments, activation);
 }
 
 /* chain(steps, x): each of a list of steps applied to what the one before gave. A step is a tuple
@@ -285,6 +292,31 @@ static PyObject *loss_of(const dc_loss_rule *rule, const array *predicted, const
     return NULL;
 }
 
+PyObject *dc_tape_fused_loss(int kind, int reduction, double parameter, PyObject *const *operands) {
+    const dc_loss_rule rule = {.kind = kind, .reduction = reduction, .parameter = parameter};
+    node *const n = as_node(operands[0]), *const target = as_node(operands[1]);
+    PyObject *gradient = NULL, *result = NULL;
+    PyObject *const predicted = dc_tape_payload(operands[0]), *const actual =
+                                                                  dc_tape_payload(operands[1]);
+    const int recorded = n && !is_scalar(n) && n->flags & REQUIRES && !is_silent();
+    if (predicted && actual && !(target && target->flags & REQUIRES)) {
+        const array x = look(predicted), z = look(actual);
+        result = loss_of(&rule, &x, &z, recorded ? &gradient : NULL, predicted);
+    }
+    Py_XDECREF(predicted);
+    if (result) result = dc_tape_record(OP_LOSS, result, operands, 2);
+    node *const y = result && recorded ? (node *)result : NULL;
+    if (y) {
+        y->code = (int32_t)(kind | reduction << REDUCTION_SHIFT);
+        operands_of(y)[0].value.object = gradient;
+        operands_of(y)[1].value.object = Py_XNewRef(actual);
+    } else {
+        Py_XDECREF(gradient);
+    }
+    Py_XDECREF(actual);
+    return dc_tape_visible(result);
+}
+
 /* loss(kind, reduction, predicted, actual[, parameter]): the mean of rows where it is True. */
 PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
@@ -296,35 +328,9 @@ PyObject *dc_tape_loss(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     const double parameter =
         count == 5 ? PyFloat_AsDouble(arguments[4]) : dc_loss_default((int)kind);
     if ((kind == -1 || reduction == -1 || parameter == -1) && PyErr_Occurred()) return NULL;
-    const dc_loss_rule rule = {.kind = (int)kind,
-                               .reduction = (int)reduction,
-                               .parameter = parameter};
-    node *const n = as_node(arguments[2]), *const target = as_node(arguments[3]);
-    PyObject *gradient = NULL, *result = NULL;
-    PyObject *const predicted = dc_tape_payload(arguments[2]), *const actual =
-                                                                   dc_tape_payload(arguments[3]);
-    const int recorded = n && !is_scalar(n) && n->flags & REQUIRES && !is_silent();
-    if (predicted && actual && !(target && target->flags & REQUIRES)) {
-        const array x = look(predicted), z = look(actual);
-        result = loss_of(&rule, &x, &z, recorded ? &gradient : NULL, predicted);
-    }
-    Py_XDECREF(predicted);
-    if (!result) {
-        Py_XDECREF(actual);
-        return PyErr_Occurred() ? NULL
-                                : dc_tape_help(dc_tape_helpers.loss, (size_t)count, arguments);
-    }
-    result = dc_tape_record(OP_LOSS, result, arguments + 2, 2);
-    node *const y = result && recorded ? (node *)result : NULL;
-    if (y) {
-        y->code = (int32_t)(kind | reduction << REDUCTION_SHIFT);
-        operands_of(y)[0].value.object = gradient;
-        operands_of(y)[1].value.object = Py_XNewRef(actual);
-    } else {
-        Py_XDECREF(gradient);
-    }
-    Py_XDECREF(actual);
-    return dc_tape_visible(result);
+    PyObject *result = dc_tape_fused_loss((int)kind, (int)reduction, parameter, arguments + 2);
+    if (result || PyErr_Occurred()) return result;
+    return dc_tape_help(dc_tape_helpers.loss, (size_t)count, arguments);
 }
 
 int dc_tape_loss_rule(pass *p, node *n, PyObject *g) {

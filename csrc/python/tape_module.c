@@ -415,6 +415,7 @@ static PyMethodDef methods[] = {
     FAST("tape_power", tape_power),
     FAST("tape_matmul", tape_matmul),
     FAST("tape_fit", tape_fit),
+    FAST("tape_quick", dc_tape_quick),
     FAST("tape_linear", dc_tape_linear),
     FAST("tape_chain", dc_tape_chain),
     FAST("tape_linears", dc_tape_linears),

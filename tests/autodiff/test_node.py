@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import inspect
 import math
 import pickle
 import random
@@ -429,6 +430,55 @@ def test_bad_input_is_refused_by_name(run, error, match):
         run(t)
     assert t.data.tolist() == [1, 2]
     assert t.grad is None
+
+
+# ---- Functions that are builtins -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [ad.linear, ad.cross_entropy, ad.squared_error])
+def test_builtins_are_what_functions_of_python_are(function):
+    name = function.__name__
+    assert (function.__module__, function.__qualname__) == ("deepc.autodiff.ops", name)
+    assert pickle.loads(pickle.dumps(function)) is copy.deepcopy(function) is getattr(ad, name)
+    names = list(inspect.signature(function).parameters)
+    last = inspect.signature(function).parameters[names[-1]]
+    assert last.default == (None if name == "linear" else "mean")
+    assert inspect.getdoc(function).startswith("Return ")
+    assert "Parameters\n----------\n" + names[0] in inspect.getdoc(function)
+
+
+def test_builtins_take_arguments_by_place_and_by_name():
+    x, w, b = np.ones((2, 3)), np.full((3, 4), 0.25), np.arange(4.0)
+    word = "".join(["ta", "nh"])  # no constant of a program
+    expected = np.tanh(x @ w + b)
+    for y in (
+        ad.linear(x, w, b, "tanh"), ad.linear(x, w, b, word), ad.linear(x, w, activation=word, b=b),
+        ad.linear(activation="tanh", b=b, w=w, x=x), ad.tanh(ad.linear(x, w, b)),
+        ad.linear(**{"".join(["x"]): x, "w": w, "b": b, "activation": word}),
+    ):  # fmt: skip
+        np.testing.assert_allclose(y, expected, rtol=1e-12)
+    one = ad.squared_error(x, 2 * x)
+    assert one == ad.squared_error(x, 2 * x, "mean") == ad.squared_error(targets=2 * x, predicted=x)
+    assert ad.squared_error(x, 2 * x, reduction="sum") == 2 * one == 6
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda x: ad.linear(), TypeError, r"linear\(\) missing 2 required positional arguments"),
+        (lambda x: ad.linear(x, activation="relu"), TypeError, "missing 1 required .* 'w'"),
+        (lambda x: ad.linear(x, x, x, None, 1), TypeError, "takes from 2 to 4 positional"),
+        (lambda x: ad.linear(x, x, bias=x), TypeError, "unexpected keyword argument 'bias'"),
+        (lambda x: ad.linear(x, x, w=x), TypeError, "multiple values for argument 'w'"),
+        (lambda x: ad.linear(x, x, None, "cosh"), ValueError, "activation: expected .* gelu"),
+        (lambda x: ad.linear(x, x, None, []), TypeError, "unhashable"),
+        (lambda x: ad.cross_entropy(x, [0], "product"), ValueError, "reduction: expected .*mean"),
+        (lambda x: ad.squared_error(x, x, {}), ValueError, "reduction: expected .*, got dict"),
+    ],
+)  # fmt: skip
+def test_builtins_refuse_what_functions_of_python_refuse(call, error, match):
+    with pytest.raises(error, match=match):
+        call(np.ones((1, 1)))
 
 
 # ---- Settings, threads, copies -------------------------------------------------------------------

@@ -8,7 +8,7 @@ compute. The helpers here know arrays only; those over Tensors are added by ``de
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -68,6 +68,8 @@ activation = _deepc.tape_activation
 softmax, log_softmax = _deepc.tape_softmax, _deepc.tape_log_softmax
 # (a, b, transpose_a, transpose_b): of matrices, else NotImplemented.
 matmul = _deepc.tape_matmul
+# (function, names of its arguments, dict of its last one's words, number of the usual, text): the
+# builtin that takes the place of a function of deepc.autodiff.
 # (x, w, b or None, activation), where activation + TRANSPOSED says that w is (outputs, inputs);
 # (kind, reduction, predicted, actual[, parameter]).
 TRANSPOSED = 1 << 16
@@ -270,6 +272,26 @@ def seed(value: Any, like: Array) -> Array:
     if array.size == like.size:
         array = array.reshape(like.shape)
     return np.array(np.broadcast_to(array, like.shape), order="C")
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def quick(words: Mapping[Any, int]) -> Callable[[_Function], _Function]:
+    """Make a function a builtin that does what is usual without a detour, as a decorator.
+
+    Its last argument is one of these words; with others, the function itself is called.
+    """
+
+    def made(function: _Function) -> _Function:
+        code, usual = function.__code__, function.__defaults__ or ()
+        names = code.co_varnames[: code.co_argcount]
+        shown = [f"{name}={value!r}" for name, value in zip(names[::-1], usual[::-1], strict=False)]
+        signature = ", ".join([*names[: -len(usual)], *shown[::-1]])
+        text = f"{function.__name__}({signature})\n--\n\n{function.__doc__ or ''}"
+        return cast(_Function, _deepc.tape_quick(function, names, words, words[usual[-1]], text))
+
+    return made
 
 
 _Class = TypeVar("_Class", bound=type[Node])

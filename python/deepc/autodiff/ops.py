@@ -814,15 +814,12 @@ _AFTER = {
 }  # fmt: skip
 
 
-# A name of this module is found faster than one of another's.
-_fused_linear, _fused_loss = tape.linear, tape.loss
-
-
 def fused(activation: str | None) -> int:
     """Return the number of an activation that a product may have in the same operation."""
     return _ACTIVATIONS[activation]
 
 
+@tape.quick(_ACTIVATIONS)
 def linear(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
     """Return activation(x @ w + b) as one operation.
 
@@ -851,7 +848,7 @@ def linear(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
     """
     number = _ACTIVATIONS.get(activation)
     if number is not None:
-        return _fused_linear(x, w, b, number)
+        return tape.linear(x, w, b, number)
     if activation not in _AFTER:
         names = sorted(str(name) for name in [*_ACTIVATIONS, *_AFTER] if name)
         raise ValueError(f"activation: expected one of {', '.join(names)}, got {activation!r}")
@@ -909,6 +906,11 @@ def _linear_rule(g: Any, y: Any, x: Any, w: Any, activation: int) -> Any:
 # ---- Losses --------------------------------------------------------------------------------------
 
 
+# Whether a loss is the mean over the rows.
+_MEANS = {"mean": True, "sum": False}
+
+
+@tape.quick(_MEANS)
 def cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> Any:
     """Return the cross-entropy of softmax(logits), as one operation.
 
@@ -928,10 +930,10 @@ def cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> Any:
     >>> logits.grad
     array([[ 0.5, -0.5]], dtype=float32)
     """
-    mean = reduction == "mean" or _is_mean(reduction)
-    return _fused_loss(tape.CROSS_ENTROPY, mean, logits, targets)
+    return tape.loss(tape.CROSS_ENTROPY, _is_mean(reduction), logits, targets)
 
 
+@tape.quick(_MEANS)
 def squared_error(predicted: Any, targets: Any, reduction: str = "mean") -> Any:
     """Return the sum of squared differences, its mean over the rows, as one operation.
 
@@ -946,9 +948,9 @@ def squared_error(predicted: Any, targets: Any, reduction: str = "mean") -> Any:
 
 
 def _is_mean(reduction: str) -> bool:
-    if reduction not in ("mean", "sum"):
+    if reduction not in tuple(_MEANS):
         raise ValueError(f"reduction: expected 'mean' or 'sum', got {describe(reduction)}")
-    return reduction == "mean"
+    return _MEANS[reduction]
 
 
 def _loss(kind: int, reduction: int, predicted: Any, actual: Any, *parameter: float) -> Any:
