@@ -31,25 +31,24 @@ static int complain_of_nan(const node *n, PyObject *const *operands, size_t coun
 
 /* Keeps operands and the values that backward needs: those of constants too. */
 static int write_down(node *n, PyObject *const *operands, size_t count) {
-    unsigned kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        const node *const o = as_node(operands[i]);
-        if (o && o->flags & REQUIRES) kept |= n->op == OP_LINEAR ? 3u : needs[n->op][i < 2 ? i : 1];
-    }
-    if (n->op == OP_PYTHON || n->op == OP_NETWORK) kept = ~0u;
+    unsigned kept = n->op == OP_PYTHON || n->op == OP_NETWORK ? ~0u : 0;
     if (dc_tape_reserve(n, count) < 0) return -1;
+    operand *const to = operands_of(n);
+    uint32_t *const versions = versions_of(n);
     for (size_t i = 0; i < count; i++) {
-        operand *const to = &operands_of(n)[i];
         node *const o = as_node(operands[i]);
-        if (o) {
-            if (o->flags & HAS_HISTORY_OF_CALLABLES) n->flags |= HAS_HISTORY_OF_CALLABLES;
-            to->node = (node *)Py_NewRef(operands[i]);
-            versions_of(n)[i] = o->version;
-        }
-        if (kept >> (i < 31 ? i : 31) & 1) {
-            to->value.object = dc_tape_payload(operands[i]);
-            if (!to->value.object) return -1;
-        }
+        if (!o) continue;
+        n->flags |= o->flags & HAS_HISTORY_OF_CALLABLES;
+        to[i].node = (node *)Py_NewRef(operands[i]);
+        versions[i] = o->version;
+        if (o->flags & REQUIRES) kept |= n->op == OP_LINEAR ? 3u : needs[n->op][i < 2 ? i : 1];
+    }
+    for (size_t i = 0; kept && i < count; i++) {
+        if (!(kept >> (i < 31 ? i : 31) & 1)) continue;
+        const node *const o = to[i].node;
+        to[i].value.object =
+            o && !is_scalar(o) ? Py_NewRef(o->data.object) : dc_tape_payload(operands[i]);
+        if (!to[i].value.object) return -1;
     }
     return 0;
 }

@@ -45,7 +45,7 @@ static void enter(pass *p) {
 
 static void leave(pass *p) {
     current = p->outer;
-    if (!current) atomic_store(&taken, 0);
+    if (!current) atomic_store_explicit(&taken, 0, memory_order_release);
 }
 
 void dc_tape_after_fork(void) {
@@ -254,9 +254,10 @@ PyObject *dc_tape_value(const pass *p, const node *n, size_t i) {
 
 /* Refuses what would be wrong: an operand's array that has been changed in place since forward. */
 static int check_versions(const node *n) {
-    for (uint32_t i = 0; i < n->count; i++) {
-        const operand *const o = &operands_of(n)[i];
-        if (!o->node || !o->value.object || versions_of(n)[i] == o->node->version) continue;
+    const operand *o = operands_of(n);
+    const uint32_t *const versions = versions_of(n);
+    for (uint32_t i = 0; i < n->count; i++, o++) {
+        if (!o->node || !o->value.object || versions[i] == o->node->version) continue;
         PyObject *shape = dc_tape_shape(o->value.object);
         if (shape)
             PyErr_Format(PyExc_RuntimeError,
