@@ -93,9 +93,10 @@ static void gemv(size_t n, size_t k, const real *x, const real *w, ptrdiff_t w_r
         const size_t left = (n - j + VL - 1) / VL;
         vecs = left >= 8 ? 8 : !MANY_VARIANTS ? 1 : left > 4 ? 4 : left;
         const size_t kind = vecs == 8 ? 4 : vecs - 1;
-        tile_operands t = {.b_row = w_row,
-                           .last = vecs < left ? VL : n - j - (vecs - 1) * VL,
-                           .c = y + j};
+        tile_operands t; /* not cleared: a strip knows no more of it than this */
+        t.b_row = w_row;
+        t.last = vecs < left ? VL : n - j - (vecs - 1) * VL;
+        t.c = y + j;
         size_t p = 0;
         do {
             size_t blocks = (k - p + K_BLOCK - 1) / K_BLOCK;
