@@ -450,12 +450,13 @@ static Py_ssize_t length_of(PyObject *items) {
     return PyList_Check(items) ? PyList_Size(items) : -1;
 }
 
-/* Whether all are arrays that may be written; and how many elements they have. */
-static int are_writable(PyObject *arrays, Py_ssize_t count, size_t *elements) {
+/* Whether all are arrays that may be written. */
+static int are_writable(PyObject *arrays, Py_ssize_t count) {
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyArrayObject *const array = (PyArrayObject *)item_of(arrays, i);
-        if (Py_TYPE((PyObject *)array) != &PyArray_Type || !PyArray_ISWRITEABLE(array)) return 0;
-        *elements += (size_t)PyArray_SIZE(array);
+        PyObject *array = item_of(arrays, i);
+        if (Py_TYPE(array) != &PyArray_Type ||
+            !(PyArray_FLAGS((PyArrayObject *)array) & NPY_ARRAY_WRITEABLE))
+            return 0;
     }
     return 1;
 }
@@ -484,6 +485,14 @@ static int are_tensors_f64(PyObject *params, PyObject *grads, Py_ssize_t n,
     return 1;
 }
 
+static size_t elements_of(dtype dtype, size_t n, const void *tensors) {
+    const dc_tensor_f32 *const f32 = tensors;
+    const dc_tensor_f64 *const f64 = tensors;
+    size_t elements = 0;
+    for (size_t i = 0; i < n; i++) elements += dtype == FLOAT32 ? f32[i].size : f64[i].size;
+    return elements;
+}
+
 static int step_of(dtype dtype, dc_optimizer *optimizer, size_t n, const void *tensors) {
     return dtype == FLOAT32 ? dc_optimizer_step_f32(optimizer, n, tensors)
                             : dc_optimizer_step_f64(optimizer, n, tensors);
@@ -500,14 +509,14 @@ static PyObject *step(dtype dtype, PyObject *const *arguments, Py_ssize_t count)
         return NULL;
     PyObject *const params = arguments[3], *const grads = arguments[4];
     const Py_ssize_t n = length_of(params);
-    size_t elements = 0;
-    if (n < 0 || !are_writable(params, n, &elements)) return of_status(DC_OTHER_ARRAYS);
+    if (n < 0 || !are_writable(params, n)) return of_status(DC_OTHER_ARRAYS);
     if (grads != Py_None &&
         (length_of(grads) != n || !(dtype == FLOAT32 ? are_tensors_f32(params, grads, n, tensors)
                                                      : are_tensors_f64(params, grads, n, tensors))))
         return of_status(DC_OTHER_ARRAYS);
     int status;
-    COMPUTE(4 * elements, status = step_of(dtype, optimizer, (size_t)n, tensors));
+    COMPUTE(4 * elements_of(dtype, (size_t)n, tensors),
+            status = step_of(dtype, optimizer, (size_t)n, tensors));
     return of_status(status);
 }
 static PyObject *step_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {

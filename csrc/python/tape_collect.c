@@ -137,3 +137,19 @@ PyObject *dc_tape_zero_own(PyObject *module, PyObject *const *arguments, Py_ssiz
     Py_DECREF(own);
     return has < 0 ? NULL : PyBool_FromLong(!has);
 }
+
+/* Before each step of an optimizer: what a node's gradient needs is looked at here, not in a call
+ * for each. */
+int dc_tape_settle_all(PyObject *list) {
+    const Py_ssize_t count = PyList_Size(list);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        node *const n = as_node(PyList_GetItem(list, i));
+        if (!n || is_scalar(n)) {
+            PyErr_SetString(PyExc_TypeError, "settle: expected Tensors");
+            return -1;
+        }
+        if (n->flags & STALE && dc_tape_settle(n) < 0) return -1;
+        n->version++;
+    }
+    return count < 0 ? -1 : 0;
+}

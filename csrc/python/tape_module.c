@@ -303,16 +303,6 @@ static PyObject *tape_zero(PyObject *module, PyObject *const *arguments, Py_ssiz
 
 /* tape_settle(list): before an optimizer reads gradients and writes parameters by their addresses:
  * stale gradients become zeros, and results computed from the parameters so far are out of date. */
-int dc_tape_settle_all(PyObject *list) {
-    const Py_ssize_t count = PyList_Size(list);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        node *const n = node_of(PyList_GetItem(list, i), 0);
-        if (!n || dc_tape_settle(n) < 0) return -1;
-        n->version++;
-    }
-    return count < 0 ? -1 : 0;
-}
-
 static PyObject *tape_settle(PyObject *module, PyObject *list) {
     (void)module;
     return dc_tape_settle_all(list) < 0 ? NULL : Py_NewRef(Py_None);

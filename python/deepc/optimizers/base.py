@@ -206,7 +206,7 @@ class BuiltinOptimizer(Optimizer):
     """
 
     _rule: str
-    _unbound: tuple[Any, ...] = (None, None, None, False)
+    _unbound: tuple[Any, ...] = (None, None, None, None)
     # The rates of a schedule that are known: the schedule, its settings then, the first step.
     _ahead: tuple[Any, Any, int, Any] = (None, None, 0, ())
 
@@ -426,10 +426,10 @@ class BuiltinOptimizer(Optimizer):
             If parameters and gradients differ in number or shape, the parameters are not those
             of the steps before, or one of them has been made read-only.
         """
-        bound_layer, version, tensors, asks = self._bound
+        bound_layer, version, tensors, at_once = self._bound
         if bound_layer is not layer or version != _plan.structure_version:
-            tensors, asks = self._bind(layer)
-        status = self._step_asking(layer, tensors) if asks else tensors.step()
+            tensors, at_once = self._bind(layer)
+        status = at_once() if at_once is not None else self._step_asking(layer, tensors)
         if status:
             self._step_again(layer, tensors, status)
 
@@ -461,10 +461,10 @@ class BuiltinOptimizer(Optimizer):
             _check_writable(tensors.params[frozen], frozen)
         return cast(StepTensors, tensors)
 
-    def _bind(self, layer: Layer) -> tuple[StepTensors | None, bool]:
+    def _bind(self, layer: Layer) -> tuple[StepTensors | None, Callable[[], int] | None]:
         """Look at the parameters: the tensors if they may be stepped where they are, else None.
 
-        And whether something has to be looked at in each step.
+        And what steps them, None if something has to be looked at in each step.
         """
         check_part(layer, "layer", "a layer", "params", "grads")
         version = _plan.structure_version
@@ -476,15 +476,16 @@ class BuiltinOptimizer(Optimizer):
         params, grads = cast(Any, (list(layer.params()), list(layer.grads())))
         self._bound = self._unbound
         if not _can_be_stepped(params, grads):
-            return None, True
+            return None, None
         for i, param in enumerate(params):
             _check_writable(param, i)
         self._remember(params, grads)
         tensors = self._tensors_of(params, grads, self._memory, params[0].dtype, self._leaves)
         if (asks or self._leaves) and tensors.count != len(params):
-            return None, True
-        self._bound = (layer, version, tensors, asks)
-        return tensors, asks
+            return None, None
+        at_once = None if asks else tensors.step
+        self._bound = (layer, version, tensors, at_once)
+        return tensors, at_once
 
     def _tensors_of(
         self,
