@@ -298,12 +298,28 @@ static __attribute__((noinline)) void gemm_and_fetch(size_t m, size_t n, size_t 
     gemm_tiles(m, n, k, &t, 0, 0, 0, 1, NULL);
 }
 
+/* The product of a column and a row, which is a gradient of one sample: the tiles' chains of one
+ * step, without the tiles. */
+static void outer(size_t m, size_t n, const real *a, ptrdiff_t a_row, const real *b, real *c,
+                  ptrdiff_t c_row) {
+    for (; m > 0; m--, a += a_row, c += c_row) {
+        const vec factor = v_set(*a);
+        size_t j = 0;
+        for (; j + VL < n; j += VL) v_store(c + j, v_fma(factor, v_load(b + j), v_zero()));
+        v_store_part(c + j, v_fma(factor, v_load_part(b + j, n - j), v_zero()), n - j);
+    }
+}
+
 /* Where k is this short, what takes time is to write c. */
 enum { SHALLOW = 16 };
 
 static void gemm(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                  const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,
                  ptrdiff_t c_row, size_t soon) {
+    if (k == 1 && !accumulate && n > 0 && (!end || (!end->bias && !end->activation))) {
+        outer(m, n, a, a_row, b, c, c_row);
+        return;
+    }
     /* A few rows of c at a time are written from end to end, not columns of tiles from top to
      * bottom. */
     const size_t step = k <= SHALLOW ? 2 * TILE_ROWS : m;
