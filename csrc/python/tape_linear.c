@@ -54,7 +54,7 @@ static PyObject *compute(PyObject *x, PyObject *w, PyObject *b, int activation) 
     npy_intp shape[2] = {(npy_intp)m, (npy_intp)n};
     PyObject *result = dc_block_new(q.dtype, q.x_ndim, q.x_ndim == 2 ? shape : shape + 1);
     if (!result) return NULL;
-    void *const y = look(result).data;
+    void *const y = numbers_of(result);
     if (m * n * k < 2 * WORTH_UNLOCKING)
         multiply(q.dtype, q.x.transposed, q.w.transposed, m, n, k, q.x_data, q.x.leading, q.w_data,
                  q.w.leading, 0, bias.data, activation, y, n);
@@ -182,7 +182,7 @@ static int give_bias(pass *p, node *n, const product *q, const char *d_z) {
     int accumulate, new;
     PyObject *room = room_for(p, n, 2, &accumulate, &new);
     if (!room) return -1;
-    void *const d_b = look(room).data;
+    void *const d_b = numbers_of(room);
     if (q->dtype == FLOAT32)
         dc_column_sum_f32(q->x.rows, q->w.cols, (const void *)d_z, accumulate, d_b);
     else
@@ -196,7 +196,7 @@ static int give_input(pass *p, node *n, const product *q, const char *d_z) {
     PyObject *room = dc_block_new(q->dtype, x.ndim, x.shape);
     if (!room) return -1;
     multiply(q->dtype, 0, !q->w.transposed, q->x.rows, q->x.cols, q->w.cols, d_z, q->w.cols,
-             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, look(room).data, q->x.cols);
+             q->w_data, q->w.leading, 0, NULL, DC_IDENTITY, numbers_of(room), q->x.cols);
     return dc_tape_give(p, n, 0, room);
 }
 
@@ -241,7 +241,7 @@ int dc_tape_linear_rule(pass *p, node *n, PyObject *g) {
         Py_XDECREF(d_z);
         return -1;
     }
-    const char *const d = look(d_z).data;
+    const char *const d = numbers_of(d_z);
     int status = dc_tape_wants(p, n, 1) ? give_weights(p, n, &q, d) : 0;
     if (!status && n->count == 3 && dc_tape_wants(p, n, 2)) status = give_bias(p, n, &q, d);
     if (!status && dc_tape_wants(p, n, 0)) status = give_input(p, n, &q, d);
@@ -271,8 +271,8 @@ static PyObject *loss_of(const dc_loss_rule *rule, const array *predicted, const
         Py_XDECREF(result);
         return NULL;
     }
-    void *const d = gradient ? look(*gradient).data : NULL;
-    void *const to = look(result).data;
+    void *const d = gradient ? numbers_of(*gradient) : NULL;
+    void *const to = numbers_of(result);
     const void *const targets = has_labels ? NULL : actual->data;
     const int64_t *const labels = has_labels ? (const void *)actual->data : NULL;
     double value = 0;

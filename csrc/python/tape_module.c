@@ -208,7 +208,7 @@ static PyObject *tape_gather(PyObject *module, PyObject *list) {
     const npy_intp shape = count;
     PyObject *array = dc_block_new(FLOAT64, 1, &shape);
     if (!array) return NULL;
-    double *const x = (void *)look(array).data;
+    double *const x = numbers_of(array);
     int requires = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *item = PyList_GetItem(list, i);

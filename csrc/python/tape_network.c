@@ -24,7 +24,7 @@ static PyObject *compute(const node *x_node, const node *leaf, void *net) {
     if (outputs == 0) return NULL;
     const npy_intp shape[2] = {(npy_intp)rows, (npy_intp)outputs};
     PyObject *result = dc_block_new(x.dtype, 2, shape);
-    if (result && forward(x.dtype, net, rows, cols, x.data, look(result).data)) Py_CLEAR(result);
+    if (result && forward(x.dtype, net, rows, cols, x.data, numbers_of(result))) Py_CLEAR(result);
     return result;
 }
 
@@ -109,7 +109,7 @@ static int give_leaves(pass *p, const node *n, PyObject *const *kept) {
 
 static int backward(dtype dtype, void *net, const array *x, const array *g, PyObject *d_x) {
     const size_t rows = (size_t)x->shape[0], cols = (size_t)x->shape[1];
-    void *const to = d_x ? look(d_x).data : NULL;
+    void *const to = d_x ? numbers_of(d_x) : NULL;
     int status;
     if (dtype == FLOAT32)
         UNLOCKED(status = dc_network_backward_f32(net, rows, cols, (const void *)x->data,

@@ -106,7 +106,7 @@ static PyObject *one_hot(const node *like, size_t index) {
     const array x = look(like->data.object);
     PyObject *result = dc_block_new(x.dtype, x.ndim, x.shape);
     if (!result) return NULL;
-    void *const data = look(result).data;
+    void *const data = numbers_of(result);
     memset(data, 0, size_of(&x) * item_size(&x));
     if (x.dtype == FLOAT32)
         ((float *)data)[index] = 1;

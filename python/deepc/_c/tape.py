@@ -68,8 +68,6 @@ activation = _deepc.tape_activation
 softmax, log_softmax = _deepc.tape_softmax, _deepc.tape_log_softmax
 # (a, b, transpose_a, transpose_b): of matrices, else NotImplemented.
 matmul = _deepc.tape_matmul
-# (function, names of its arguments, dict of its last one's words, number of the usual, text): the
-# builtin that takes the place of a function of deepc.autodiff.
 # (x, w, b or None, activation), where activation + TRANSPOSED says that w is (outputs, inputs);
 # (kind, reduction, predicted, actual[, parameter]).
 TRANSPOSED = 1 << 16
