@@ -34,7 +34,11 @@ typedef struct array {
 /* The tape's own array, which Python never sees (tape_block.c): numbers in C's order. */
 enum { BLOCK_DIMENSIONS = 2 };
 typedef struct block {
-    PyObject_HEAD npy_intp shape[BLOCK_DIMENSIONS], strides[BLOCK_DIMENSIONS];
+    PyObject_HEAD union {
+        npy_intp shape[BLOCK_DIMENSIONS];
+        struct block *next; /* of a list of those that nobody has */
+    };
+    npy_intp strides[BLOCK_DIMENSIONS];
     char *data;
     uint32_t size; /* of the block in bytes */
     int8_t class, ndim, dtype;

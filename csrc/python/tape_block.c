@@ -31,7 +31,7 @@ enum {
 #endif
 };
 
-static block *kept[CLASSES]; /* lists; the next one's address is where the shape was */
+static block *kept[CLASSES]; /* lists */
 static size_t kept_bytes[2]; /* of small ones, of the others */
 
 /* The class of a block with so many bytes of numbers, and the size of all of the class. */
@@ -55,7 +55,7 @@ static block *allocate(size_t bytes) {
     const int class = class_of(bytes, &size);
     block *b = kept[class];
     if (b) {
-        kept[class] = *(block **)(void *)b->shape;
+        kept[class] = b->next;
         kept_bytes[class >= SMALL_CLASSES] -= size;
         Py_SET_REFCNT((PyObject *)b, 1);
         return b;
@@ -93,7 +93,7 @@ static void block_dealloc(PyObject *self) {
     block *const b = (block *)self;
     const int large = b->class >= SMALL_CLASSES;
     if (kept_bytes[large] + b->size <= (large ? MOST_KEPT : MOST_SMALL)) {
-        *(block **)(void *)b->shape = kept[b->class];
+        b->next = kept[b->class];
         kept[b->class] = b;
         kept_bytes[large] += b->size;
         return;
