@@ -1,6 +1,7 @@
 /* Functions of Python that each step of a training calls, as builtins: to enter one of Python's own
  * costs a fifth of a small product. What is usual is done here at once; any other call is handed on
- * to Python's function, which knows all words and says what is wrong. */
+ * to Python's function, which knows all words and says what is wrong. And the steps of a model one
+ * after the other, for the same reason. */
 #include "tape.h"
 
 #include <string.h>
@@ -138,4 +139,30 @@ PyObject *dc_tape_quick(PyObject *module, PyObject *const *arguments, Py_ssize_t
     PyObject *const made = home ? PyCFunction_NewEx(&q->method, NULL, home) : NULL;
     Py_XDECREF(home);
     return made;
+}
+
+/* ---- Steps of layers ------------------------------------------------------------------------- */
+
+/* chain(steps, x): each of a list of steps applied to what the one before gave. A step is a tuple
+ * (w, b, activation) of a linear, or a function. */
+PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    if (count != 2 || !PyList_Check(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "chain: expected a list of steps and a Tensor");
+        return NULL;
+    }
+    PyObject *const steps = arguments[0], *x = Py_NewRef(arguments[1]);
+    for (Py_ssize_t i = 0; x && i < PyList_Size(steps); i++) {
+        PyObject *const step = Py_NewRef(PyList_GetItem(steps, i)), *y;
+        if (PyTuple_Check(step) && PyTuple_Size(step) == 3) {
+            PyObject *const given[] = {x, PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 1),
+                                       PyTuple_GetItem(step, 2)};
+            y = dc_tape_linear(module, given, 4);
+        } else {
+            y = PyObject_CallFunctionObjArgs(step, x, NULL);
+        }
+        Py_DECREF(step);
+        Py_DECREF(x);
+        x = y;
+    }
+    return x;
 }

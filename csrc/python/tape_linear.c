@@ -98,30 +98,6 @@ PyObject *dc_tape_linear(PyObject *module, PyObject *const *arguments, Py_ssize_
     return dc_tape_fused_linear(arguments, activation);
 }
 
-/* chain(steps, x): each of a list of steps applied to what the one before gave. A step is a tuple
- * (w, b, activation) of a linear, or a function. */
-PyObject *dc_tape_chain(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
-    if (count != 2 || !PyList_Check(arguments[0])) {
-        PyErr_SetString(PyExc_TypeError, "chain: expected a list of steps and a Tensor");
-        return NULL;
-    }
-    PyObject *const steps = arguments[0], *x = Py_NewRef(arguments[1]);
-    for (Py_ssize_t i = 0; x && i < PyList_Size(steps); i++) {
-        PyObject *const step = Py_NewRef(PyList_GetItem(steps, i)), *y;
-        if (PyTuple_Check(step) && PyTuple_Size(step) == 3) {
-            PyObject *const given[] = {x, PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 1),
-                                       PyTuple_GetItem(step, 2)};
-            y = dc_tape_linear(module, given, 4);
-        } else {
-            y = PyObject_CallFunctionObjArgs(step, x, NULL);
-        }
-        Py_DECREF(step);
-        Py_DECREF(x);
-        x = y;
-    }
-    return x;
-}
-
 /* linears(x, steps): linear of x and each (w, b, activation) of a list, one after the other. What
  * does not fit as it is gives NotImplemented: who asked says why, in words of his own. */
 PyObject *dc_tape_linears(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
