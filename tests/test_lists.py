@@ -77,6 +77,62 @@ def test_a_list_that_changes_after_forward_changes_nothing():
     assert digest(*net.grads()) == digest(*same.grads())
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("width", [3, 600, 2000])  # beyond some, lists are read to other memory
+def test_each_backward_is_of_its_own_forward(dtype, width):
+    net, same = (Sequential([Linear(width, 2, dtype=dtype, rng=1)]) for _ in range(2))
+    x = np.random.default_rng(5).standard_normal((6, width)).astype(dtype)
+    for rows in (x[0], x[1], x[:2], x[2:4], x[4], x[5]):
+        assert net.forward(rows.tolist()) == same.forward(rows).tolist()
+        gradient = np.ones((*rows.shape[:-1], 2), dtype)
+        back = net.backward(gradient.tolist())
+        assert floats(back) == same.backward(gradient).ravel().tolist()
+        assert digest(*net.grads()) == digest(*same.grads())
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_list_is_never_read_to_an_array_of_the_users(own):
+    layer, whole = Linear(3, 2, dtype="float64", rng=1), X.copy()
+    row = whole[0].copy() if own else None
+    layer.forward(row if own else whole[0])  # of which nobody but the layer has the view
+    layer.forward([7.0, 8.0, 9.0])
+    assert own is False or (row == X[0]).all()
+    assert (whole == X).all()
+    kept = layer._memory.last._last
+    layer.forward([1.0, 2.0, 3.0])
+    assert kept.tolist() == [7.0, 8.0, 9.0]
+    frozen = X[0].copy()
+    frozen.flags.writeable = False
+    layer.forward(frozen)
+    del frozen
+    layer.forward([1.0, 2.0, 3.0])
+    layer.backward([1.0, 0.0])
+    assert layer.w_grad.tolist() == [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("x", [[7.0, 8.0, "9"], [7.0, 8.0], [[7.0, 8.0, 9.0], [7.0]]])
+def test_a_list_that_does_not_go_leaves_the_forward_before_it(x):
+    layer = Linear(3, 2, dtype="float64", rng=1)
+    for _ in range(2):
+        layer.forward([1.0, 2.0, 3.0])
+        with pytest.raises((TypeError, ValueError)):
+            layer.forward(x)
+        layer.backward([1.0, 0.0])
+        assert layer.w_grad.tolist() == [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]
+
+
+def test_loss_and_gradient_and_the_losses_of_rows_take_lists():
+    loss = SoftmaxCrossEntropy()
+    x, y, weights = X.tolist(), np.eye(3)[[0, 1, 2, 0, 1]].tolist(), [1.0, 2.0, 0.0, 1.0, 1.0]
+    value, gradient = loss.loss_and_gradient(x, y, weights)
+    assert (value, gradient) == (loss.loss(x, y, weights), loss.gradient(x, y, weights))
+    assert floats(gradient) == loss.gradient(X, np.array(y), np.array(weights)).ravel().tolist()
+    assert floats(loss.row_losses(x, y, weights)) == pytest.approx(
+        loss.row_losses(X, np.array(y), np.array(weights)).tolist(), abs=0
+    )
+    assert type(loss.row_losses(x[0], y[0])) is float
+
+
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
@@ -198,6 +254,25 @@ def test_an_item_that_runs_code_when_its_list_is_made_anew():
     again = layer.backward(gradients[1])
     assert again == pytest.approx(right[1], rel=1e-13)
     assert seen[0] == pytest.approx(right[2], rel=1e-13)
+
+
+def test_threads_that_share_a_layer():
+    layer = Linear(3, 2, dtype="float64", rng=1)
+    right = {tuple(x): layer.forward(x) for x in X.tolist()}
+    wrong = []
+
+    def body(i):
+        x = X[i].tolist()
+        for _ in range(2000):
+            if layer.forward(x) != right[tuple(x)]:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=body, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_lists_of_many_threads():

@@ -1,5 +1,6 @@
 /* The library as functions of the Python module over NumPy arrays: see arrays_api.h. */
 #define DEEPC_IMPORTS_NUMPY
+#include "operand.h"
 #include "tape.h"
 
 #include <math.h>
@@ -47,66 +48,14 @@ static int as_number(PyObject *object, size_t *out) {
     return *out != (size_t)-1 || !PyErr_Occurred();
 }
 
-/* ---- Lists ----------------------------------------------------------------------------------- */
-
-typedef PyObject *function(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
-enum { MOST_ARGUMENTS = 4 };
-
-/* A new array of what a list holds. NULL, mostly without an exception: it holds something else. */
-static PyObject *array_of(PyObject *list, dtype dtype) {
-    npy_intp shape[2] = {0, 0};
-    const int ndim = dc_list_shape(list, shape), wide = dtype == FLOAT64;
-    if (ndim == 0) return NULL;
-    PyObject *made = PyArray_SimpleNew(ndim, shape, wide ? NPY_DOUBLE : NPY_FLOAT);
-    if (made && dc_list_read(list, ndim, shape, wide, look(made).data)) return made;
-    Py_XDECREF(made);
-    return NULL;
+/* A status of a call that may have read lists: where it has, Python converts them itself, and says
+ * what is wrong with them. */
+static PyObject *refused(int has_lists, int status) {
+    return of_status(has_lists ? DC_OTHER_ARRAYS : status);
 }
 
-/* Calls a function with arrays of `dtype` for lists among its arguments. If argument `main` is a
- * list, so is the result; with `keeps`, it comes behind the array that was made of that argument,
- * in a tuple. */
-static PyObject *with_arrays(function *call, PyObject *const *arguments, Py_ssize_t count,
-                             dtype dtype, Py_ssize_t main, int keeps) {
-    PyObject *given[MOST_ARGUMENTS] = {NULL}, *result = NULL;
-    Py_ssize_t i = 0;
-    for (; i < count; i++) {
-        given[i] = PyList_CheckExact(arguments[i]) ? array_of(arguments[i], dtype)
-                                                   : Py_NewRef(arguments[i]);
-        if (!given[i]) break;
-    }
-    if (i == count) result = call(NULL, given, count);
-    const array y = look(result ? result : Py_None);
-    if (result && PyList_CheckExact(arguments[main]) && is_real(&y)) {
-        PyObject *list = dc_list_make(y.ndim, y.shape, y.dtype == FLOAT64, y.data);
-        Py_DECREF(result);
-        result = list;
-        if (list && keeps) {
-            result = PyTuple_Pack(2, given[main], list);
-            Py_DECREF(list);
-        }
-    } else if (result && PyLong_Check(result)) {
-        /* Python converts the lists itself, and says what is wrong with them. */
-        Py_DECREF(result);
-        result = NULL;
-    }
-    for (i = 0; i < count; i++) Py_XDECREF(given[i]);
-    return result || PyErr_Occurred() ? result : of_status(DC_OTHER_ARRAYS);
-}
-
-/* Whether any argument is a list. */
-static int has_list(PyObject *const *arguments, Py_ssize_t count) {
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (PyList_CheckExact(arguments[i])) return 1;
-    return 0;
-}
-
-/* The dtype of the first argument of a call that is an array; lists by themselves are of float64.
- */
-static dtype dtype_beside(PyObject *object) {
-    const array x = look(object);
-    return is_real(&x) ? x.dtype : FLOAT64;
-}
+/* A list that could not be read. */
+static PyObject *unread(void) { return PyErr_Occurred() ? NULL : of_status(DC_OTHER_ARRAYS); }
 
 /* ---- Elementwise functions ------------------------------------------------------------------- */
 
@@ -219,10 +168,21 @@ static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t
 typedef struct loss_arguments {
     dc_loss_rule rule;
     size_t rows, cols;
-    array predicted;
     const void *targets, *weights;
     const int64_t *labels;
+    array_operand predicted, actual, weighing;
 } loss_arguments;
+
+static void drop_loss(loss_arguments *l) {
+    dc_operand_drop(&l->predicted);
+    dc_operand_drop(&l->actual);
+    dc_operand_drop(&l->weighing);
+}
+
+/* Arguments that are dropped at the end of the block. */
+#define LOSS_ARGUMENTS(name)                                                                       \
+    loss_arguments name __attribute__((cleanup(drop_loss)));                                       \
+    name.predicted.array = name.actual.array = name.weighing.array = NULL
 
 /* From a tuple of kind, reduction, parameter and smoothing; 0 with an exception. */
 static int take_rule(PyObject *tuple, dc_loss_rule *rule) {
@@ -237,36 +197,45 @@ static int take_rule(PyObject *tuple, dc_loss_rule *rule) {
     return !PyErr_Occurred();
 }
 
+/* Predictions that are a list are of float64; other lists are of the dtype of the predictions. */
+static int take_operands(PyObject *const *arguments, loss_arguments *out) {
+    array *const predicted = &out->predicted.x;
+    if (!dc_operand_take(&out->predicted, arguments[1], FLOAT64)) return 0;
+    const dtype beside = is_real(predicted) ? predicted->dtype : FLOAT64;
+    return dc_operand_take(&out->actual, arguments[2], beside) &&
+           dc_operand_take(&out->weighing, arguments[3], beside);
+}
+
 /* From (rule, predicted, actual, weights). -1 with an exception, 0 for arrays of another form. */
 static int take_loss(PyObject *const *arguments, Py_ssize_t count, loss_arguments *out) {
     if (!is_count(count, 4) || !take_rule(arguments[0], &out->rule)) return -1;
-    const array predicted = look(arguments[1]), actual = look(arguments[2]);
-    if (!is_real(&predicted) || !is_contiguous(&predicted) || !is_contiguous(&actual) ||
-        predicted.ndim < 1 || predicted.ndim > 2)
+    if (!take_operands(arguments, out)) return PyErr_Occurred() ? -1 : 0;
+    const array *const predicted = &out->predicted.x, *const actual = &out->actual.x;
+    if (!is_real(predicted) || !is_contiguous(predicted) || !is_contiguous(actual) ||
+        predicted->ndim < 1 || predicted->ndim > 2)
         return 0;
-    const int batch = predicted.ndim == 2;
-    out->predicted = predicted;
-    out->rows = batch ? (size_t)predicted.shape[0] : 1;
-    out->cols = (size_t)predicted.shape[batch];
-    out->targets = actual.dtype == predicted.dtype ? actual.data : NULL;
-    out->labels = actual.dtype == INT64 ? (const int64_t *)(void *)actual.data : NULL;
+    const int batch = predicted->ndim == 2;
+    out->rows = batch ? (size_t)predicted->shape[0] : 1;
+    out->cols = (size_t)predicted->shape[batch];
+    out->targets = actual->dtype == predicted->dtype ? actual->data : NULL;
+    out->labels = actual->dtype == INT64 ? (const int64_t *)(void *)actual->data : NULL;
     out->weights = NULL;
     if (out->rows == 0 || out->cols == 0) return 0;
     if (arguments[3] != Py_None) {
-        const array weights = look(arguments[3]);
-        if (weights.dtype != predicted.dtype || !is_contiguous(&weights) || weights.ndim != 1 ||
-            (size_t)weights.shape[0] != out->rows)
+        const array *const weights = &out->weighing.x;
+        if (weights->dtype != predicted->dtype || !is_contiguous(weights) || weights->ndim != 1 ||
+            (size_t)weights->shape[0] != out->rows)
             return 0;
-        out->weights = weights.data;
+        out->weights = weights->data;
     }
-    if (out->targets) return same_shape(&actual, predicted.ndim, predicted.shape);
-    return out->labels && batch && actual.ndim == 1 && actual.shape[0] == predicted.shape[0];
+    if (out->targets) return same_shape(actual, predicted->ndim, predicted->shape);
+    return out->labels && batch && actual->ndim == 1 && actual->shape[0] == predicted->shape[0];
 }
 
 /* The loss to *value and the gradient to d, or NULL. */
 static int compute_loss(const loss_arguments *l, double *value, void *d) {
-    const void *predicted = l->predicted.data;
-    if (l->predicted.dtype == FLOAT32)
+    const void *predicted = l->predicted.x.data;
+    if (l->predicted.x.dtype == FLOAT32)
         return dc_loss_f32(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels, l->weights,
                            1, value, d);
     return dc_loss_f64(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels, l->weights, 1,
@@ -276,13 +245,7 @@ static int compute_loss(const loss_arguments *l, double *value, void *d) {
 /* loss(rule, predicted, actual, weights) */
 static PyObject *loss(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count == 4 && has_list(arguments + 1, 3)) {
-        PyObject *of_arrays = with_arrays(loss, arguments, count, dtype_beside(arguments[1]), 1, 0);
-        if (!of_arrays || PyFloat_Check(of_arrays)) return of_arrays;
-        Py_DECREF(of_arrays);
-        return PyFloat_FromDouble(NAN);
-    }
-    loss_arguments l;
+    LOSS_ARGUMENTS(l);
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
     double value = NAN;
@@ -290,25 +253,25 @@ static PyObject *loss(PyObject *module, PyObject *const *arguments, Py_ssize_t c
     return PyFloat_FromDouble(value);
 }
 
-/* The gradient as an array, and the loss to *value. */
+/* The gradient, a list for a list of predictions, and the loss to *value. */
 static PyObject *gradient_and(PyObject *const *arguments, Py_ssize_t count, double *value) {
-    loss_arguments l;
+    LOSS_ARGUMENTS(l);
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
     if (!taken) return of_status(DC_OTHER_ARRAYS);
-    array y;
-    PyObject *result = output(Py_None, l.predicted.dtype, l.predicted.ndim, l.predicted.shape, &y);
-    if (!result) return NULL;
+    const array *const predicted = &l.predicted.x;
+    OPERAND(y);
+    if (!dc_operand_make(&y, l.predicted.is_list, predicted->dtype, predicted->ndim,
+                         predicted->shape))
+        return NULL;
     int status;
-    UNLOCKED(status = compute_loss(&l, value, y.data));
-    return result_or_status(result, status);
+    UNLOCKED(status = compute_loss(&l, value, y.x.data));
+    return dc_operand_result(&y, status);
 }
 
 /* loss_gradient(rule, predicted, actual, weights) */
 static PyObject *loss_gradient(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count == 4 && has_list(arguments + 1, 3))
-        return with_arrays(loss_gradient, arguments, count, dtype_beside(arguments[1]), 1, 0);
     return gradient_and(arguments, count, NULL);
 }
 
@@ -323,8 +286,8 @@ static PyObject *loss_and_gradient(PyObject *module, PyObject *const *arguments,
 }
 
 static int compute_loss_rows(const loss_arguments *l, void *losses) {
-    const void *predicted = l->predicted.data;
-    if (l->predicted.dtype == FLOAT32)
+    const void *predicted = l->predicted.x.data;
+    if (l->predicted.x.dtype == FLOAT32)
         return dc_loss_rows_f32(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels,
                                 l->weights, losses);
     return dc_loss_rows_f64(&l->rule, l->rows, l->cols, predicted, l->targets, l->labels,
@@ -334,13 +297,13 @@ static int compute_loss_rows(const loss_arguments *l, void *losses) {
 /* loss_rows(rule, predicted, actual, weights) */
 static PyObject *loss_rows(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    loss_arguments l;
+    LOSS_ARGUMENTS(l);
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
     if (!taken) return of_status(DC_OTHER_ARRAYS);
+    const array *const predicted = &l.predicted.x;
     array y;
-    PyObject *result =
-        output(Py_None, l.predicted.dtype, l.predicted.ndim - 1, l.predicted.shape, &y);
+    PyObject *result = output(Py_None, predicted->dtype, predicted->ndim - 1, predicted->shape, &y);
     if (!result) return NULL;
     int status;
     UNLOCKED(status = compute_loss_rows(&l, y.data));
@@ -359,82 +322,98 @@ static int is_input(const array *x, dtype dtype) {
     ((dtype) == FLOAT32 ? dc_network_##name##_f32(__VA_ARGS__)                                     \
                         : dc_network_##name##_f64(__VA_ARGS__))
 
-/* y of x, of either dtype; `self` is the function of Python that was called. */
-static PyObject *forward(function *self, dtype dtype, PyObject *const *arguments,
-                         Py_ssize_t count) {
+static size_t rows_of(const array *x) { return x->ndim == 2 ? (size_t)x->shape[0] : 1; }
+static size_t cols_of(const array *x) { return (size_t)x->shape[x->ndim - 1]; }
+
+static int compute_forward(void *network, dtype dtype, const array *x, void *y) {
+    const size_t rows = rows_of(x), cols = cols_of(x);
+    if (x->dtype == INT64)
+        return OF_NETWORK(dtype, forward_indices, network, rows, cols, (const void *)x->data, y);
+    if (x->ndim == 2)
+        return OF_NETWORK(dtype, forward, network, rows, cols, (const void *)x->data, y);
+    return OF_NETWORK(dtype, forward_sample, network, cols, (const void *)x->data, y);
+}
+
+/* What a forward of a list returns: that list, behind the array that is to be kept for backward if
+ * that is another than so far. */
+static PyObject *with_kept(PyObject *list, const array_operand *x, PyObject *before) {
+    PyObject *kept = list ? dc_operand_keep(x, before) : NULL;
+    PyObject *result = kept == before ? Py_XNewRef(list) : NULL;
+    if (kept && !result) result = PyTuple_Pack(2, kept, list);
+    Py_XDECREF(kept);
+    Py_XDECREF(list);
+    return result;
+}
+
+/* y of x, of either dtype. */
+static PyObject *forward(dtype dtype, PyObject *const *arguments, Py_ssize_t count) {
     void *network;
-    if (!is_count(count, 2) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;
-    if (PyList_CheckExact(arguments[1])) return with_arrays(self, arguments, count, dtype, 1, 1);
-    const array x = look(arguments[1]);
+    if (!is_count(count, 3) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;
+    OPERAND(x);
+    OPERAND(y);
+    if (!dc_operand_take(&x, arguments[1], dtype)) return unread();
     const int indices = OF_NETWORK(dtype, takes_indices, network);
-    if (!is_input(&x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);
-    const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;
-    const size_t cols = (size_t)x.shape[x.ndim - 1];
-    const size_t outputs = OF_NETWORK(dtype, outputs, network, cols);
-    if (outputs == 0) return of_status(DC_BAD_SIZE);
-    npy_intp shape[2] = {(npy_intp)rows};
-    shape[x.ndim - 1] = (npy_intp)outputs;
-    array y;
-    PyObject *result = output(Py_None, dtype, x.ndim, shape, &y);
-    if (!result) return NULL;
+    if (!is_input(&x.x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);
+    const size_t outputs = OF_NETWORK(dtype, outputs, network, cols_of(&x.x));
+    if (outputs == 0) return refused(x.is_list, DC_BAD_SIZE);
+    npy_intp shape[2] = {x.x.shape[0]};
+    shape[x.x.ndim - 1] = (npy_intp)outputs;
+    if (!dc_operand_make(&y, x.is_list, dtype, x.x.ndim, shape)) return NULL;
     int status;
-    const void *from = x.data;
-    void *to = y.data;
-    if (indices)
-        UNLOCKED(status = OF_NETWORK(dtype, forward_indices, network, rows, cols, from, to));
-    else if (x.ndim == 2)
-        UNLOCKED(status = OF_NETWORK(dtype, forward, network, rows, cols, from, to));
-    else
-        UNLOCKED(status = OF_NETWORK(dtype, forward_sample, network, cols, from, to));
-    return result_or_status(result, status);
+    UNLOCKED(status = compute_forward(network, dtype, &x.x, y.x.data));
+    if (status) return refused(x.is_list, status);
+    PyObject *result = dc_operand_result(&y, status);
+    return x.is_list ? with_kept(result, &x, arguments[2]) : result;
+}
+
+static int compute_backward(void *network, dtype dtype, const array *x, const void *d_y,
+                            void *d_x) {
+    const size_t rows = rows_of(x), cols = cols_of(x);
+    if (x->dtype == INT64)
+        return OF_NETWORK(dtype, backward_indices, network, rows, cols, (const void *)x->data, d_y);
+    return OF_NETWORK(dtype, backward, network, rows, cols, (const void *)x->data, d_y, d_x);
 }
 
 /* The gradients of the parameters and, if it is wanted, of x. */
-static PyObject *backward(function *self, dtype dtype, PyObject *const *arguments,
-                          Py_ssize_t count) {
+static PyObject *backward(dtype dtype, PyObject *const *arguments, Py_ssize_t count) {
     void *network;
     if (!is_count(count, 4) || !(network = PyLong_AsVoidPtr(arguments[0]))) return NULL;
-    if (PyList_CheckExact(arguments[2])) return with_arrays(self, arguments, count, dtype, 2, 0);
     const int wanted = PyObject_IsTrue(arguments[3]);
     if (wanted < 0) return NULL;
-    const array x = look(arguments[1]), d_y = look(arguments[2]);
+    OPERAND(d_y);
+    OPERAND(d_x);
+    if (!dc_operand_take(&d_y, arguments[2], dtype)) return unread();
+    const array x = look(arguments[1]);
     const int indices = OF_NETWORK(dtype, takes_indices, network);
-    if (!is_input(&x, indices ? INT64 : dtype) || !is_input(&d_y, dtype) || x.ndim != d_y.ndim)
+    if (!is_input(&x, indices ? INT64 : dtype) || !is_input(&d_y.x, dtype) || x.ndim != d_y.x.ndim)
         return of_status(DC_OTHER_ARRAYS);
-    const size_t rows = x.ndim == 2 ? (size_t)x.shape[0] : 1;
-    const size_t cols = (size_t)x.shape[x.ndim - 1];
-    npy_intp shape[2] = {(npy_intp)rows};
-    shape[x.ndim - 1] = (npy_intp)OF_NETWORK(dtype, outputs, network, cols);
-    if (!same_shape(&d_y, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);
-    array d_x = {.data = NULL};
-    PyObject *result =
-        wanted && !indices ? output(Py_None, dtype, x.ndim, x.shape, &d_x) : Py_NewRef(Py_None);
-    if (!result) return NULL;
+    npy_intp shape[2] = {x.shape[0]};
+    shape[x.ndim - 1] = (npy_intp)OF_NETWORK(dtype, outputs, network, cols_of(&x));
+    if (!same_shape(&d_y.x, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);
+    const int has_result = wanted && !indices;
+    if (has_result && !dc_operand_make(&d_x, d_y.is_list, dtype, x.ndim, x.shape)) return NULL;
+    void *const to = has_result ? d_x.x.data : NULL;
     int status;
-    const void *input = x.data, *from = d_y.data;
-    void *to = d_x.data;
-    if (indices)
-        UNLOCKED(status = OF_NETWORK(dtype, backward_indices, network, rows, cols, input, from));
-    else
-        UNLOCKED(status = OF_NETWORK(dtype, backward, network, rows, cols, input, from, to));
-    return result_or_status(result, status);
+    UNLOCKED(status = compute_backward(network, dtype, &x, d_y.x.data, to));
+    if (status) return refused(d_y.is_list, status);
+    return has_result ? dc_operand_result(&d_x, status) : Py_NewRef(Py_None);
 }
 
 static PyObject *forward_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return forward(forward_f32, FLOAT32, arguments, count);
+    return forward(FLOAT32, arguments, count);
 }
 static PyObject *forward_f64(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return forward(forward_f64, FLOAT64, arguments, count);
+    return forward(FLOAT64, arguments, count);
 }
 static PyObject *backward_f32(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return backward(backward_f32, FLOAT32, arguments, count);
+    return backward(FLOAT32, arguments, count);
 }
 static PyObject *backward_f64(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    return backward(backward_f64, FLOAT64, arguments, count);
+    return backward(FLOAT64, arguments, count);
 }
 
 /* ---- Optimizers ------------------------------------------------------------------------------ */

@@ -16,8 +16,9 @@
  *   loss_gradient(rule, predicted, actual, weights)
  *   loss_and_gradient(rule, predicted, actual, weights)    both, as a tuple
  *   loss_rows(rule, predicted, actual, weights)            the losses of the rows, without a sum
- *   forward_f32(network, x)                    network: its address; x: one sample or a batch, of
- *                                              int64 where the network takes indices
+ *   forward_f32(network, x, before)            network: its address; x: one sample or a batch, of
+ *                                              int64 where the network takes indices; before: the
+ *                                              array of the last call, or None
  *   forward_f64
  *   backward_f32(network, x, d_y, wanted)      the gradient of x if wanted and there is one, else
  *                                              None
@@ -42,6 +43,11 @@
  *   shapes         that fit each other
  *   out            None for a new array, or a writable one of the result's shape and dtype that
  *                  overlaps nothing that is read (in map and activation it may be x itself)
+ *
+ * Of a loss and a network, lists of floats (lists.h) may stand for arrays: of the dtype of the other
+ * arrays, else of float64. The result is a list where the predictions, x or d_y is one. forward
+ * copies the numbers of a list to `before` if that has their form and nobody else holds it, and
+ * returns the list alone; else a tuple of a new array with these numbers and the list.
  *
  * A function returns its result, or a status: what the function of deepc_api.h returned, or
  * DC_OTHER_ARRAYS if an argument is not of these. It has done nothing then, and the caller converts

@@ -57,23 +57,25 @@ static inline array look_at_block(block *b) {
                    .data = b->data};
 }
 
-static inline array look(PyObject *object) {
-    array x = {.dtype = OTHER};
-    if (is_block(object)) return look_at_block((block *)object);
-    if (Py_TYPE(object) != &PyArray_Type) return x;
-    PyArrayObject *o = (PyArrayObject *)object;
+static inline dtype dtype_of_array(PyArrayObject *o) {
+    if (!PyArray_ISNOTSWAPPED(o)) return OTHER;
     const int number = PyArray_TYPE(o);
-    if (PyArray_ISNOTSWAPPED(o))
-        x.dtype = number == NPY_FLOAT                             ? FLOAT32
-                  : number == NPY_DOUBLE                          ? FLOAT64
-                  : number == NPY_INT64 || number == NPY_LONGLONG ? INT64
-                                                                  : OTHER;
-    x.flags = PyArray_FLAGS(o);
-    x.ndim = PyArray_NDIM(o);
-    x.shape = PyArray_DIMS(o);
-    x.strides = PyArray_STRIDES(o);
-    x.data = PyArray_DATA(o);
-    return x;
+    return number == NPY_FLOAT                             ? FLOAT32
+           : number == NPY_DOUBLE                          ? FLOAT64
+           : number == NPY_INT64 || number == NPY_LONGLONG ? INT64
+                                                           : OTHER;
+}
+
+static inline array look(PyObject *object) {
+    if (is_block(object)) return look_at_block((block *)object);
+    if (Py_TYPE(object) != &PyArray_Type) return (array){.dtype = OTHER};
+    PyArrayObject *o = (PyArrayObject *)object;
+    return (array){.dtype = dtype_of_array(o),
+                   .flags = PyArray_FLAGS(o),
+                   .ndim = PyArray_NDIM(o),
+                   .shape = PyArray_DIMS(o),
+                   .strides = PyArray_STRIDES(o),
+                   .data = PyArray_DATA(o)};
 }
 
 static inline int is_real(const array *x) { return x->dtype == FLOAT32 || x->dtype == FLOAT64; }

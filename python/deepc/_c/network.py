@@ -186,11 +186,13 @@ class Network:
 
     def forward(self, x: Any) -> Any:
         """Return the output for one sample or for a batch: a list for a list, else an array."""
-        y = self._forward(self._address, x)
+        y = self._forward(self._address, x, self._last)
         if type(y) is _ndarray:
             self._last = x
             return y
-        if type(y) is tuple:  # for a list, the array that was made of it and a list
+        if type(y) is list:  # for a list, whose numbers are where those of the last one were
+            return y
+        if type(y) is tuple:  # the array that was made of it and a list
             self._last, y = y
             return y
         if y != _OTHER_ARRAYS:
