@@ -140,18 +140,29 @@ static int replace_item(PyObject *list, Py_ssize_t i, double number) {
     return item && PyList_SetItem(list, i, item) == 0;
 }
 
+/* Writes numbers from `first` on as long as the items are floats that nobody else holds; returns the
+ * place of the one that is not, or `count`. */
+static inline Py_ssize_t write_floats(PyObject *const *items, Py_ssize_t first, Py_ssize_t count,
+                                      const int wide, const void *x) {
+    PyTypeObject *const float_type = &PyFloat_Type;
+    for (; first < count; first++) {
+        PyObject *const item = items[first];
+        if (Py_TYPE(item) != float_type || Py_REFCNT(item) != 1) break;
+        ((float_inside *)item)->number = number_at(x, wide, first);
+    }
+    return first;
+}
+
 /* The spare list with these numbers, or NULL. */
 static PyObject *take_spare(Py_ssize_t count, int wide, const void *x) {
     PyObject *list = spare;
     if (!list || Py_REFCNT(list) != 1 || PyList_Size(list) != count) return NULL;
-    PyObject **const items = ((list_inside *)list)->items;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (PyFloat_CheckExact(items[i]) && Py_REFCNT(items[i]) == 1)
-            ((float_inside *)items[i])->number = number_at(x, wide, i);
-        else if (!replace_item(list, i, number_at(x, wide, i)))
-            return NULL;
+    PyObject *const *const items = ((list_inside *)list)->items;
+    for (Py_ssize_t i = 0;; i++) {
+        i = wide ? write_floats(items, i, count, 1, x) : write_floats(items, i, count, 0, x);
+        if (i >= count) return Py_NewRef(list);
+        if (!replace_item(list, i, number_at(x, wide, i))) return NULL;
     }
-    return Py_NewRef(list);
 }
 
 static PyObject *make_row(Py_ssize_t count, int wide, const void *x) {
