@@ -71,8 +71,9 @@ if(NOT MSVC)
     set_source_files_properties(${tape} PROPERTIES
         COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O2;-falign-functions=64>")
 endif()
-if(NOT MSVC)   # one call of Python for each number is enough
-    set_source_files_properties(csrc/python/lists.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O2>")
+if(NOT MSVC)   # one call of Python for each number is enough, and each call passes the operands
+    set_source_files_properties(csrc/python/lists.c csrc/python/operand.c
+        PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O2>")
 endif()
 target_link_libraries(_deepc PRIVATE ${deepc_link_libraries})
 if(DEEPC_SANITIZE)

@@ -44,8 +44,8 @@
  *   out            None for a new array, or a writable one of the result's shape and dtype that
  *                  overlaps nothing that is read (in map and activation it may be x itself)
  *
- * Of a loss and a network, lists of floats (lists.h) may stand for arrays: of the dtype of the other
- * arrays, else of float64. The result is a list where the predictions, x or d_y is one. forward
+ * Of a loss and a network, lists of floats (lists.h) may stand for arrays: of the others' dtype,
+ * else of float64. The result is a list where the predictions, x or d_y is one. forward
  * copies the numbers of a list to `before` if that has their form and nobody else holds it, and
  * returns the list alone; else a tuple of a new array with these numbers and the list.
  *

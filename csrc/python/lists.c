@@ -140,8 +140,8 @@ static int replace_item(PyObject *list, Py_ssize_t i, double number) {
     return item && PyList_SetItem(list, i, item) == 0;
 }
 
-/* Writes numbers from `first` on as long as the items are floats that nobody else holds; returns the
- * place of the one that is not, or `count`. */
+/* Writes numbers from `first` on as long as the items are floats that nobody else holds; returns
+ * the place of the one that is not, or `count`. */
 static inline Py_ssize_t write_floats(PyObject *const *items, Py_ssize_t first, Py_ssize_t count,
                                       const int wide, const void *x) {
     PyTypeObject *const float_type = &PyFloat_Type;
