@@ -24,8 +24,6 @@ __all__ = [
     "MOST_WIDE",
     "SMALLEST",
     "Array",
-    "aligned_zeros",
-    "aligned_zeros_like",
     "any_array",
     "as_array",
     "as_bool",
@@ -346,22 +344,3 @@ def as_integers(array: Array) -> Array:
     whole: Array = array if array.dtype is INT64 else array.view(INT64)
     # C reads them where they are, which a place between two int64 does not allow.
     return whole if whole.flags.aligned else whole.copy()
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return zeros that start on a cache line."""
-    size = math.prod(shape) * dtype.itemsize
-    if size > sys.maxsize - 64:
-        raise MemoryError(
-            f"an array of shape {shape} and dtype {dtype} is more than any memory holds"
-        )
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.__array_interface__["data"][0] % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
-def aligned_zeros_like(array: Array) -> Array:
-    """Return zeros that start on a cache line, in the memory layout of `array`."""
-    if array.flags.c_contiguous:
-        return aligned_zeros(array.shape, array.dtype)
-    return aligned_zeros(array.shape[::-1], array.dtype).T

@@ -1,10 +1,13 @@
 """Functions of the module over NumPy arrays, and the numbers by which they know what to compute.
 
-They return an array, or a status where what came does not fit (``csrc/python/arrays_api.h``).
+They return an array, or a status where what came does not fit (``csrc/python/arrays_api.h``). And
+new arrays whose memory lies as the library has it best.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any, cast
 
 import numpy as np
@@ -72,3 +75,23 @@ def argmax_equals(x: Array, places: Array) -> Array:
     status = typed.argmax_equals(*x.shape, given, at, _from_buffer(_BYTES, equal, True))
     check(status, "argmax_equals")
     return equal
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return zeros that start on a cache line."""
+    size = math.prod(shape) * dtype.itemsize
+    if size > sys.maxsize - 64:
+        raise MemoryError(
+            f"an array of shape {shape} and dtype {dtype} is more than any memory holds"
+        )
+    raw = np.zeros(size + 64, np.uint8)
+    # Asked where it is, NumPy crashes without memory for the answer.
+    start = -int(ffi.cast("uintptr_t", _from_buffer(_BYTES, raw))) % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def aligned_zeros_like(array: Array) -> Array:
+    """Return zeros that start on a cache line, in the memory layout of `array`."""
+    if array.flags.c_contiguous:
+        return aligned_zeros(array.shape, array.dtype)
+    return aligned_zeros(array.shape[::-1], array.dtype).T

@@ -15,8 +15,9 @@ from typing import Any, cast
 import numpy as np
 
 from deepc._c import tape
+from deepc._c.arrays import aligned_zeros
 from deepc._c.tape import Node
-from deepc._values import FLOAT64, Array, aligned_zeros, as_array, as_int, describe
+from deepc._values import FLOAT64, Array, as_array, as_int, describe
 from deepc.activations import Relu
 from deepc.autodiff import bridges, ops
 from deepc.autodiff.tensor import Parameter, Scalar, Tensor

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self, TypeGuard, cast, overload
 import numpy as np
 
 from deepc._c import tape
+from deepc._c.arrays import aligned_zeros_like
 from deepc._c.network import Network, Parts, make_parts
 from deepc._values import (
     Array,
-    aligned_zeros_like,
     as_array,
     as_bool,
     as_dtype,

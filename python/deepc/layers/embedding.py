@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from deepc._c import random
-from deepc._values import MOST_WIDE, aligned_zeros, as_dtype, as_int
+from deepc._c.arrays import aligned_zeros
+from deepc._values import MOST_WIDE, as_dtype, as_int
 from deepc.initializers import random_tensor
 from deepc.layers.base import BuiltinLayer, ParameterArray
 

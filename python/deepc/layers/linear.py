@@ -7,7 +7,8 @@ from typing import Any, cast
 import numpy as np
 
 from deepc._c import random
-from deepc._values import FLOAT32, MOST_WIDE, Array, aligned_zeros, as_bool, as_dtype, as_int
+from deepc._c.arrays import aligned_zeros
+from deepc._values import FLOAT32, MOST_WIDE, Array, as_bool, as_dtype, as_int
 from deepc.initializers import random_tensor
 from deepc.layers.base import BuiltinLayer, ParameterArray
 

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from deepc._c.arrays import aligned_zeros
 from deepc._values import (
     LARGEST,
     MOST_WIDE,
     Array,
-    aligned_zeros,
     as_bool,
     as_dtype,
     as_float,

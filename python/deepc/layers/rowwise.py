@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepc._c.arrays import aligned_zeros
 from deepc._c.network import flatten
 from deepc._values import (
     LARGEST,
     MOST_WIDE,
-    aligned_zeros,
     as_array,
     as_dtype,
     as_float,

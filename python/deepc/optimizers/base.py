@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack, cast
 import numpy as np
 
 from deepc._c import tape
+from deepc._c.arrays import aligned_zeros_like
 from deepc._c.library import check
 from deepc._c.optimizer import (
     BAD_VALUE,
@@ -25,7 +26,6 @@ from deepc._values import (
     LARGEST,
     SMALLEST,
     Array,
-    aligned_zeros_like,
     as_array,
     as_bool,
     as_float,

@@ -12,9 +12,10 @@ import numpy as np
 import deepc
 from deepc import layers as _layers
 from deepc._c import tape
+from deepc._c.arrays import aligned_zeros
 from deepc._c.network import Network
 from deepc._c.tape import over
-from deepc._values import aligned_zeros, as_dtype, as_float, describe
+from deepc._values import as_dtype, as_float, describe
 from deepc.autodiff import ops
 from deepc.initializers import random_tensor
 from deepc.layers import _plan
