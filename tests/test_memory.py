@@ -68,6 +68,95 @@ for name, call in calls.items():
     print(name, failures)
 """
 
+# What is made, or done for the first time, each allocation failing in turn. Where it failed, doing
+# it again comes to what it comes to anyway: nothing is half made.
+EACH_MAKING = """
+import _testcapi, random, numpy as np
+from deepc import Dropout, Embedding, LayerNorm, Linear, Momentum, Sequential, Tanh
+
+x = [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
+array = np.array(x, np.float32)
+layers = [Linear(3, 4, rng=1), Tanh(), Linear(4, 2, rng=2)]
+
+def network():
+    return Sequential([Linear(3, 4, rng=1), Tanh(), Linear(4, 2, rng=2)])
+
+def used():
+    net = network()
+    net.backward(net.forward(x))
+    return net
+
+def state(net):
+    return [array.tobytes() for array in (*net.params(), *net.grads()) if array is not None]
+
+def works(net):
+    y = net.forward(x)
+    return y, net.backward(y), state(net)
+
+def made_anew(layer):
+    layer.__init__(3, 4, rng=3)
+    return layer
+
+def replaced(net):
+    net.layers[0] = Linear(3, 4, rng=5)
+    return net
+
+def frozen(net):
+    net[0].freeze("w")
+    return net
+
+def assigned(layer):
+    layer.w = array
+    return layer
+
+def stepped(both):
+    net, optimizer = both
+    optimizer.step(net)
+    return net
+
+# What there is before, what is done with it, and what that comes to.
+makings = {
+    "Linear": (lambda: None, lambda _: Linear(3, 2, rng=1), works),
+    "Linear of common numbers": (lambda: None, lambda _: Linear(3, 2), lambda l: l.w.shape),
+    "LayerNorm": (lambda: None, lambda _: LayerNorm(3), works),
+    "Dropout": (lambda: None, lambda _: Dropout(0.5, rng=1), works),
+    "Embedding": (lambda: None, lambda _: Embedding(3, 2, rng=1), lambda e: e.forward([0, 2])),
+    "Sequential": (lambda: layers, Sequential, works),
+    "a layer made anew": (lambda: Linear(3, 2, rng=1), made_anew, works),
+    "a layer replaced": (used, replaced, works),
+    "a layer frozen": (used, frozen, works),
+    "a parameter assigned": (lambda: Linear(3, 2, rng=1), assigned, works),
+    "forward": (network, lambda net: net.forward(x), list),
+    "forward of an array": (network, lambda net: net.forward(array), np.ndarray.tolist),
+    "backward": (used, lambda net: net.backward([[1.0, 2.0]] * 2), list),
+    "step": (lambda: (used(), Momentum(0.1)), stepped, state),
+}
+
+# Short, and by itself: without memory for the place where it was, CPython handles an exception for
+# ever in a function that is longer than some.
+def attempt(make, given, first, last):
+    try:
+        _testcapi.set_nomemory(first, last)
+        got = make(given)
+        _testcapi.remove_mem_hooks()
+        return got
+    except MemoryError:
+        _testcapi.remove_mem_hooks()
+        return None
+
+for name, (before, make, find) in makings.items():
+    right, failures = find(make(before())), 0
+    for last in (1, 10**6):
+        successes = first = 0
+        while successes < 5:
+            given, first = before(), first + 1
+            got = attempt(make, given, first, first + last)
+            successes = 0 if got is None else successes + 1
+            failures += got is None
+            assert find(make(given) if got is None else got) == right, (name, first, last)
+    print(name, failures)
+"""
+
 # The limit is what the process has, and a little more.
 NEW_THREADS = """
 import resource, sys, threading
@@ -114,13 +203,16 @@ def run(code, *arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_each_allocation_of_python_may_fail():
+@pytest.mark.parametrize(
+    ("code", "names", "least"), [(EACH_ALLOCATION, 8, 40), (EACH_MAKING, 14, 900)]
+)
+def test_each_allocation_of_python_may_fail(code, names, least):
     pytest.importorskip("_testcapi", reason="this Python cannot be told to have no memory")
-    result = run(EACH_ALLOCATION)
+    result = run(code)
     assert result.returncode == 0, result.stderr
     counts = [int(line.split()[-1]) for line in result.stdout.splitlines()]
-    assert len(counts) == 8
-    assert sum(counts) > 40
+    assert len(counts) == names
+    assert sum(counts) > least
 
 
 @pytest.mark.footprint
