@@ -186,7 +186,11 @@ class Network:
 
     def forward(self, x: Any) -> Any:
         """Return the output for one sample or for a batch: a list for a list, else an array."""
-        y = self._forward(self._address, x, self._last)
+        try:
+            y = self._forward(self._address, x, self._last)
+        except MemoryError:
+            self._last = None  # what the network remembers may be of this pass already
+            raise
         if type(y) is _ndarray:
             self._last = x
             return y
