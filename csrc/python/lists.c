@@ -121,11 +121,13 @@ int dc_list_read(PyObject *list, int ndim, const Py_ssize_t *shape, int wide, vo
 
 /* ---- Making ---------------------------------------------------------------------------------- */
 
-/* A long list that was made and that nobody but this file may hold any more. A loop drops the
- * gradient of its input at once; making and freeing its floats took longer than all else of a step
- * on a picture. Floats that nobody else holds are written to, and the list is given out again. */
-static PyObject *spare;
-enum { SPARE_LEAST = 64, SPARE_MOST = 4096 };
+/* Lists that were made and that nobody but this file may hold any more. A loop drops the gradient of
+ * its input at once, and its predictions a step later; making and freeing their floats took longer
+ * than all else of a step on a picture. Floats that nobody else holds are written to, and the list
+ * is given out again. Of short lists a loop holds several of one length; of long ones, which take
+ * memory, one is kept. */
+enum { SHORT_LISTS = 64, LONGEST = 4096, SHELVES = 8, PLACES = 4 };
+static PyObject *short_spares[SHELVES][PLACES], *long_spare[1];
 
 static double number_at(const void *x, int wide, Py_ssize_t i) {
     return wide ? ((const double *)x)[i] : ((const float *)x)[i];
@@ -153,10 +155,9 @@ static inline Py_ssize_t write_floats(PyObject *const *items, Py_ssize_t first, 
     return first;
 }
 
-/* The spare list with these numbers, or NULL. */
-static PyObject *take_spare(Py_ssize_t count, int wide, const void *x) {
-    PyObject *list = spare;
-    if (!list || Py_REFCNT(list) != 1 || PyList_Size(list) != count) return NULL;
+/* A spare list with these numbers, or NULL if somebody holds it or it is of another length. */
+static PyObject *take_spare(PyObject *list, Py_ssize_t count, int wide, const void *x) {
+    if (!list || Py_REFCNT(list) != 1 || ((list_inside *)list)->head.ob_size != count) return NULL;
     PyObject *const *const items = ((list_inside *)list)->items;
     for (Py_ssize_t i = 0;; i++) {
         i = wide ? write_floats(items, i, count, 1, x) : write_floats(items, i, count, 0, x);
@@ -165,29 +166,43 @@ static PyObject *take_spare(Py_ssize_t count, int wide, const void *x) {
     }
 }
 
-static PyObject *make_row(Py_ssize_t count, int wide, const void *x) {
-    const int is_long = knows_inside && count >= SPARE_LEAST && count <= SPARE_MOST;
-    PyObject *list = is_long ? take_spare(count, wide, x) : NULL;
-    if (list) return list;
-    list = PyList_New(count);
+static PyObject *new_row(Py_ssize_t count, int wide, const void *x) {
+    PyObject *list = PyList_New(count);
     for (Py_ssize_t i = 0; list && i < count; i++) {
         PyObject *item = PyFloat_FromDouble(number_at(x, wide, i));
         if (!item) Py_CLEAR(list);
         if (item) PyList_SetItem(list, i, item);
     }
-    if (!list || !is_long) return list;
-    PyObject *before = spare;
-    spare = Py_NewRef(list);
+    return list;
+}
+
+/* One of these places' lists with these numbers, or a new one, which takes a place. */
+static PyObject *from_spares(PyObject **places, int most, Py_ssize_t count, int wide,
+                             const void *x) {
+    static unsigned turn;
+    PyObject *list = NULL;
+    for (int i = 0; i < most && !list; i++) list = take_spare(places[i], count, wide, x);
+    if (list || !(list = new_row(count, wide, x))) return list;
+    PyObject **const place = &places[turn++ % (unsigned)most], *const before = *place;
+    *place = Py_NewRef(list);
     Py_XDECREF(before); /* may run a user's code, which finds all in order */
     return list;
 }
 
+/* The rows of a batch are held together: short ones never come back one by one. */
+static PyObject *make_row(Py_ssize_t count, int wide, const void *x, int alone) {
+    if (!knows_inside || count > LONGEST || (count < SHORT_LISTS && !alone))
+        return new_row(count, wide, x);
+    return count < SHORT_LISTS ? from_spares(short_spares[count % SHELVES], PLACES, count, wide, x)
+                               : from_spares(long_spare, 1, count, wide, x);
+}
+
 PyObject *dc_list_make(int ndim, const Py_ssize_t *shape, int wide, const void *x) {
-    if (ndim == 1) return make_row(shape[0], wide, x);
+    if (ndim == 1) return make_row(shape[0], wide, x, 1);
     const size_t row_size = (size_t)shape[1] * (wide ? sizeof(double) : sizeof(float));
     PyObject *list = PyList_New(shape[0]);
     for (Py_ssize_t r = 0; list && r < shape[0]; r++) {
-        PyObject *row = make_row(shape[1], wide, (const char *)x + (size_t)r * row_size);
+        PyObject *row = make_row(shape[1], wide, (const char *)x + (size_t)r * row_size, 0);
         if (!row) Py_CLEAR(list);
         if (row) PyList_SetItem(list, r, row);
     }
