@@ -121,11 +121,11 @@ int dc_list_read(PyObject *list, int ndim, const Py_ssize_t *shape, int wide, vo
 
 /* ---- Making ---------------------------------------------------------------------------------- */
 
-/* Lists that were made and that nobody but this file may hold any more. A loop drops the gradient of
- * its input at once, and its predictions a step later; making and freeing their floats took longer
- * than all else of a step on a picture. Floats that nobody else holds are written to, and the list
- * is given out again. Of short lists a loop holds several of one length; of long ones, which take
- * memory, one is kept. */
+/* Lists that were made and that nobody but this file may hold any more. A loop drops the gradient
+ * of its input at once, and its predictions a step later; making and freeing their floats took
+ * longer than all else of a step on a picture. Floats that nobody else holds are written to, and
+ * the list is given out again. Of short lists a loop holds several of one length; of long ones,
+ * which take memory, one is kept. */
 enum { SHORT_LISTS = 64, LONGEST = 4096, SHELVES = 8, PLACES = 4 };
 static PyObject *short_spares[SHELVES][PLACES], *long_spare[1];
 
