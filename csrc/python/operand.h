@@ -20,7 +20,7 @@ void dc_operand_drop(array_operand *o);
 
 /* One that is dropped at the end of the block. The room is not cleared. */
 #define OPERAND(name)                                                                              \
-    array_operand name __attribute__((cleanup(dc_operand_drop)));                                        \
+    array_operand name __attribute__((cleanup(dc_operand_drop)));                                  \
     name.array = NULL
 
 /* Looks at an array, or anything else but a list, whose numbers it reads as that dtype. 0: they are

@@ -109,9 +109,8 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
 static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda;
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
-    const int shortly =
-        p->transpose_a || (p->m >= IN_PLACE_ROWS && p->m < PACK_ROWS &&
-                           p->k * p->ldb >= IN_PLACE_BYTES / sizeof(real));
+    const int shortly = p->transpose_a || (p->m >= IN_PLACE_ROWS && p->m < PACK_ROWS &&
+                                           p->k * p->ldb >= IN_PLACE_BYTES / sizeof(real));
     const size_t most = shortly ? IN_PLACE_DEPTH_SHORT : IN_PLACE_DEPTH;
     /* Divisions would be a tenth of the time of a tiny product. */
     const size_t depth = p->k <= most ? p->k : even_part(blocks, most / K_BLOCK) * K_BLOCK;
@@ -138,8 +137,8 @@ static int packing_pays(const product *p) {
 /* Products of which b, and where it pays a, is copied into panels in the order in which the tile
  * reads them. */
 static int multiply_packed(const kernel_table *kernel, const product *p) {
-    const int pack_a = p->lda * sizeof(real) >=
-                       (p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_A_ROW_BYTES);
+    const int pack_a =
+        p->lda * sizeof(real) >= (p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_A_ROW_BYTES);
     /* Whole blocks of k, in equal rounds: each round trip of c to memory then serves as much
      * arithmetic. */
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
