@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+import os
 import threading
 import time
 import timeit
@@ -334,6 +335,25 @@ def test_inference_of_a_large_batch_keeps_nothing():
     assert np.array_equal(y[:1000], few)
     # The layers' outputs would be 1.8 GB.
     assert after - before < 100_000
+
+
+@pytest.mark.footprint
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux")
+@pytest.mark.parametrize("make", [Tanh, lambda: Sequential([Tanh(), Relu(), Tanh()])])
+def test_a_few_very_wide_rows_need_the_memory_of_a_few(make):
+    resource = pytest.importorskip("resource")
+    x = np.ones((1, 9_000_000), np.float32)
+    layer = make()
+    layer.forward(x[:, :10])
+    with open("/proc/self/statm", encoding="ascii") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2**28, limits[1]))
+    try:
+        y = layer.forward(x)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert np.array_equal(y[0, :3], layer.forward(x[:, :3])[0])
 
 
 # ---- Dropout -------------------------------------------------------------------------------------

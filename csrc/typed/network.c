@@ -355,8 +355,11 @@ int TYPED(dc_network_run)(network *net, const void *x, real *last) {
 /* Runs all layers block by block of rows in two buffers and keeps nothing. */
 static int run_in_blocks(network *net, const real *x, real *y) {
     const size_t most = RING_BYTES / sizeof(real) / net->widest / K_BLOCK * K_BLOCK;
-    const size_t block = most < K_BLOCK ? K_BLOCK : most, rows = net->pass.rows;
-    int status = TYPED(dc_area_reserve)(net, &net->ring_area, block, lay_out_ring);
+    const size_t rows = net->pass.rows;
+    size_t block = most < K_BLOCK ? K_BLOCK : most;
+    if (block > rows) block = rows; /* which may be very wide */
+    int status = net->count > 1 ? TYPED(dc_area_reserve)(net, &net->ring_area, block, lay_out_ring)
+                                : DC_OK; /* it computes from x to y */
     pass p = net->pass;
     p.keep = 0;
     for (; p.first < rows && !status; p.first += p.rows) {
