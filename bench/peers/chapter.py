@@ -22,9 +22,9 @@ TESTS = Path(__file__).parents[2] / "tests"
 
 # Widths, activation, steps in one run, and the project's aim.
 CASES = {
-    "XOR 2-2-1": ((2, 2, 1), "sigmoid", 1, ""),
+    "XOR 2-2-1": ((2, 2, 1), "sigmoid", 1, "2.5 µs with lists"),
     "FizzBuzz 10-25-4": ((10, 25, 4), "tanh", 100, ""),
-    "MNIST 784-30-10-10": ((784, 30, 10, 10), "tanh", 10, "100 x with lists, 300 x with arrays"),
+    "MNIST 784-30-10-10": ((784, 30, 10, 10), "tanh", 10, "16 µs with lists of float32"),
 }
 
 OURS = """\

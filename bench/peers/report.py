@@ -171,7 +171,7 @@ def _comparison(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
             cells.append(f"{row['ratio']:.2f}" if row["ratio"] else "")
         if aims:
             aim = [amount(row["aim"], row)] if row.get("aim") else []
-            cells.append("; ".join(aim + [row["aim_ratio"]] * bool(row.get("aim_ratio"))))
+            cells.append("; ".join(aim + ([row["aim_ratio"]] if row.get("aim_ratio") else [])))
         lines.append(cells)
     return table(head, lines)
 
@@ -196,7 +196,7 @@ def _keras_programs(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
             ratio = f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
             cells.append(amount(least[name], row) + (f" ({ratio} x)" if times != 1 else ""))
         aims = [amount(row["aim"], row)] if row.get("aim") else []
-        cells.append("; ".join(aims + [row["aim_ratio"]] * bool(row.get("aim_ratio"))))
+        cells.append("; ".join(aims + ([row["aim_ratio"]] if row.get("aim_ratio") else [])))
         lines.append(cells)
     return table(["work", *names, "aim"], lines)
 
