@@ -109,16 +109,16 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
 static void multiply_in_place(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda;
     const size_t blocks = (p->k + K_BLOCK - 1) / K_BLOCK;
-    const int shortly = p->transpose_a || (p->m >= IN_PLACE_ROWS && p->m < PACK_ROWS &&
-                                           p->k * p->ldb >= IN_PLACE_BYTES / sizeof(real));
-    const size_t most = shortly ? IN_PLACE_DEPTH_SHORT : IN_PLACE_DEPTH;
+    const int short_rounds = p->transpose_a || (p->m >= IN_PLACE_ROWS && p->m < PACK_ROWS &&
+                                                p->k * p->ldb >= IN_PLACE_BYTES / sizeof(real));
+    const size_t most = short_rounds ? IN_PLACE_DEPTH_SHORT : IN_PLACE_DEPTH;
     /* Divisions would be a tenth of the time of a tiny product. */
     const size_t depth = p->k <= most ? p->k : even_part(blocks, most / K_BLOCK) * K_BLOCK;
     size_t q = 0;
     do {
         const size_t k = smaller(depth, p->k - q), more = smaller(depth, p->k - q - k);
         /* Rows that are parts of much longer ones would bring what nobody reads. */
-        const size_t soon = shortly && p->ldb < 2 * p->n ? more * p->ldb : 0;
+        const size_t soon = short_rounds && p->ldb < 2 * p->n ? more * p->ldb : 0;
         kernel->gemm(p->m, p->n, k, p->a + (p->transpose_a ? q * p->lda : q),
                      p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, p->b + q * p->ldb,
                      (ptrdiff_t)p->ldb, p->accumulate || q > 0, q + k == p->k ? &p->end : NULL,
