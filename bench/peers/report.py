@@ -156,6 +156,12 @@ def _behind(data: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
+def _aims(row: dict[str, Any]) -> str:
+    """What a row was to take, and to be ahead by."""
+    aims = [amount(row["aim"], row)] if row.get("aim") else []
+    return "; ".join(aims + ([row["aim_ratio"]] if row.get("aim_ratio") else []))
+
+
 def _comparison(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """All peers side by side, and the ratio of the best of them to us."""
     names = list(dict.fromkeys(name for row in rows for name in row["least"]))
@@ -170,8 +176,7 @@ def _comparison(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         if ratios:
             cells.append(f"{row['ratio']:.2f}" if row["ratio"] else "")
         if aims:
-            aim = [amount(row["aim"], row)] if row.get("aim") else []
-            cells.append("; ".join(aim + ([row["aim_ratio"]] if row.get("aim_ratio") else [])))
+            cells.append(_aims(row))
         lines.append(cells)
     return table(head, lines)
 
@@ -195,8 +200,7 @@ def _keras_programs(data: dict[str, Any], rows: list[dict[str, Any]]) -> str:
             times = least[name] / base
             ratio = f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
             cells.append(amount(least[name], row) + (f" ({ratio} x)" if times != 1 else ""))
-        aims = [amount(row["aim"], row)] if row.get("aim") else []
-        cells.append("; ".join(aims + ([row["aim_ratio"]] if row.get("aim_ratio") else [])))
+        cells.append(_aims(row))
         lines.append(cells)
     return table(["work", *names, "aim"], lines)
 
