@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import threading
+from functools import partial
 
 import deepc
 import numpy as np
 import pytest
 from deepc import SSE, Linear, Sequential, SoftmaxCrossEntropy, Tanh
+from many_callers import run_all
 from reference import digest
 
 X = np.random.default_rng(1).standard_normal((5, 3))
@@ -270,11 +271,7 @@ def test_threads_that_share_a_layer():
             if layer.forward(x) != right[tuple(x)]:
                 wrong.append(i)
 
-    threads = [threading.Thread(target=body, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_all([partial(body, i) for i in range(4)])
     assert not wrong
 
 
@@ -292,9 +289,5 @@ def test_lists_of_many_threads(width):
             if not np.allclose(result, right[k], rtol=1e-12):
                 wrong.append((i, turn))
 
-    threads = [threading.Thread(target=body, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_all([partial(body, i) for i in range(4)])
     assert not wrong

@@ -11,6 +11,7 @@ import deepc
 import numpy as np
 import pytest
 from deepc import Adam, Dropout, Linear, Relu, Sequential, SoftmaxCrossEntropy, Tanh, kernels
+from many_callers import run_all
 from reference import digest
 
 # ---- The setting ---------------------------------------------------------------------------------
@@ -72,27 +73,6 @@ def test_affinity_limits_the_number():
 
 
 # ---- Many callers --------------------------------------------------------------------------------
-
-
-def run_all(bodies):
-    """Run functions in a thread each, from one moment on; raise what the first of them raised."""
-    errors = []
-    start = threading.Barrier(len(bodies))
-
-    def guarded(body):
-        start.wait()
-        try:
-            body()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(body,)) for body in bodies]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def network(seed):
