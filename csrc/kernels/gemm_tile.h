@@ -77,20 +77,17 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vecs, const int part,
     if (fetch) t->fetching->next = next < t->fetching->end ? next : NULL;
 }
 
-/* One tile: c = a b, or c + a b, plus the bias. */
-ALWAYS_INLINE void tile_body(const int rows, const int vecs, const int fetch,
-                             const tile_operands *t) {
-    vec acc[TILE_ROWS][MOST_VECS];
+ALWAYS_INLINE void tile_start(const int rows, const int vecs, vec acc[TILE_ROWS][MOST_VECS]) {
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) acc[r][v] = v_zero();
-    if (!fetch && (PART_LOADS_ARE_FREE || t->last < VL))
-        tile_multiply(rows, vecs, 1, fetch, t, acc);
-    else
-        tile_multiply(rows, vecs, 0, fetch, t, acc);
+}
 
-    const size_t last = fetch ? VL : t->last;
+/* c = acc, or c + acc, plus the bias; `plain`: there is no bias and no part of a vector. */
+ALWAYS_INLINE void tile_end(const int rows, const int vecs, const int plain, const tile_operands *t,
+                            vec acc[TILE_ROWS][MOST_VECS]) {
+    const size_t last = plain ? VL : t->last;
     if (t->accumulate) {
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++)
@@ -98,10 +95,10 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const int fetch,
             for (int v = 0; v < vecs; v++) {
                 const real *c = t->c + r * t->c_row + v * VL;
                 acc[r][v] =
-                    v_add(!fetch && v == vecs - 1 ? v_load_part(c, last) : v_load(c), acc[r][v]);
+                    v_add(!plain && v == vecs - 1 ? v_load_part(c, last) : v_load(c), acc[r][v]);
             }
     }
-    if (!fetch && t->bias) {
+    if (!plain && t->bias) {
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
             const real *bias = t->bias + v * VL;
@@ -120,6 +117,18 @@ ALWAYS_INLINE void tile_body(const int rows, const int vecs, const int fetch,
             else
                 v_store_part(c, acc[r][v], last);
         }
+}
+
+/* One tile. */
+ALWAYS_INLINE void tile_body(const int rows, const int vecs, const int fetch,
+                             const tile_operands *t) {
+    vec acc[TILE_ROWS][MOST_VECS];
+    tile_start(rows, vecs, acc);
+    if (!fetch && (PART_LOADS_ARE_FREE || t->last < VL))
+        tile_multiply(rows, vecs, 1, fetch, t, acc);
+    else
+        tile_multiply(rows, vecs, 0, fetch, t, acc);
+    tile_end(rows, vecs, fetch, t, acc);
 }
 
 /* One function per tile shape, so that the object code of each can be read by itself (a test does).

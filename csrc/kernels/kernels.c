@@ -13,6 +13,7 @@
 #include "elementwise.h"
 #include "gemm_few.h"
 #include "gemm_pack.h"
+#include "gemm_skip.h"
 #include "gemm_tile.h"
 #include "gemv.h"
 #include "loss_loops.h"
@@ -46,6 +47,7 @@ const kernel_table TABLE_SYMBOL = {.isa = TABLE_NAME,
                                    .lanes = VL,
                                    .tile_rows = TILE_ROWS,
                                    .tile_cols = TILE_COLS,
+                                   .skip_cols = SKIP_COLS,
                                    .few_depth = SQUARE,
                                    .few_cost = FEW_PAYS ? FEW_COST : 0,
                                    KERNELS(KERNEL_ENTRY)};

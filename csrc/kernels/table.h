@@ -92,6 +92,14 @@ typedef struct loss_work {
     real *d;               /* the gradient, or NULL */
 } loss_work;
 
+/* The steps of k, within a block, at which SKIP_ROWS rows of a matrix are not all zero: few rows,
+ * because many are seldom zero together. */
+enum { SKIP_ROWS = 4 };
+typedef struct step_list {
+    uint32_t count;
+    uint16_t steps[K_BLOCK];
+} step_list;
+
 /* K(result, name, arguments). Row and column steps of matrices count elements.
  *
  * gemm               c (m x n) = a b, or c + a b where accumulate, then the epilogue (or NULL).
@@ -99,7 +107,14 @@ typedef struct loss_work {
  *                    blocks of K_BLOCK in order. Meanwhile `soon` elements from b[k b_row] on,
  *                    which the next call reads, are fetched into the caches; unless this is 0,
  *                    there is no epilogue.
- * gemm_packed        the same for b in panels made by pack_b, and a in panels made by pack_a where
+ * skip_prepare       k x n of b, n a multiple of skip_cols, into panels of skip_cols columns,
+ *                    k-major, unless packed is NULL; returns whether all is finite.
+ * skip_list          makes the list of each SKIP_ROWS of m rows of a, for k <= K_BLOCK, where one
+ *                    of a_row and a_col is 1 and m a multiple; returns how many steps are listed.
+ * gemm_skip          c (m x n) = a b, or c + a b where accumulate, for k <= K_BLOCK, by these
+ *                    lists, m and n multiples, of b that is finite: in panels made by skip_prepare
+ *                    where b_row is 0, else where it is.
+ * gemm_packed        as gemm for b in panels made by pack_b, and a in panels made by pack_a where
  *                    a_row is 0, else where it is.
  * pack_a             m x k of a into panels of TILE_ROWS rows, k-major, the last filled with zeros.
  * pack_b             k x n of b (element (p, j) at b[p b_row + j]) into panels of TILE_VECS * VL
@@ -141,6 +156,12 @@ typedef struct loss_work {
       (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
        const real *b, ptrdiff_t b_row, int accumulate, const epilogue *end, real *c,               \
        ptrdiff_t c_row, size_t soon))                                                              \
+    K(int, skip_prepare, (size_t k, size_t n, const real *b, ptrdiff_t b_row, real *packed))       \
+    K(size_t, skip_list,                                                                           \
+      (size_t m, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, step_list *lists))     \
+    K(void, gemm_skip,                                                                             \
+      (size_t m, size_t n, size_t k, const step_list *lists, const real *a, ptrdiff_t a_row,       \
+       ptrdiff_t a_col, const real *b, ptrdiff_t b_row, int accumulate, real *c, ptrdiff_t c_row)) \
     K(void, gemm_packed,                                                                           \
       (size_t m, size_t n, size_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,              \
        const real *packed_b, int accumulate, const epilogue *end, real *c, ptrdiff_t c_row))       \
@@ -219,6 +240,7 @@ typedef struct kernel_table {
     const char *isa;
     int lanes;                /* of a vector */
     int tile_rows, tile_cols; /* the panels of pack_a and pack_b */
+    int skip_cols;            /* the panels of skip_prepare */
     int few_depth;            /* the least k that gemm_few takes */
     /* What gemm_few pays to transpose rows of a, counted in columns of c that it could have
      * computed meanwhile. 0: this instruction set never uses gemm_few. */

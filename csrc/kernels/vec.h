@@ -16,6 +16,7 @@
  *   v_abs, v_copysign(a, b)       |a|; |a| with the sign of b
  *   v_round                       to the nearest integer, ties to even
  *   v_lt v_le v_eq                a vmask; false where either is NaN
+ *   v_is_minus_zero(a)            a vmask: whether a is -0, not +0
  *   v_select(m, a, b)             m ? a : b
  *   v_exp2i(n)                    2^n for integral n of a normal result
  *   v_scale(a, n)                 a 2^n rounded once, for 1/2 <= |a| <= 2 and integral n, |n| below

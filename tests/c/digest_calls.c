@@ -71,6 +71,34 @@ static void run_matmul_large(uint64_t *digest) {
             matmul_case(digest, turn++, shapes[i][0], shapes[i][1], shapes[i][2], 1);
 }
 
+/* An a that is mostly zero, which is left out where b is finite and no sum is -0: both in the first
+ * turns, then numbers so small that products vanish, and others that are none. */
+static void run_matmul_zeros(uint64_t *digest) {
+    static const size_t shapes[][3] = {{37, 130, 300}, {140, 71, 280}, {300, 200, 40}};
+    static const number_kind kinds[][2] = {{ORDINARY, WIDE},
+                                           {TINY, ORDINARY},
+                                           {ORDINARY, SPECIAL},
+                                           {SPECIAL, ORDINARY},
+                                           {TINY, TINY}};
+    unsigned turn = 0;
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (size_t j = 0; j < COUNT(kinds); j++)
+            for (int transpose = 0; transpose < 2; transpose++, turn++) {
+                const size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2], ldc = n + 1;
+                const size_t rows = transpose ? k : m, lda = (transpose ? m : k) + 3;
+                start_case();
+                real *a = numbers(kinds[j][0], rows * lda);
+                clear_patches(rows, lda, lda, a);
+                const real *b = numbers(kinds[j][1], k * (n + 5));
+                const real *bias = turn % 3 ? numbers(kinds[j][1], n) : NULL;
+                real *c = numbers(ORDINARY, m * ldc);
+                add_status(digest,
+                           TYPED(dc_matmul)(transpose, 0, m, n, k, a, lda, b, n + 5, turn / 2 % 2,
+                                            bias, (int)(turn % 4), 0, c, ldc));
+                add_reals(digest, m * ldc, c);
+            }
+}
+
 /* ---- Elementwise functions, reductions, softmax, losses -------------------------------------- */
 
 static void run_exp(uint64_t *digest) {
@@ -568,6 +596,7 @@ static void run_network_train_penalized(uint64_t *digest) {
 #define CALLS(C)                                                                                   \
     C(matmul)                                                                                      \
     C(matmul_large)                                                                                \
+    C(matmul_zeros)                                                                                \
     C(exp)                                                                                         \
     C(log)                                                                                         \
     C(activation_forward)                                                                          \

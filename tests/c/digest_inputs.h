@@ -126,6 +126,13 @@ static inline real *zeros(size_t n) {
     return x;
 }
 
+/* Puts zeros of either sign into two thirds of a matrix, in patches that neighbours share. */
+static inline void clear_patches(size_t rows, size_t cols, size_t step, real *x) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            if ((i / 9 + j / 7) % 3 > 0) x[i * step + j] = (i + j) % 5 ? (real)0 : (real)-0.0;
+}
+
 /* ---- Digests --------------------------------------------------------------------------------- */
 
 /* Any NaN is as good as another: processors make them with different payloads. */

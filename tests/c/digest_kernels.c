@@ -176,6 +176,82 @@ static uint64_t run_pack_b_transposed(void) {
     return digest;
 }
 
+/* ---- Products that skip zeros ---------------------------------------------------------------- */
+
+/* A multiple of every skip_cols. */
+enum { SKIP_WIDTH = 128 };
+
+static uint64_t run_skip_prepare(void) {
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    uint64_t digest = DIGEST_START;
+    for (size_t k = 0; k <= 40; k++)
+        for (int packs = 0; packs < 2; packs++) {
+            start_case();
+            real *b = numbers(WIDE, k * (SKIP_WIDTH + 3));
+            /* One that is not finite, in another place each time, in or beside the matrix. */
+            if (k % 4)
+                b[k * 37 % (k * (SKIP_WIDTH + 3))] = k % 4 == 1 ? (real)-INFINITY : (real)NAN;
+            real *packed = zeros(k * SKIP_WIDTH);
+            const int finite =
+                kernel->skip_prepare(k, SKIP_WIDTH, b, SKIP_WIDTH + 3, packs ? packed : NULL);
+            digest = digest_word(digest, (uint64_t)finite, 1);
+            if (packs) add_panels(&digest, SKIP_WIDTH, (size_t)kernel->skip_cols, k, packed);
+        }
+    return digest;
+}
+
+static uint64_t run_skip_list(void) {
+    static const size_t ks[] = {0, 1, 5, 16, 33, 255, 256};
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t m = 0; m <= 5 * SKIP_ROWS; m += SKIP_ROWS)
+        for (size_t j = 0; j < COUNT(ks); j++)
+            for (int transpose = 0; transpose < 2; transpose++) {
+                const size_t k = ks[j], rows = transpose ? k : m, step = (transpose ? m : k) + 2;
+                start_case();
+                real *a = numbers(turn++ % 2 ? SPECIAL : TINY, rows * step);
+                clear_patches(rows, step, step, a);
+                step_list lists[5];
+                const size_t total =
+                    TYPED(dc_kernels)()->skip_list(m, k, a, transpose ? 1 : (ptrdiff_t)step,
+                                                   transpose ? (ptrdiff_t)step : 1, lists);
+                digest = digest_word(digest, total, sizeof(uint32_t));
+                for (size_t g = 0; g < m / SKIP_ROWS; g++)
+                    for (size_t i = 0; i < lists[g].count; i++)
+                        digest = digest_word(digest, lists[g].steps[i], sizeof(uint16_t));
+            }
+    return digest;
+}
+
+static uint64_t run_gemm_skip(void) {
+    static const size_t ks[] = {0, 1, 2, 17, 130, 256};
+    const kernel_table *kernel = TYPED(dc_kernels)();
+    uint64_t digest = DIGEST_START;
+    unsigned turn = 0;
+    for (size_t m = SKIP_ROWS; m <= 6 * SKIP_ROWS; m += SKIP_ROWS)
+        for (size_t j = 0; j < COUNT(ks); j++)
+            for (int transpose = 0; transpose < 2; transpose++, turn++) {
+                const size_t k = ks[j], rows = transpose ? k : m, step = (transpose ? m : k) + 2;
+                start_case();
+                real *a = numbers(turn_kind(turn), rows * step);
+                clear_patches(rows, step, step, a);
+                const real *b = numbers(turn / 6 % 3 ? ORDINARY : TINY, k * SKIP_WIDTH);
+                real *c = numbers(ORDINARY, m * SKIP_WIDTH), *packed = zeros(k * SKIP_WIDTH);
+                const ptrdiff_t a_row = transpose ? 1 : (ptrdiff_t)step;
+                const ptrdiff_t a_col = transpose ? (ptrdiff_t)step : 1;
+                step_list lists[6];
+                (void)kernel->skip_list(m, k, a, a_row, a_col, lists);
+                const int packs = turn / 2 % 2;
+                if (packs) (void)kernel->skip_prepare(k, SKIP_WIDTH, b, SKIP_WIDTH, packed);
+                kernel->gemm_skip(m, SKIP_WIDTH, k, lists, a, a_row, a_col, packs ? packed : b,
+                                  packs ? 0 : SKIP_WIDTH, turn / 4 % 2, c, SKIP_WIDTH);
+                add_reals(&digest, m * SKIP_WIDTH, c);
+            }
+    return digest;
+}
+
+/* ---- Products with a vector ------------------------------------------------------------------ */
+
 static uint64_t over_vectors(int transposed) {
     static const size_t ks[] = {0, 1, 2, 3, 5, 8, 17, 33, 255, 256, 257, 600, 1030};
     const kernel_table *kernel = TYPED(dc_kernels)();

@@ -130,6 +130,77 @@ static void test_rounds(void) {
             check_product(0, 0, m, 512 + 9 * (size_t)options, 530, options, !options, DC_TANH, 3);
 }
 
+/* Puts zeros of either sign into a, as the background of images has them: in every row, and more
+ * beside, but for a few rows in the middle. */
+static void clear_background(size_t rows, size_t cols, size_t step, float *a) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            if (j % 9 < 5 || (i / 6 + j / 5) % 3 == 0) a[i * step + j] = (i + j) % 3 ? 0.0f : -0.0f;
+}
+
+/* The same product where a is mostly zero; `small`: sums are -0, as products vanish; `infinite`:
+ * what is not finite stands in b beside zeros and beside others. */
+static void check_zeros(int ta, size_t m, size_t n, size_t k, int accumulate, int small,
+                        int infinite) {
+    const size_t lda = (ta ? m : k) + 1, ldb = n + 2, ldc = n + 3, rows = ta ? k : m;
+    float *a = malloc(rows * lda * sizeof *a), *b = malloc(k * ldb * sizeof *b);
+    float *start = malloc(m * ldc * sizeof *start), *c = malloc(m * ldc * sizeof *c);
+    float *bias = malloc(n * sizeof *bias);
+    CHECK(a && b && start && c && bias);
+    for (size_t i = 0; i < rows * lda; i++) a[i] = (float)random_value() * (small ? 1e-30f : 1);
+    for (size_t i = 0; i < k * ldb; i++) b[i] = (float)random_value() * (small ? 1e-25f : 1);
+    clear_background(rows, lda, lda, a);
+    if (infinite)
+        for (size_t p = 2; p < k; p += 97) b[p * ldb + p % n] = p % 2 ? INFINITY : NAN;
+    for (size_t i = 0; i < m * ldc; i++)
+        start[i] = small ? (i % 2 ? -0.0f : 0.0f) : (float)random_value();
+    for (size_t j = 0; j < n; j++) bias[j] = j % 3 ? -0.0f : (float)random_value();
+    size_t minus_zeros = 0;
+    for (size_t isa = 0; dc_isa_available(isa); isa++) {
+        CHECK(dc_set_isa(dc_isa_available(isa)) == DC_OK);
+        const int exact = dc_isa_promises_bits(dc_isa());
+        memcpy(c, start, m * ldc * sizeof *c);
+        CHECK(dc_matmul_f32(ta, 0, m, n, k, a, lda, b, ldb, accumulate, bias, 0, 0, c, ldc) ==
+              DC_OK);
+        size_t wrong = 0;
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < ldc; j++) {
+                const float *got = &c[i * ldc + j], before = start[i * ldc + j];
+                float want = before;
+                if (j < n)
+                    want = element(ta, 0, i, j, k, a, lda, b, ldb, accumulate, before) + bias[j];
+                minus_zeros += want == 0 && signbit(want);
+                if (isnan(want))
+                    wrong += !isnan(*got);
+                else
+                    wrong += exact ? memcmp(got, &want, sizeof want) != 0
+                                   : !(*got == want || fabsf(*got - want) <= 1e-5f * (float)k);
+            }
+        if (wrong)
+            printf("%s ta %d m %zu n %zu k %zu accumulate %d small %d infinite %d: %zu wrong\n",
+                   dc_isa(), ta, m, n, k, accumulate, small, infinite, wrong);
+        CHECK(wrong == 0);
+    }
+    CHECK(!small || minus_zeros > 0);
+    dc_set_isa(dc_isa_available(0));
+    free(a);
+    free(b);
+    free(start);
+    free(c);
+    free(bias);
+}
+
+static void test_zeros(void) {
+    static const size_t shapes[][3] = {{16, 150, 300},
+                                       {70, 64, 257},
+                                       {203, 131, 40},
+                                       {21, 70, 784}};
+    for (size_t s = 0; s < COUNT(shapes); s++)
+        for (int options = 0; options < 16; options++)
+            check_zeros(options & 1, shapes[s][0], shapes[s][1], shapes[s][2], options >> 1 & 1,
+                        options >> 2 & 1, options >> 3 & 1);
+}
+
 /* Wider and taller than a block of panels, whose size no tile need divide. */
 static void test_blocks(void) {
     dc_set_num_threads(1);
@@ -180,6 +251,7 @@ int main(void) {
     test_products();
     test_one_column();
     test_rounds();
+    test_zeros();
     test_blocks();
     test_threads();
     test_arguments();

@@ -8,6 +8,8 @@ enum { TILE_ROWS = 6, TILE_VECS = 2 };
 /* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and
  * memory. */
 enum { PAIR_VECS = 4 };
+/* Of the tile of SKIP_ROWS rows, which skips zeros: as many as keep the multiply-adds in flight. */
+enum { SKIP_VECS = 2 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
 /* What transposing rows costs in products with few columns, as columns more: the shuffles run
@@ -67,6 +69,17 @@ ALWAYS_INLINE vmask v_lt(vec a, vec b) { return M256(cmp)(a, b, _CMP_LT_OQ); }
 ALWAYS_INLINE vmask v_le(vec a, vec b) { return M256(cmp)(a, b, _CMP_LE_OQ); }
 ALWAYS_INLINE vmask v_eq(vec a, vec b) { return M256(cmp)(a, b, _CMP_EQ_OQ); }
 ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return M256(blendv)(b, a, m); }
+#if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, _mm256_set1_epi32(INT32_MIN)));
+}
+#else
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    const __m256i bits = _mm256_castpd_si256(a);
+    return _mm256_castsi256_pd(_mm256_cmpeq_epi64(bits, _mm256_set1_epi64x(INT64_MIN)));
+}
+#endif
 
 #if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE vec v_exp2i(vec n) {

@@ -9,6 +9,8 @@ enum { TILE_ROWS = 14, TILE_VECS = 2 };
 /* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and
  * memory. */
 enum { PAIR_VECS = 8 };
+/* Of the tile of SKIP_ROWS rows, which skips zeros: as many as keep the multiply-adds in flight. */
+enum { SKIP_VECS = 4 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
 /* What transposing rows costs in products with few columns, as columns more: less than elsewhere,
@@ -68,6 +70,15 @@ ALWAYS_INLINE vmask v_lt(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LT_OQ)
 ALWAYS_INLINE vmask v_le(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_LE_OQ); }
 ALWAYS_INLINE vmask v_eq(vec a, vec b) { return M512_MASK(cmp)(a, b, _CMP_EQ_OQ); }
 ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return M512(mask_blend)(m, b, a); }
+#if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    return _mm512_cmpeq_epi32_mask(_mm512_castps_si512(a), _mm512_set1_epi32(INT32_MIN));
+}
+#else
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    return _mm512_cmpeq_epi64_mask(_mm512_castpd_si512(a), _mm512_set1_epi64(INT64_MIN));
+}
+#endif
 
 #if DEEPC_REAL_BITS == 32
 ALWAYS_INLINE vec v_exp2i(vec n) {

@@ -8,6 +8,8 @@ enum { TILE_ROWS = 7, TILE_VECS = 3 };
 /* Of the tile of two rows; the longer the pieces in which it reads b, the better for caches and
  * memory. */
 enum { PAIR_VECS = 4 };
+/* Of the tile of SKIP_ROWS rows, which skips zeros: as many as keep the multiply-adds in flight. */
+enum { SKIP_VECS = 4 };
 /* Whether it pays to compile shapes of their own for small sizes. */
 enum { MANY_VARIANTS = 1 };
 /* What transposing rows costs in products with few columns, as columns more: the shuffles run
@@ -87,6 +89,15 @@ ALWAYS_INLINE vmask v_lt(vec a, vec b) { return NEON(clt)(a, b); }
 ALWAYS_INLINE vmask v_le(vec a, vec b) { return NEON(cle)(a, b); }
 ALWAYS_INLINE vmask v_eq(vec a, vec b) { return NEON(ceq)(a, b); }
 ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return NEON(bsl)(m, a, b); }
+#if DEEPC_REAL_BITS == 32
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    return vceqq_u32(NEON_TO_BITS(a), vdupq_n_u32((uint32_t)1 << 31));
+}
+#else
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    return vceqq_u64(NEON_TO_BITS(a), vdupq_n_u64((uint64_t)1 << 63));
+}
+#endif
 ALWAYS_INLINE vec v_copysign(vec a, vec b) {
     return NEON(bsl)(NEON_TO_BITS(v_set((real)-0.0)), b, a);
 }

@@ -11,6 +11,8 @@
 /* Register tile of the matrix multiply; both gcc and clang pack the 4 columns into SSE or NEON. */
 enum { TILE_ROWS = 4, TILE_VECS = 4 };
 enum { PAIR_VECS = 4 };
+/* Of the tile of SKIP_ROWS rows, which skips zeros: as many as keep the multiply-adds in flight. */
+enum { SKIP_VECS = 4 };
 /* One lane needs no shapes of its own for small sizes: it is there to be right, and small. */
 enum { MANY_VARIANTS = 0 };
 /* What transposing rows costs in products with few columns, as columns more: the shuffles run
@@ -88,6 +90,9 @@ ALWAYS_INLINE vmask v_lt(vec a, vec b) { return a < b; }
 ALWAYS_INLINE vmask v_le(vec a, vec b) { return a <= b; }
 ALWAYS_INLINE vmask v_eq(vec a, vec b) { return a == b; }
 ALWAYS_INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
+ALWAYS_INLINE vmask v_is_minus_zero(vec a) {
+    return to_bits(a) == (real_bits)1 << (DEEPC_REAL_BITS - 1);
+}
 ALWAYS_INLINE vec v_exp2i(vec n) {
     const int whole = n == n ? (int)n : 0; /* of NaN no int is defined */
     return from_bits((real_bits)(whole + EXPONENT_BIAS) << FRACTION_BITS);
