@@ -45,9 +45,7 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="CPU time in place of the clock's, for a machine that others use too; one thread",
     )
-    parser.add_argument(
-        "--mnist", metavar="FOLDER", help="the four IDX files, for the book's epoch"
-    )
+    parser.add_argument("--mnist", metavar="FOLDER", help="the four IDX files, for epochs of it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw plots into that folder")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables into its marks")

@@ -35,6 +35,8 @@ class Work:
     aim: float | None
     # ... and the least ratio to peers.
     aim_ratio: str = ""
+    # The folder of MNIST's files, where rows are its images (0 to 1), not random numbers.
+    mnist: str = ""
 
     def __str__(self) -> str:
         widths = "-".join(map(str, self.widths))
@@ -59,6 +61,12 @@ class Work:
         """Return rows, their labels, and these as one-hot targets."""
         rng = np.random.default_rng(2)
         rows = self.steps * self.batch
+        if self.mnist:
+            from deepc.datasets import raw_mnist
+
+            (images, labels), _ = raw_mnist(self.mnist)
+            x = images[:rows].reshape(rows, -1) / np.float32(255)
+            return x, labels[:rows].astype(int), np.eye(10, dtype=np.float32)[labels[:rows]]
         x = rng.uniform(-1, 1, (rows, self.widths[0])).astype(np.float32)
         labels = rng.integers(0, self.widths[-1], rows)
         return x, labels, np.eye(self.widths[-1], dtype=np.float32)[labels]

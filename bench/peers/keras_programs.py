@@ -72,6 +72,14 @@ def _epoch(widths: tuple[int, ...], batch: int, rule: Rule, steps: int) -> Case:
         Work(widths, "relu", batch, rule, steps, None),
         "model.fit(x, y, batch_size=batch, shuffle=False, verbose=0)",
         ("accuracy",), few=f"x, y = x[:{10 * batch}], y[:{10 * batch}]", frameworks=True,
+    )  # fmt: skip
+
+
+def _on_images(case: Case, mnist: str) -> Case:
+    """Return the case on MNIST's images, as the two programs of Keras' beginners have them."""
+    return replace(
+        case, name=case.name.replace("rows", "images of MNIST"),
+        work=replace(case.work, mnist=mnist),
         aim_ratio="1.15 x JAX, 1.8 x Keras on JAX, 2.5 x PyTorch",
     )  # fmt: skip
 
@@ -86,9 +94,8 @@ def _predict(widths: tuple[int, ...], aim: float) -> Case:
 
 _STEP = Work((4, 32, 32, 2), "tanh", 32, ADAM, 1, None)
 _SMALL = Work((10, 25, 4), "tanh", 32, ADAM, 32, None)
+EPOCHS = (_epoch((784, 512, 10), 128, RMSPROP, 468), _epoch((784, 128, 10), 32, ADAM, 1875))
 CASES = (
-    _epoch((784, 512, 10), 128, RMSPROP, 468),
-    _epoch((784, 128, 10), 32, ADAM, 1875),
     Case(
         "1,000 rows, 20 epochs with accuracy and validation, 10-25-4, adam, batch 32", _SMALL,
         "model.fit(x, y, batch_size=batch, epochs=epochs, validation_data=(x[:200], y[:200]), "
@@ -110,7 +117,8 @@ def run(peers: Any, options: Any) -> Iterator[Result]:
     peers.compiles = False
     with contextlib.ExitStack() as stack:
         workers = dict(_workers(stack, options))
-        for case in CASES:
+        images = [_on_images(case, options.mnist) for case in EPOCHS if options.mnist]
+        for case in (*images, *EPOCHS, *CASES):
             if options.quick:
                 few = replace(case.work, steps=min(case.work.steps, 10))
                 case = replace(case, work=few, epochs=min(case.epochs, 2))
