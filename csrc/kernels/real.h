@@ -15,10 +15,12 @@
 #if DEEPC_REAL_BITS == 32
 typedef float real __attribute__((aligned(1)));
 typedef uint32_t real_bits;
+#define SMALLEST_NORMAL 0x1p-126f
 #define TYPED(name) name##_f32
 #elif DEEPC_REAL_BITS == 64
 typedef double real __attribute__((aligned(1)));
 typedef uint64_t real_bits;
+#define SMALLEST_NORMAL 0x1p-1022
 #define TYPED(name) name##_f64
 #else
 #error "define DEEPC_REAL_BITS as 32 or 64"

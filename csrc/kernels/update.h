@@ -150,6 +150,14 @@ ALWAYS_INLINE void store(real *p, vec x, size_t part) {
         v_store(p, x);
 }
 
+/* What a rule remembers is never subnormal. An average whose gradient stays 0 (pixels of an image
+ * that are seldom used) decays until it is, and then for ever, as 0.9 times the smallest number is
+ * rounded to itself; processors take some hundred cycles for each vector with such a number, which
+ * made an epoch of MNIST with Adam take three times as long. */
+ALWAYS_INLINE vec without_subnormals(vec x) {
+    return v_select(v_lt(v_abs(x), v_set(SMALLEST_NORMAL)), v_zero(), x);
+}
+
 /* One vector with its gradient, or the first `part` lanes of it where part is not 0. */
 ALWAYS_INLINE void update_at(const int form, const update_numbers *c, vec gradient, size_t part,
                              update_place at) {
@@ -159,9 +167,9 @@ ALWAYS_INLINE void update_at(const int form, const update_numbers *c, vec gradie
     if (form & HAS_THIRD) k.w = load(at.third, part);
     const vec p = update_vec(form, c, gradient, load(at.p, part), &k);
     store(at.p, p, part);
-    if (form & HAS_FIRST) store(at.first, k.u, part);
-    if (form & HAS_SECOND) store(at.second, k.s, part);
-    if (form & HAS_THIRD) store(at.third, k.w, part);
+    if (form & HAS_FIRST) store(at.first, without_subnormals(k.u), part);
+    if (form & HAS_SECOND) store(at.second, without_subnormals(k.s), part);
+    if (form & HAS_THIRD) store(at.third, without_subnormals(k.w), part);
 }
 
 /* A rows x cols parameter whose gradient at (i, j) is x[i] g[j], gone through in runs of `height`

@@ -27,7 +27,6 @@
 #define EXPM1_LEAST -18.0f
 #define LOG1P_MOST                                                                                 \
     0x1.555554p-2f /* 1/3: how far log1p_near reaches, and (LOG1P_MOST - 1) / 2 below 0 */
-#define SMALLEST_NORMAL 0x1p-126f
 #define LARGEST 0x1.fffffep+127f
 #define INFINITE __builtin_inff()
 #define NOT_A_NUMBER __builtin_nanf("")
@@ -43,7 +42,6 @@ enum { SUBNORMAL_SHIFT = 24 };
 #define TANH_MOST 19.1
 #define EXPM1_LEAST -38.0
 #define LOG1P_MOST 0x1.a827999fcef34p-2 /* sqrt(2) - 1 */
-#define SMALLEST_NORMAL 0x1p-1022
 #define LARGEST 0x1.fffffffffffffp+1023
 #define INFINITE __builtin_inf()
 #define NOT_A_NUMBER __builtin_nan("")
@@ -240,7 +238,6 @@ FORMULA vec v_softplus(vec x) {
 #undef TANH_MOST
 #undef EXPM1_LEAST
 #undef LOG1P_MOST
-#undef SMALLEST_NORMAL
 #undef INFINITE
 #undef NOT_A_NUMBER
 

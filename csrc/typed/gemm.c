@@ -187,11 +187,14 @@ static size_t list_steps(const kernel_table *kernel, const product *p, size_t i,
                              p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, lists);
 }
 
+/* Not part of multiply_serial, whose tiny products would pay for the lists on the stack. */
+#define APART static __attribute__((noinline))
+
 /* Whether so much of a is zero that to skip it pays: guessed from some elements of its first row as
  * it stands in memory, which most often says no, then from some of its tiles. */
-static int skipping_pays(const kernel_table *kernel, const product *p) {
+APART int skipping_pays(const kernel_table *kernel, const product *p) {
     if (p->transpose_b || p->end.outputs || p->m < SKIP_LOOKS * SKIP_ROWS ||
-        p->n < (size_t)kernel->skip_cols || p->m * p->n * p->k < SKIP_WORK)
+        p->n < (size_t)kernel->skip_cols)
         return 0;
     const size_t pays = p->m < SKIP_PACK_ROWS ? SKIP_PAYS_FEW : SKIP_PAYS;
     const size_t width = p->transpose_a ? p->m : p->k, step = width / SKIP_SAMPLES + 1;
@@ -211,7 +214,7 @@ static int skipping_pays(const kernel_table *kernel, const product *p) {
 }
 
 /* Products of which rows of a are often zero together: these are not multiplied. */
-static int multiply_skipping(const kernel_table *kernel, const product *p) {
+APART int multiply_skipping(const kernel_table *kernel, const product *p) {
     const size_t width = (size_t)kernel->skip_cols;
     const size_t m = p->m / SKIP_ROWS * SKIP_ROWS, n = p->n / width * width;
     const ptrdiff_t a_row = p->transpose_a ? 1 : (ptrdiff_t)p->lda;
@@ -255,7 +258,8 @@ static int multiply_skipping(const kernel_table *kernel, const product *p) {
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
-    if (skipping_pays(kernel, p)) return multiply_skipping(kernel, p);
+    if (p->m * p->n * p->k >= SKIP_WORK && skipping_pays(kernel, p))
+        return multiply_skipping(kernel, p);
     if ((p->transpose_b && p->k > 0) || packing_pays(p)) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;

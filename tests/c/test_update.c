@@ -442,6 +442,48 @@ static void test_outer(void) {
         }
 }
 
+/* ---- Numbers that are nearly 0 --------------------------------------------------------------- */
+
+static size_t count_subnormals(const state *s) {
+    size_t count = 0;
+    for (int i = FIRST; i <= THIRD; i++)
+        for (size_t j = 0; j < s->n; j++)
+            count += s->kept[i][j] != 0 && fabs((double)s->kept[i][j]) < (double)SMALLEST_NORMAL;
+    return count;
+}
+
+/* An average whose gradient stays 0 decays to 0 and no further; NaN stays, the least number that is
+ * no less than normal as well. */
+static void check_decay(int rule, int form) {
+    const dc_optimizer start = rule_form(rule, form);
+    state s = state_make(37);
+    for (size_t isa = 0; use_isa(isa); isa++) {
+        dc_optimizer o = start;
+        state_reset(&s);
+        const int states = dc_optimizer_states(&o);
+        for (size_t j = 0; j < s.n; j++) {
+            s.g[j] = j % 3 ? (real)0 : SMALLEST_NORMAL * 8;
+            for (int i = FIRST; i <= THIRD; i++)
+                if (states & 1 << i) s.kept[i][j] = SMALLEST_NORMAL * (real)(1 + j % 5);
+        }
+        s.g[1] = (real)NAN;
+        const tensor t = tensor_of(&o, &s, 0, s.n);
+        for (int times = 0; times < 40; times++) {
+            CHECK(TYPED(dc_optimizer_step)(&o, 1, &t) == DC_OK);
+            CHECK(count_subnormals(&s) == 0);
+        }
+        CHECK(isnan(s.p[1]) || o.clip != DC_CLIP_NONE);
+        if (rule == DC_MOMENTUM && form == 0) CHECK(s.kept[FIRST][2] == 0 && s.kept[FIRST][3] != 0);
+    }
+    CHECK(state_guards_hold(&s));
+    state_free(&s);
+}
+
+static void test_decay(void) {
+    for (int rule = 0; rule < DC_RULE_COUNT; rule++)
+        for (int form = 0; form < RULE_FORMS; form++) check_decay(rule, form);
+}
+
 /* ---- Arguments ------------------------------------------------------------------------------- */
 
 static real a[4] = {1, 2, 3, 4}, gradient[4] = {1, 1, 1, 1}, kept[STATES][4];
@@ -581,6 +623,7 @@ static void test_overflow(void) {
 
 int main(void) {
     test_rules();
+    test_decay();
     test_step_numbers();
     test_momentum_product();
     test_changing_momentum();
