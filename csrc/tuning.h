@@ -65,8 +65,9 @@
 /* Rows of a are zero together at so many steps of k that to skip these pays: a third of them, or a
  * half where fewer rows than SKIP_PACK_ROWS have to pay for the lists of steps. 128 rows times 784
  * x 512: from 10 % on with AVX-512, 28 % with AVX2; 32 rows times 784 x 128: from 47 % and 40 %. It
- * is guessed from SKIP_LOOKS lists of SKIP_ROWS rows, and before from SKIP_SAMPLES elements or fewer
- * of the first row. A product of SKIP_WORK multiply-adds takes so long that looking costs little. */
+ * is guessed from SKIP_LOOKS lists of SKIP_ROWS rows, and before from SKIP_SAMPLES elements or
+ * fewer of the first row. A product of SKIP_WORK multiply-adds takes so long that to look costs
+ * little. */
 #define SKIP_PAYS ((size_t)3)
 #define SKIP_PAYS_FEW ((size_t)2)
 #define SKIP_LOOKS ((size_t)4)
