@@ -110,7 +110,10 @@ class StepTensors:
 
     def frozen(self) -> int | None:
         """Return which parameter has become read-only, None if none has."""
-        return next((i for i, p in enumerate(self.params) if not p.flags.writeable), None)
+        for i, p in enumerate(self.params):
+            if not p.flags.writeable:
+                return i
+        return None
 
 
 def clip_arrays(arrays: Sequence[Array], kind: str, limit: float, epsilon: float) -> float:

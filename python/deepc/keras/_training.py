@@ -218,7 +218,10 @@ class Tracked(built_in.Metric):
         return actual.reshape(rows.shape if actual.size == rows.size else -1), rows, weights
 
     def result(self) -> float:
-        value = np.asarray(self.metric.result(), np.float64)
+        value = self.metric.result()
+        if isinstance(value, float):
+            return float(value)
+        value = np.asarray(value, np.float64)
         return float(value if value.ndim == 0 else value.mean())
 
 
@@ -545,7 +548,8 @@ class Adapter(DeepcCallback):
             self.model._test_by_batches(self._tell)
 
     def on_validation_end(self, logs: dict[str, float]) -> None:
-        self._tell("on_test_end", sorted_logs(logs))
+        if self.callbacks:
+            self._tell("on_test_end", sorted_logs(logs))
 
     def advance(self, rows: int, loss: float) -> None:
         """Go on by some rows; draw the bar if it is time."""
