@@ -217,15 +217,17 @@ FORMULA vec v_log(vec x) {
 }
 
 /* log(1 + e^x), as max(x, 0) + log(1 + e) with e = e^-|x|: nothing overflows, and 0 is reached only
- * where the result underflows. Where 1 + e is nearer to 2, from log(1 + e) = ln 2 + log((1 + e) /
- * 2). Error: 1.97 ulp. */
+ * where the result underflows. Where 1 + e is nearer to 2, from log(1 + e) = ln 2 + log(1 + f) with
+ * f = (e - 1) / 2. That is rounded where e is below 1/2; what it loses there weighs 1 / (1 + f),
+ * from 4/3 to 3/2. Error: 1.65 ulp (float), 1.97 ulp (double). */
 FORMULA vec v_softplus(vec x) {
     const vec e = exp_in_range(v_at_least(v_copysign(x, v_set(-1)), EXP_LEAST));
+    const vec half = v_set((real)0.5), f = v_fma(e, half, v_set((real)-0.5));
+    const vec lost = v_fma(e, half, v_sub(v_set((real)-0.5), f));
     const vmask upper = v_lt(v_set(LOG1P_MOST), e);
-    const vec half = v_mul(v_sub(e, v_set(1)), v_set((real)0.5));
     const vec k = v_select(upper, v_set(1), v_zero());
-    const vec log1p = v_fma(k, v_set(LN2), log1p_near(v_select(upper, half, e)));
-    return v_add(v_max(v_zero(), x), log1p);
+    const vec log1p = v_fma(k, v_set(LN2), log1p_near(v_select(upper, f, e)));
+    return v_add(v_max(v_zero(), x), v_fma(v_mul(k, lost), v_set((real)1.4), log1p));
 }
 
 #undef LN2

@@ -102,12 +102,18 @@ typedef struct result {
 } result;
 
 /* |y - want| in units of the last place of a float at want, or at `least` if that is larger;
- * HUGE_VAL where y is not the NaN, the infinity or of the sign that it should be. */
+ * HUGE_VAL where y is not the NaN, the infinity or of the sign that it should be. Around the largest
+ * float the infinity is the next number, one unit above it. */
 static double ulps(float y, double want, double least) {
     const float rounded = (float)want;
     if (isnan(want)) return isnan(y) ? 0 : HUGE_VAL;
     if (isnan(y) || (!signbit(y) != !signbit(rounded) && least == 0)) return HUGE_VAL;
-    if (isinf(rounded) || isinf(y)) return y == rounded ? 0 : HUGE_VAL;
+    if (y == rounded && isinf(y)) return 0;
+    if (isinf(want)) return HUGE_VAL;
+    if (isinf(y) || isinf(rounded)) {
+        const double got = isinf(y) ? copysign(0x1p128, (double)y) : (double)y;
+        return fabs(got - fmin(fmax(want, -0x1p128), 0x1p128)) * 0x1p-104;
+    }
     const double size = fmax(fabs(want), least);
     uint64_t bits;
     memcpy(&bits, &size, sizeof bits);

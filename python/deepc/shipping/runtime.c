@@ -662,8 +662,9 @@ static inline double net_log(double x) {
 static inline real net_softplus(real x) {
     const real e = net_exp_in_range(net_at_least(net_with_sign(x, -1), NET_EXP_LEAST));
     const int upper = NET_LOG1P_MOST < e;
-    const real near = net_log1p_near(upper ? (e - 1) * (real)0.5 : e);
-    return (0 > x ? 0 : x) + net_fma(upper, NET_LN2, near);
+    const real half = (real)0.5, f = net_fma(e, half, -half), lost = net_fma(e, half, -half - f);
+    const real log1p = net_fma(upper, NET_LN2, net_log1p_near(upper ? f : e));
+    return (0 > x ? 0 : x) + net_fma(upper * lost, (real)1.4, log1p);
 }
 
 //@ log_sigmoid: softplus
