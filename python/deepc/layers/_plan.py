@@ -65,8 +65,8 @@ for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse",
 
 def computes_with(value: Any, base: type, methods: tuple[str, ...]) -> bool:
     """Whether an object has the methods of a class of the library, not a subclass's or its own."""
-    # Not by vars(value): once the dictionary was asked for, attributes are found slower. Not by all()
-    # of a generator: this is asked some times in each epoch of a network that takes 100 us for one.
+    # Not by vars(value): once the dictionary was asked for, attributes are found slower. Not by all
+    # of a generator: it is asked several times in an epoch, for which a tiny network takes 100 us.
     if not isinstance(value, base):
         return False
     for name in methods:
