@@ -87,9 +87,10 @@ ALWAYS_INLINE void few_body(const int n, few_operands *t) {
 }
 
 /* Only these widths have functions, for size: where there is a column less, the last is computed
- * twice. */
+ * twice. They begin on a line of the cache: 64 rows times 25 x 4 took 0.42 to 0.52 us by where code
+ * that came before had moved their loops. */
 #define FEW(n)                                                                                     \
-    static void few_##n(few_operands *t) { few_body(n, t); }
+    static __attribute__((aligned(64))) void few_##n(few_operands *t) { few_body(n, t); }
 FEW(2)
 FEW(4)
 FEW(10)
