@@ -102,8 +102,8 @@ typedef struct result {
 } result;
 
 /* |y - want| in units of the last place of a float at want, or at `least` if that is larger;
- * HUGE_VAL where y is not the NaN, the infinity or of the sign that it should be. Around the largest
- * float the infinity is the next number, one unit above it. */
+ * HUGE_VAL where y is not the NaN, the infinity or of the sign that it should be. After the largest
+ * float the infinity is the next number. */
 static double ulps(float y, double want, double least) {
     const float rounded = (float)want;
     if (isnan(want)) return isnan(y) ? 0 : HUGE_VAL;
