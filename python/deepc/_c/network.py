@@ -171,6 +171,10 @@ class Network:
         self._train = typed.network_train
         self._last: Array | None = None
 
+    def is_training(self) -> bool:
+        """Whether a layer computes as in training, not as in evaluation."""
+        return any(part.structure.training for part in self._parts)
+
     def outputs_for(self, inputs: int) -> int | None:
         """Return how many outputs there are for so many inputs; None if these do not go."""
         return self._typed.network_outputs(self._handle, inputs) or None

@@ -101,7 +101,7 @@ def predict(model: Layer, x: Tensor, *, batch_size: int | None = None) -> Any:
 
 def _predict(model: Layer, network: Any, given: Any, batch_size: int | None) -> Any:
     """Return what a model gives for samples of the kind that it takes."""
-    if network is not None and not any(getattr(m, "train", False) for m in all_layers(model)):
+    if network is not None and not network.is_training():
         return model.forward(given)
     with training(model, False):
         if network is not None or np.ndim(given) != 2:
