@@ -376,7 +376,7 @@ int dc_penalize_f64(size_t count, const dc_penalty_f64 *penalties, int gradients
  *
  * A rule's momentum may be changed at any time, also to 0: u goes on then as u = g. It keeps no u
  * as long as it never had a momentum above 0. Numbers of u, s and w that would be subnormal become
- * 0: averages of gradients that stay 0 would be so for ever, and slow on every processor. */
+ * 0: averages of gradients that stay 0 would be so for ever, and slow on most processors. */
 
 /* What clip says of a gradient. VALUE: each element is held between -clip_limit and clip_limit.
  * NORM and GLOBAL_NORM: it is multiplied by min(1, clip_limit / (norm + clip_epsilon)), where norm

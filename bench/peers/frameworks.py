@@ -59,7 +59,6 @@ class Work:
 
     def data(self) -> tuple[Any, Any, Any]:
         """Return rows, their labels, and these as one-hot targets."""
-        rng = np.random.default_rng(2)
         rows = self.steps * self.batch
         if self.mnist:
             from deepc.datasets import raw_mnist
@@ -67,6 +66,7 @@ class Work:
             (images, labels), _ = raw_mnist(self.mnist)
             x = images[:rows].reshape(rows, -1) / np.float32(255)
             return x, labels[:rows].astype(int), np.eye(10, dtype=np.float32)[labels[:rows]]
+        rng = np.random.default_rng(2)
         x = rng.uniform(-1, 1, (rows, self.widths[0])).astype(np.float32)
         labels = rng.integers(0, self.widths[-1], rows)
         return x, labels, np.eye(self.widths[-1], dtype=np.float32)[labels]

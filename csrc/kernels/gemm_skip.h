@@ -20,13 +20,16 @@ static int skip_prepare(size_t k, size_t n, const real *b, ptrdiff_t b_row, real
     vec acc[SKIP_VECS];
     UNROLL(4)
     for (int v = 0; v < SKIP_VECS; v++) acc[v] = v_zero();
-    for (size_t p = 0; p < k; p++)
-        for (size_t j = 0; j < n; j += SKIP_COLS) UNROLL(4)
-    for (size_t v = 0; v < SKIP_VECS; v++) {
-        const vec x = v_load(b + (ptrdiff_t)p * b_row + j + v * VL);
-        acc[v] = v_fma(x, v_zero(), acc[v]);
-        if (packed) v_store(packed + j * k + p * SKIP_COLS + v * VL, x);
-    }
+    for (size_t p = 0; p < k; p++, b += b_row)
+        for (size_t j = 0; j < n; j += SKIP_COLS) {
+            real *to = packed ? packed + j * k + p * SKIP_COLS : NULL;
+            UNROLL(4)
+            for (size_t v = 0; v < SKIP_VECS; v++) {
+                const vec x = v_load(b + j + v * VL);
+                acc[v] = v_fma(x, v_zero(), acc[v]);
+                if (to) v_store(to + v * VL, x);
+            }
+        }
     UNROLL(4)
     for (int v = 1; v < SKIP_VECS; v++) acc[0] = v_add(acc[0], acc[v]);
     const vec is_no_number = v_select(v_eq(acc[0], v_zero()), v_zero(), v_set(1));
@@ -56,8 +59,8 @@ static size_t skip_list(size_t m, size_t k, const real *a, ptrdiff_t a_row, ptrd
             vec sum = v_zero();
             UNROLL(4)
             for (int r = 0; r < SKIP_ROWS; r++)
-                sum = v_add(sum, v_abs(v_load_part(a + r * a_row + (ptrdiff_t)p, k - p)));
-            v_store_part(size.real + p, sum, k - p);
+                sum = v_add(sum, v_abs(v_load_up_to(a + r * a_row + (ptrdiff_t)p, k - p)));
+            v_store_up_to(size.real + p, sum, k - p);
         }
         uint32_t count = 0;
         for (size_t p = 0; p < k; p++) {
@@ -92,9 +95,11 @@ ONE_COPY int tile_skip(const tile_operands *t, const step_list *list) {
     }
     vec minus_zero = v_zero();
     UNROLL(4)
-    for (int r = 0; r < SKIP_ROWS; r++) UNROLL(4)
-    for (int v = 0; v < SKIP_VECS; v++)
-        minus_zero = v_select(v_is_minus_zero(acc[r][v]), v_set(1), minus_zero);
+    for (int r = 0; r < SKIP_ROWS; r++) {
+        UNROLL(4)
+        for (int v = 0; v < SKIP_VECS; v++)
+            minus_zero = v_select(v_is_minus_zero(acc[r][v]), v_set(1), minus_zero);
+    }
     if (v_first(lanes_max(minus_zero)) != 0 && list->count < t->k) return 0;
     tile_end(SKIP_ROWS, SKIP_VECS, 1, t, acc);
     return 1;

@@ -152,8 +152,8 @@ ALWAYS_INLINE void store(real *p, vec x, size_t part) {
 
 /* What a rule remembers is never subnormal. An average whose gradient stays 0 (pixels of an image
  * that are seldom used) decays until it is, and then for ever, as 0.9 times the smallest number is
- * rounded to itself; processors take some hundred cycles for each vector with such a number, which
- * made an epoch of MNIST with Adam take three times as long. */
+ * rounded to itself; most processors take some hundred cycles for each vector with such a number,
+ * which made an epoch of MNIST with Adam take two and a half times as long. */
 ALWAYS_INLINE vec without_subnormals(vec x) {
     return v_select(v_lt(v_abs(x), v_set(SMALLEST_NORMAL)), v_zero(), x);
 }

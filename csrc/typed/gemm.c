@@ -179,20 +179,9 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
     return DC_OK;
 }
 
-/* The lists of m rows of a from row i on, for k steps from step q on. */
-static size_t list_steps(const kernel_table *kernel, const product *p, size_t i, size_t m, size_t q,
-                         size_t k, step_list *lists) {
-    const ptrdiff_t lda = (ptrdiff_t)p->lda;
-    return kernel->skip_list(m, k, p->a + (p->transpose_a ? q * p->lda + i : i * p->lda + q),
-                             p->transpose_a ? 1 : lda, p->transpose_a ? lda : 1, lists);
-}
-
-/* Not part of multiply_serial, whose tiny products would pay for the lists on the stack. */
-#define APART static __attribute__((noinline))
-
 /* Whether so much of a is zero that to skip it pays: guessed from some elements of its first row as
  * it stands in memory, which most often says no, then from some of its tiles. */
-APART int skipping_pays(const kernel_table *kernel, const product *p) {
+static int skipping_pays(const kernel_table *kernel, const product *p) {
     if (p->transpose_b || p->end.outputs || p->m < SKIP_LOOKS * SKIP_ROWS ||
         p->n < (size_t)kernel->skip_cols)
         return 0;
@@ -202,30 +191,43 @@ APART int skipping_pays(const kernel_table *kernel, const product *p) {
     for (size_t i = 0; i < width; i += step) zeros += p->a[i] == 0;
     if (zeros * step * pays < width) return 0;
     step_list list;
+    const size_t a_row = p->transpose_a ? 1 : p->lda, a_col = p->transpose_a ? p->lda : 1;
     const size_t k = smaller(p->k, K_BLOCK);
     size_t skipped = 0;
     for (size_t look = 0; look < SKIP_LOOKS; look++) {
         const size_t i = look * (p->m / SKIP_ROWS) / SKIP_LOOKS * SKIP_ROWS;
         const size_t q = look * (p->k - k) / SKIP_LOOKS;
-        skipped += k - list_steps(kernel, p, i, SKIP_ROWS, q, k, &list);
+        skipped += k - kernel->skip_list(SKIP_ROWS, k, p->a + i * a_row + q * a_col,
+                                         (ptrdiff_t)a_row, (ptrdiff_t)a_col, &list);
         if (2 * skipped * pays < (look + 1) * k) return 0;
     }
     return skipped * pays >= SKIP_LOOKS * k;
 }
 
-/* Products of which rows of a are often zero together: these are not multiplied. */
-APART int multiply_skipping(const kernel_table *kernel, const product *p) {
+/* The epilogue of rows x n finished sums, of which none is a backward pass. */
+static void finish_rows(const kernel_table *kernel, const epilogue *end, size_t rows, size_t n,
+                        real *c, size_t ldc) {
+    for (; rows > 0; rows--, c += ldc) {
+        if (end->bias) kernel->combine(DC_ADD, n, c, 1, end->bias, 1, c);
+        if (end->activation)
+            kernel->activation_forward(end->activation, end->parameter, n, c, c, 0);
+    }
+}
+
+/* Products of which rows of a are often zero together: these are not multiplied. Returns 0 where
+ * that would not pay. Not inlined, because tiny products would pay for the lists on the stack. */
+static __attribute__((noinline)) int multiply_skipping(const kernel_table *kernel,
+                                                       const product *p) {
+    if (!skipping_pays(kernel, p)) return 0;
     const size_t width = (size_t)kernel->skip_cols;
     const size_t m = p->m / SKIP_ROWS * SKIP_ROWS, n = p->n / width * width;
-    const ptrdiff_t a_row = p->transpose_a ? 1 : (ptrdiff_t)p->lda;
-    const ptrdiff_t a_col = p->transpose_a ? (ptrdiff_t)p->lda : 1;
+    const size_t a_row = p->transpose_a ? 1 : p->lda, a_col = p->transpose_a ? p->lda : 1;
+    const ptrdiff_t row = (ptrdiff_t)a_row, col = (ptrdiff_t)a_col;
     const ptrdiff_t ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
     step_list lists[SKIP_LISTS];
-    real *packed_b = NULL;
-    if (m >= SKIP_PACK_ROWS) {
-        packed_b = dc_thread_scratch(smaller(p->k, K_BLOCK) * n * sizeof(real));
-        if (!packed_b) return DC_NO_MEMORY;
-    }
+    /* Without memory b is read where it is. */
+    real *packed_b =
+        m < SKIP_PACK_ROWS ? NULL : dc_thread_scratch(smaller(p->k, K_BLOCK) * n * sizeof(real));
     for (size_t q = 0; q < p->k; q += K_BLOCK) {
         const size_t k = smaller(K_BLOCK, p->k - q);
         const int accumulate = p->accumulate || q > 0;
@@ -233,33 +235,28 @@ APART int multiply_skipping(const kernel_table *kernel, const product *p) {
         const int finite = kernel->skip_prepare(k, n, b, ldb, packed_b);
         for (size_t i = 0, rows; i < m; i += rows) {
             rows = smaller(SKIP_LISTS * SKIP_ROWS, m - i);
-            const real *a = p->a + (ptrdiff_t)i * a_row + (ptrdiff_t)q * a_col;
+            const real *a = p->a + i * a_row + q * a_col;
             real *c = p->c + i * p->ldc;
             if (finite) {
-                (void)list_steps(kernel, p, i, rows, q, k, lists);
-                kernel->gemm_skip(rows, n, k, lists, a, a_row, a_col, packed_b ? packed_b : b,
+                (void)kernel->skip_list(rows, k, a, row, col, lists);
+                kernel->gemm_skip(rows, n, k, lists, a, row, col, packed_b ? packed_b : b,
                                   packed_b ? 0 : ldb, accumulate, c, ldc);
             } else {
-                kernel->gemm(rows, n, k, a, a_row, a_col, b, ldb, accumulate, NULL, c, ldc, 0);
+                kernel->gemm(rows, n, k, a, row, col, b, ldb, accumulate, NULL, c, ldc, 0);
             }
-            for (size_t r = 0; r < rows && q + k == p->k; r++, c += ldc) {
-                if (p->end.bias) kernel->combine(DC_ADD, n, c, 1, p->end.bias, 1, c);
-                if (p->end.activation)
-                    kernel->activation_forward(p->end.activation, p->end.parameter, n, c, c, 0);
-            }
+            if (q + k == p->k) finish_rows(kernel, &p->end, rows, n, c, p->ldc);
         }
     }
     const product below = part(p, m, p->m - m, 0, n), beside = part(p, 0, p->m, n, p->n - n);
     if (below.m > 0) multiply_in_place(kernel, &below);
     if (beside.n > 0) multiply_in_place(kernel, &beside);
-    return DC_OK;
+    return 1;
 }
 
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
-    if (p->m * p->n * p->k >= SKIP_WORK && skipping_pays(kernel, p))
-        return multiply_skipping(kernel, p);
+    if (p->m * p->n * p->k >= SKIP_WORK && multiply_skipping(kernel, p)) return DC_OK;
     if ((p->transpose_b && p->k > 0) || packing_pays(p)) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;
