@@ -182,9 +182,7 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
 /* Whether so much of a is zero that to skip it pays: guessed from some elements of its first row as
  * it stands in memory, which most often says no, then from some of its tiles. */
 static int skipping_pays(const kernel_table *kernel, const product *p) {
-    if (p->transpose_b || p->end.outputs || p->m < SKIP_LOOKS * SKIP_ROWS ||
-        p->n < (size_t)kernel->skip_cols)
-        return 0;
+    if (p->transpose_b || p->end.outputs || p->n < (size_t)kernel->skip_cols) return 0;
     const size_t pays = p->m < SKIP_PACK_ROWS ? SKIP_PAYS_FEW : SKIP_PAYS;
     const size_t width = p->transpose_a ? p->m : p->k, step = width / SKIP_SAMPLES + 1;
     size_t zeros = 0;
@@ -256,7 +254,10 @@ static __attribute__((noinline)) int multiply_skipping(const kernel_table *kerne
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
-    if (p->m * p->n * p->k >= SKIP_WORK && multiply_skipping(kernel, p)) return DC_OK;
+    /* What is tiny is seen by one comparison. */
+    if (p->m >= SKIP_LOOKS * SKIP_ROWS && p->m * p->n * p->k >= SKIP_WORK &&
+        multiply_skipping(kernel, p))
+        return DC_OK;
     if ((p->transpose_b && p->k > 0) || packing_pays(p)) return multiply_packed(kernel, p);
     multiply_in_place(kernel, p);
     return DC_OK;
