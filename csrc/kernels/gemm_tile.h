@@ -189,22 +189,25 @@ static void (*const tiles[14][5])(const tile_operands *t) = {
 #undef FITS
 
 /* Tiles that fetch. A product of few rows passes over b so quickly that it waits for memory, which
- * sees pieces of a row from a column of tiles and cannot guess the next ones. They are functions of
- * their own because to fetch what is near already costs up to a fifth of a short product. For size
- * they know no bias and no part of a vector, and there are those of full height (6 rows, or 14) and
- * two between: other heights do without. */
+ * sees pieces of a row from a column of tiles and cannot guess the next ones; and of packed operands
+ * the next panel of b is far away. They are functions of their own because to fetch what is near
+ * already costs up to a fifth of a short product. For size they know no bias and no part of a
+ * vector, and there are those of full height and two between: other heights do without. */
 #define TILE(rows)                                                                                 \
     static void fetching_tile_##rows(const tile_operands *t) { tile_body(rows, TILE_VECS, 1, t); }
 TILE(5)
 TILE(6)
+TILE(7)
 TILE(8)
 TILE(14)
 #define FITS(rows)                                                                                 \
-    (((rows) == TILE_ROWS || ((rows) < TILE_ROWS && (rows) != 6)) && MANY_VARIANTS                 \
+    (((rows) == TILE_ROWS || ((rows) < TILE_ROWS && ((rows) == 5 || (rows) == 8))) &&              \
+             MANY_VARIANTS                                                                         \
          ? fetching_tile_##rows                                                                    \
          : NULL)
 static void (*const fetching_tiles[14])(const tile_operands *t) = {[4] = FITS(5),
                                                                    [5] = FITS(6),
+                                                                   [6] = FITS(7),
                                                                    [7] = FITS(8),
                                                                    [13] = FITS(14)};
 #undef TILE
@@ -231,22 +234,20 @@ ALWAYS_INLINE size_t tile_height(size_t left) {
     return ((uint32_t)left + groups - 1) / groups;
 }
 
-/* While a tile of packed operands multiplies: its elements of c, and its share of the next panel of
- * b, come nearer. */
-ALWAYS_INLINE void prefetch_ahead(size_t rows, const tile_operands *t, const real *b,
-                                  const real *b_end) {
+/* The tile's elements of c come nearer while it multiplies. */
+ALWAYS_INLINE void fetch_c(size_t rows, const tile_operands *t) {
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < TILE_COLS; j += LINE)
             __builtin_prefetch(t->c + (ptrdiff_t)r * t->c_row + j, 1, 2);
-    for (; b < b_end; b += LINE) __builtin_prefetch(b, 0, 2);
 }
 
 /* c = a b. A panel of b stays in the cache while the rows pass over it. The blocks of k follow each
  * other tile by tile, and the activation follows them, while the tile's part of c is in cache. */
 ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, ptrdiff_t a_panel,
                               ptrdiff_t b_panel, int packed, int fetch, const epilogue *end) {
-    const real *a = t->a, *b = t->b, *bias = end ? end->bias : NULL;
+    const real *a = t->a, *const first = t->b, *b = first, *bias = end ? end->bias : NULL;
     const int accumulate = t->accumulate;
+    const size_t down = packed ? (m + TILE_ROWS - 1) / TILE_ROWS : 0; /* tiles of a panel */
     size_t width = TILE_COLS;
     real *c = t->c;
     for (size_t j = 0; j < n; j += width, b += packed ? b_panel : (ptrdiff_t)width) {
@@ -255,6 +256,11 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
         const size_t cols = n - j < width ? n - j : width;
         const size_t vecs = (cols + VL - 1) / VL;
         t->last = cols - (vecs - 1) * VL;
+        /* Not all at once: a processor waits when it has asked for some ten lines. */
+        if (packed) {
+            const real *next = j + width < n ? b + b_panel : first;
+            *t->fetching = (fetching){next, next + b_panel, TILE_COLS / down + 1};
+        }
         size_t rows;
         for (size_t i = 0; i < m; i += rows) {
             if (packed) { /* no tile crosses the edge of a panel */
@@ -267,16 +273,15 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
             }
             t->b = b;
             t->c = c + (ptrdiff_t)i * t->c_row + (ptrdiff_t)j;
-            if (packed)
-                prefetch_ahead(rows, t, b + b_panel + (ptrdiff_t)(i * k / m) * TILE_COLS,
-                               b + b_panel + (ptrdiff_t)((i + rows) * k / m) * TILE_COLS);
+            if (packed) fetch_c(rows, t);
             t->accumulate = accumulate;
             size_t left = k;
             do {
                 t->k = left < K_BLOCK ? left : K_BLOCK;
                 left -= t->k;
                 t->bias = bias && left == 0 ? bias + j : NULL;
-                if (fetch && t->fetching->next && cols == TILE_COLS && fetching_tiles[rows - 1])
+                if (fetch && t->fetching->next && cols == TILE_COLS && !t->bias &&
+                    fetching_tiles[rows - 1])
                     fetching_tiles[rows - 1](t);
                 else
                     tiles[rows - 1][vecs > 4 ? 4 : vecs - 1](t);
@@ -352,6 +357,7 @@ static void gemm_packed(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a
                         ptrdiff_t a_col, const real *packed_b, int accumulate, const epilogue *end,
                         real *c, ptrdiff_t c_row) {
     const int in_place = a_row > 0;
+    fetching ahead;
     tile_operands t = {.a = a,
                        .a_row = in_place ? a_row : 1,
                        .a_col = in_place ? a_col : TILE_ROWS,
@@ -359,9 +365,10 @@ static void gemm_packed(size_t m, size_t n, size_t k, const real *a, ptrdiff_t a
                        .b_row = TILE_COLS,
                        .accumulate = accumulate,
                        .c = c,
-                       .c_row = c_row};
+                       .c_row = c_row,
+                       .fetching = &ahead};
     gemm_tiles(m, n, k, &t, TILE_ROWS * (in_place ? a_row : (ptrdiff_t)k),
-               (ptrdiff_t)(k * TILE_COLS), 1, 0, end);
+               (ptrdiff_t)(k * TILE_COLS), 1, 1, end);
 }
 
 #endif
