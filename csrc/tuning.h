@@ -80,7 +80,8 @@
 /* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds
  * more, for the way from columns to the rows of c. */
 #define FEW_SETUP ((size_t)150)
-/* Packing a transposed b costs as much as so many more rows of a. */
+/* Packing a transposed b costs as much as so many more rows of a, or what is packed instead where c
+ * is computed as its transpose as many more rows of b for each vector of a's rows. */
 #define PACK_COLUMNS ((size_t)6)
 /* Multiply-adds below which the time to wake a thread is not worth it: some 15 us of one core at 60
  * per ns. */

@@ -5,6 +5,8 @@
  * split the outputs, never k. */
 #include "gemm.h"
 
+#include <string.h>
+
 #include "../activations.h"
 #include "../deepc.h"
 #include "../mode.h"
@@ -59,13 +61,32 @@ static size_t vectors(const kernel_table *kernel, size_t n) {
     return (n + lanes - 1) >> __builtin_ctzll(lanes);
 }
 
+/* What a product takes of tiles, in multiply-adds of vectors; the packing of a transposed b is part
+ * of it. */
+static size_t tile_work(const kernel_table *kernel, const product *p) {
+    return (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * vectors(kernel, p->n) * p->k;
+}
+
+/* What it takes as the transpose of c (multiply_turned), whose columns are the rows of a: these are
+ * packed, and c is turned and copied to where it belongs, which takes four times as long. */
+static size_t turned_work(const kernel_table *kernel, const product *p) {
+    return vectors(kernel, p->m) * (p->n * p->k + PACK_COLUMNS * (p->k + 4 * p->n));
+}
+
+/* Whether that pays. Rows of b that are a page apart and more could not be read where they are. */
+static int turning_pays(const kernel_table *kernel, const product *p) {
+    return p->transpose_b && !p->accumulate && p->k > 0 &&
+           p->ldb * sizeof(real) < PACK_A_ROW_BYTES &&
+           turned_work(kernel, p) < tile_work(kernel, p);
+}
+
 /* Whether gemm_few, in portions, is a faster way to rows x n outputs than so many multiply-adds of
- * vectors for one k: it computes a vector of rows at a time, the tile one of columns. */
-static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k, size_t tiles) {
+ * vectors: it computes a vector of rows at a time, the tile one of columns. */
+static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k, size_t work) {
     const size_t rest = n % FEW_COLS;
     const size_t portions = n / FEW_COLS + (rest > 0) + (rest > 4 && rest < 9);
     const size_t few = (n + n % 2 + portions * (size_t)kernel->few_cost) * k + portions * FEW_SETUP;
-    return vectors(kernel, rows) * few < tiles * k;
+    return vectors(kernel, rows) * few < work;
 }
 
 /* Products with few columns, whose lanes are the rows of a; where b is transposed and would have to
@@ -75,11 +96,10 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
     if (kernel->few_cost == 0 || p->k < (size_t)kernel->few_depth || (p->m < 4 && !p->transpose_b))
         return 0;
-    const size_t across = vectors(kernel, p->n);
-    const size_t tiles = (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * across;
+    const size_t work = turning_pays(kernel, p) ? turned_work(kernel, p) : tile_work(kernel, p);
     /* gemm_few takes a column step of 1 for rows of c as they are, so a transpose whose steps are
      * both 1 (n = 1, ldc = 1) would get the bias of the wrong row: it goes the other way below. */
-    if (p->transpose_b && p->ldc > 1 && few_pays(kernel, p->n, p->m, p->k, tiles)) {
+    if (p->transpose_b && p->ldc > 1 && few_pays(kernel, p->n, p->m, p->k, work)) {
         for (size_t i = 0, rows; i < p->m; i += rows) {
             rows = few_portion(p->m - i);
             const product q = part(p, i, rows, 0, p->n);
@@ -89,7 +109,7 @@ static int multiply_few(const kernel_table *kernel, const product *p) {
         return 1;
     }
     if (!p->transpose_a && (!p->transpose_b || p->n <= FEW_COLS) &&
-        few_pays(kernel, p->m, p->n, p->k, tiles)) {
+        few_pays(kernel, p->m, p->n, p->k, work)) {
         for (size_t j = 0, cols; j < p->n; j += cols) {
             cols = few_portion(p->n - j);
             const product q = part(p, 0, p->m, j, cols);
@@ -179,6 +199,51 @@ static int multiply_packed(const kernel_table *kernel, const product *p) {
     return DC_OK;
 }
 
+/* The epilogue of rows x n finished sums. */
+static void finish_rows(const kernel_table *kernel, const epilogue *end, size_t rows, size_t n,
+                        real *c, size_t ldc) {
+    const real *outputs = end->outputs;
+    for (; rows > 0; rows--, c += ldc) {
+        if (end->bias) kernel->combine(DC_ADD, n, c, 1, end->bias, 1, c);
+        if (!end->activation) continue;
+        if (outputs) {
+            kernel->activation_backward(end->activation, end->parameter, n, outputs, c, c, 0);
+            outputs += end->outputs_row;
+        } else {
+            kernel->activation_forward(end->activation, end->parameter, n, c, c, 0);
+        }
+    }
+}
+
+/* Products of which b is transposed and a has few rows, as the transpose of c, some of its rows at a
+ * time: then a is what has to be packed, not the larger b. Returns 0 where that would not pay, or
+ * without memory. */
+static int multiply_turned(const kernel_table *kernel, const product *p) {
+    if (!turning_pays(kernel, p)) return 0;
+    const size_t width = (size_t)kernel->tile_cols;
+    const size_t most = round_up(even_part(p->n, GEMM_A / p->k), (size_t)kernel->tile_rows);
+    const size_t packed = round_up(p->m, width) * p->k, turned = most * p->m;
+    real *packed_a =
+        dc_thread_scratch((packed + turned + round_up(most, width) * p->m) * sizeof(real));
+    if (!packed_a) return 0;
+    real *turned_c = packed_a + packed, *panels = turned_c + turned;
+    (p->transpose_a ? kernel->pack_b : kernel->pack_b_transposed)(p->k, p->m, p->a,
+                                                                  (ptrdiff_t)p->lda, packed_a);
+    for (size_t j = 0, cols; j < p->n; j += cols) {
+        cols = smaller(most, p->n - j);
+        const product q = part(p, 0, p->m, j, cols);
+        kernel->gemm_packed(cols, q.m, q.k, q.b, (ptrdiff_t)q.ldb, 1, packed_a, 0, NULL, turned_c,
+                            (ptrdiff_t)q.m);
+        kernel->pack_b_transposed(q.m, cols, turned_c, (ptrdiff_t)q.m, panels);
+        for (size_t i = 0; i < q.m; i++)
+            for (size_t v = 0; v < cols; v += width)
+                memcpy(q.c + i * q.ldc + v, panels + v * q.m + i * width,
+                       smaller(width, cols - v) * sizeof(real));
+        finish_rows(kernel, &q.end, q.m, cols, q.c, q.ldc);
+    }
+    return 1;
+}
+
 /* Whether so much of a is zero that to skip it pays: guessed from some elements of its first row as
  * it stands in memory, which most often says no, then from some of its tiles. */
 static int skipping_pays(const kernel_table *kernel, const product *p) {
@@ -200,16 +265,6 @@ static int skipping_pays(const kernel_table *kernel, const product *p) {
         if (2 * skipped * pays < (look + 1) * k) return 0;
     }
     return skipped * pays >= SKIP_LOOKS * k;
-}
-
-/* The epilogue of rows x n finished sums, of which none is a backward pass. */
-static void finish_rows(const kernel_table *kernel, const epilogue *end, size_t rows, size_t n,
-                        real *c, size_t ldc) {
-    for (; rows > 0; rows--, c += ldc) {
-        if (end->bias) kernel->combine(DC_ADD, n, c, 1, end->bias, 1, c);
-        if (end->activation)
-            kernel->activation_forward(end->activation, end->parameter, n, c, c, 0);
-    }
 }
 
 /* Products of which rows of a are often zero together: these are not multiplied. Returns 0 where
@@ -253,7 +308,8 @@ static __attribute__((noinline)) int multiply_skipping(const kernel_table *kerne
 
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
-    if (multiply_vector(kernel, p) || multiply_few(kernel, p)) return DC_OK;
+    if (multiply_vector(kernel, p) || multiply_few(kernel, p) || multiply_turned(kernel, p))
+        return DC_OK;
     /* What is tiny is seen by one comparison. */
     if (p->m >= SKIP_LOOKS * SKIP_ROWS && p->m * p->n * p->k >= SKIP_WORK &&
         multiply_skipping(kernel, p))

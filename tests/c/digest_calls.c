@@ -71,6 +71,14 @@ static void run_matmul_large(uint64_t *digest) {
             matmul_case(digest, turn++, shapes[i][0], shapes[i][1], shapes[i][2], 1);
 }
 
+/* A transposed b and few rows, where c is computed as its transpose, in one block and in more. */
+static void run_matmul_turned(uint64_t *digest) {
+    static const size_t shapes[][3] = {{16, 700, 100}, {29, 300, 300}, {32, 2005, 60}};
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (unsigned turn = 2; turn < 16; turn += turn % 2 ? 3 : 1)
+            matmul_case(digest, turn, shapes[i][0], shapes[i][1], shapes[i][2], 1);
+}
+
 /* An a that is mostly zero, which is left out where b is finite and no sum is -0: both in the first
  * turns, then numbers so small that products vanish, and others that are none. */
 static void run_matmul_zeros(uint64_t *digest) {
@@ -596,6 +604,7 @@ static void run_network_train_penalized(uint64_t *digest) {
 #define CALLS(C)                                                                                   \
     C(matmul)                                                                                      \
     C(matmul_large)                                                                                \
+    C(matmul_turned)                                                                               \
     C(matmul_zeros)                                                                                \
     C(exp)                                                                                         \
     C(log)                                                                                         \

@@ -208,6 +208,14 @@ static void test_blocks(void) {
         check_product(t & 1, t >> 1, t == 0 ? 501 : 231, 1101, 5, 0, 1, DC_IDENTITY, 3);
 }
 
+/* Few rows of a and many of a transposed b, of which some at a time make columns of the transpose
+ * of c; the last of them are no whole panel. */
+static void test_turned(void) {
+    for (size_t m = 13; m < 50; m += 18)
+        for (int options = 0; options < 4; options++)
+            check_product(options & 1, 1, m, 2005, 60, 0, options >> 1, DC_TANH, 3);
+}
+
 /* Large enough for the threads to take part: the same bits as with one. */
 static void test_threads(void) {
     const size_t sizes[][3] = {{300, 300, 300}, {1000, 40, 600}, {40, 1000, 600}, {1, 4000, 800}};
@@ -253,6 +261,7 @@ int main(void) {
     test_rounds();
     test_zeros();
     test_blocks();
+    test_turned();
     test_threads();
     test_arguments();
     return check_result();

@@ -134,6 +134,36 @@ static void test_large_batches(void) {
     free(w), free(b), free(d_w);
 }
 
+/* The gradient that a wide layer sends back is computed as its transpose where there are some rows,
+ * with the slopes of the activation before it: the same bits as for each row alone. */
+static void test_wide_backward(void) {
+    enum { MANY = 32, FROM = 8, WIDE = 600, TO = 200 };
+    static float w[2][WIDE * TO], d_w[2][WIDE * TO], from[MANY * FROM], to[MANY * TO],
+        d_to[MANY * TO], d_from[MANY * FROM], alone[FROM];
+    dc_layer layer[] = {{.kind = DC_LAYER_LINEAR,
+                         .inputs = FROM,
+                         .outputs = WIDE,
+                         .parameters = {{FROM * WIDE, w[0], d_w[0]}}},
+                        {.kind = DC_LAYER_LINEAR,
+                         .inputs = WIDE,
+                         .outputs = TO,
+                         .parameters = {{WIDE * TO, w[1], d_w[1]}}}};
+    dc_layer *layers[] = {&layer[0], &act, &layer[1]};
+    for (uint64_t i = 0; i < 2; i++) dc_random_normal_f32(21, i, WIDE * TO, 0, 0.3, w[i]);
+    dc_random_normal_f32(21, 2, MANY * FROM, 0, 1, from);
+    dc_random_normal_f32(21, 3, MANY * TO, 0, 1, d_to);
+    dc_network_f32 *net = NULL;
+    CHECK(!dc_network_create_f32(3, layers, &net));
+    CHECK(!dc_network_forward_f32(net, MANY, FROM, from, to));
+    CHECK(!dc_network_backward_f32(net, MANY, FROM, from, d_to, d_from));
+    for (size_t r = 0; r < MANY; r++) {
+        CHECK(!dc_network_forward_f32(net, 1, FROM, from + r * FROM, to));
+        CHECK(!dc_network_backward_f32(net, 1, FROM, from + r * FROM, d_to + r * TO, alone));
+        CHECK(memcmp(alone, d_from + r * FROM, sizeof alone) == 0);
+    }
+    dc_network_free_f32(net);
+}
+
 /* A rate that has become impossible is refused, and the dropout before it takes no number. */
 static void test_rates(void) {
     reset();
@@ -214,6 +244,7 @@ int main(void) {
         test_layer_by_layer(1);
         test_layer_by_layer(2);
         test_layer_by_layer(ROWS);
+        test_wide_backward();
     }
     test_refusals();
     test_widths();
