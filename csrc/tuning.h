@@ -52,15 +52,17 @@
  * both operands in place as fast as from panels, but for products with many rows, which pass over b
  * so often that the panels pay, as soon as there are some columns and b's rows are some way apart:
  * 1000 rows times 784 x 300 132 GFLOP/s in place, 149 from panels; 384 rows 144 and 152, 155 in
- * short rounds. Beside panels of b it reads a in place as long as a's rows are less than a page
- * apart: up to 10 % faster for 64 columns. */
+ * short rounds. Where b's rows are a page apart and more, which short rounds do not make good, from
+ * PACK_ROWS_SOON on: 256 rows times 1024 x 1024 145 and 155, in double 65 and 75. Beside panels of
+ * b the tile reads a in place as long as a's rows are less than a page apart: up to 10 % faster for
+ * 64 columns. */
 #define PACK_ROWS ((size_t)500)
+#define PACK_ROWS_SOON ((size_t)200)
 #define PACK_COLS ((size_t)200)
 #define PACK_B_ROW_BYTES ((size_t)1200)
 #define PACK_A_ROW_BYTES ((size_t)4096)
 /* A transposed a is read a column of lines at a time as well, so that both compete sooner (gradient
  * of 784 x 512 weights from 128 rows: 134 GFLOP/s in place, 146 from panels). */
-#define PACK_ROWS_TRANSPOSED ((size_t)200)
 #define PACK_ROW_BYTES_TRANSPOSED ((size_t)2048)
 /* Rows of a are zero together at so many steps of k that to skip these pays: a third of them, or a
  * half where fewer rows than SKIP_PACK_ROWS have to pay for the lists of steps. 128 rows times 784

@@ -149,9 +149,10 @@ static void multiply_in_place(const kernel_table *kernel, const product *p) {
 
 /* Whether it pays to pack b, which need not be. */
 static int packing_pays(const product *p) {
-    const size_t rows = p->transpose_a ? PACK_ROWS_TRANSPOSED : PACK_ROWS;
-    const size_t bytes = p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_B_ROW_BYTES;
-    return p->m >= rows && p->n >= PACK_COLS && p->ldb * sizeof(real) >= bytes && p->k > 0;
+    const size_t apart = p->ldb * sizeof(real);
+    const int soon = p->transpose_a || apart >= PACK_A_ROW_BYTES;
+    return p->m >= (soon ? PACK_ROWS_SOON : PACK_ROWS) && p->n >= PACK_COLS && p->k > 0 &&
+           apart >= (p->transpose_a ? PACK_ROW_BYTES_TRANSPOSED : PACK_B_ROW_BYTES);
 }
 
 /* Products of which b, and where it pays a, is copied into panels in the order in which the tile
