@@ -16,6 +16,8 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 LARGEST = 990_000
+# The larger packages; all others together are the core's Python.
+PACKAGES = {"autodiff", "keras", "lightning", "shipping", "torch", "training"}
 EXPORTED = {"PyInit__deepc", "dc_num_threads", "dc_set_num_threads"}
 NEEDED = {
     "libc.so.6",
@@ -56,11 +58,23 @@ def of_object(name: str) -> str:
         return f"kernels {kernels[1]} {kernels[2]}"
     if typed := re.search(r"deepc_typed_(f32|f64)\.dir", name):
         return f"typed {typed[1]}"
+    if "csrc/python/tape" in name:
+        return "the tape"
     if "csrc/python/" in name or name.endswith("_deepc.c.o"):
         return "the crossing to Python"
     if "csrc/" in name:
         return "the rest of the library"
     return "compiler and linker"
+
+
+def of_file(name: str) -> str:
+    """Return the part of the wheel that a file beside the module belongs to."""
+    if ".dist-info/" in name:
+        return "metadata"
+    if not name.endswith((".py", ".pyi", ".typed")):
+        return "data"
+    package = name.split("/")[1]
+    return f"Python: {package}" if package in PACKAGES else "Python: the rest"
 
 
 def map_sizes(text: str) -> dict[str, int]:
@@ -96,13 +110,12 @@ def print_parts(wheel: zipfile.ZipFile, module: str, map_file: Path | None) -> N
     for entry in wheel.infolist():
         if entry.filename == module:
             continue
-        name = "Python" if entry.filename.endswith((".py", ".pyi", ".typed")) else "data"
-        name = "metadata" if ".dist-info/" in entry.filename else name
+        name = of_file(entry.filename)
         parts[name] = parts.get(name, 0) + entry.compress_size
     total = Path(wheel.filename or "").stat().st_size
     parts["the archive's own"] = total - sum(parts.values())
     print(f"{'bytes':>9} {'share':>6}  part (before compression)")
-    for name, size in parts.items():
+    for name, size in sorted(parts.items()):
         before = inside.get(name.removeprefix("C: "))
         tail = f" ({before:,})" if before is not None else ""
         print(f"{size:9,.0f} {size / total:6.1%}  {name}{tail}")
