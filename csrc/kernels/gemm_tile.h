@@ -189,10 +189,10 @@ static void (*const tiles[14][5])(const tile_operands *t) = {
 #undef FITS
 
 /* Tiles that fetch. A product of few rows passes over b so quickly that it waits for memory, which
- * sees pieces of a row from a column of tiles and cannot guess the next ones; and of packed operands
- * the next panel of b is far away. They are functions of their own because to fetch what is near
- * already costs up to a fifth of a short product. For size they know no bias and no part of a
- * vector, and there are those of full height and two between: other heights do without. */
+ * sees pieces of a row from a column of tiles and cannot guess the next ones; and of packed
+ * operands the next panel of b is far away. They are functions of their own because to fetch what
+ * is near already costs up to a fifth of a short product. For size they know no bias and no part of
+ * a vector, and there are those of full height and two between: other heights do without. */
 #define TILE(rows)                                                                                 \
     static void fetching_tile_##rows(const tile_operands *t) { tile_body(rows, TILE_VECS, 1, t); }
 TILE(5)

@@ -216,8 +216,8 @@ static void finish_rows(const kernel_table *kernel, const epilogue *end, size_t 
     }
 }
 
-/* Products of which b is transposed and a has few rows, as the transpose of c, some of its rows at a
- * time: then a is what has to be packed, not the larger b. Returns 0 where that would not pay, or
+/* Products of which b is transposed and a has few rows, as the transpose of c, some of its rows at
+ * a time: then a is what has to be packed, not the larger b. Returns 0 where that would not pay, or
  * without memory. */
 static int multiply_turned(const kernel_table *kernel, const product *p) {
     if (!turning_pays(kernel, p)) return 0;
