@@ -10,7 +10,7 @@
 #   make test-keras   the programs of Keras' users with deepc and with Keras itself, in an environment of its own
 #   make test-torch   the programs of torch's and Lightning's users with deepc and with theirs, likewise
 #   make sanitize     the C tests under AddressSanitizer and UndefinedBehaviorSanitizer; CC=clang: under clang's
-#   make accuracy     exp, log and every activation over every float32 (some hours of CPU); ACCURACY_ARGS names some
+#   make accuracy     exp, log and every activation over every float32 (three hours of CPU); ACCURACY_ARGS names some
 #   make bench        the C benchmarks; BENCH_ARGS="--filter 64" and so on are passed on
 #   make compare      deepc beside NumPy, SciPy, PyTorch, JAX, ... in an environment of its own
 #   make lint         style and types;  make format  mends the style;  make review  what repository linters think

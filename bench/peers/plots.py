@@ -67,14 +67,18 @@ def _roofline(programs: list[dict[str, Any]], path: Path) -> Path:
     figure, panel = pyplot.subplots(figsize=(8, 5.2), layout="constrained")
     peak = max(program["peak"]["f32"][0] for program in programs)
     levels = {level["name"]: level for program in programs for level in program["levels"]}
+    slowest = min(levels.values(), key=lambda level: level["read"])
     x = [2 ** (i / 4) for i in range(-16, 41)]
-    note = {"fontsize": 8, "color": "#555555", "xytext": (0, 3), "textcoords": "offset points"}
-    note["rotation_mode"] = "anchor"
+    note: dict[str, Any] = {"fontsize": 8, "color": "#555555", "rotation_mode": "anchor"}
+    note |= {"xytext": (0, 3), "textcoords": "offset points"}
     for name, level in levels.items():
         roof = [min(peak, i * level["read"]) * 1e-9 for i in x]
         panel.plot(x, roof, color="#888888", linewidth=1)
         rate = level["read"] * 1e-9
-        panel.annotate(f"{name} {rate:.0f} GB/s", (x[4], x[4] * rate), rotation=38, **note)
+        # Two of the levels may be as fast as each other: the slowest has its name below its line.
+        side = {"va": "top", "xytext": (0, -3)} if level is slowest else {}
+        text = f"{name} {rate:.0f} GB/s"
+        panel.annotate(text, (x[4], x[4] * rate), rotation=38, **(note | side))
     panel.axhline(peak * 1e-9, color="#888888", linewidth=1)
     text = f"multiply-adds {peak * 1e-9:.0f} GFLOP/s"
     panel.annotate(text, (x[-1], peak * 1e-9), ha="right", **note)
