@@ -51,11 +51,11 @@ static int as_number(PyObject *object, size_t *out) {
 /* A status of a call that may have read lists: where it has, Python converts them itself, and says
  * what is wrong with them. */
 static PyObject *refused(int has_lists, int status) {
-    return of_status(has_lists ? DC_OTHER_ARRAYS : status);
+    return of_status(has_lists ? DC_NOT_TAKEN : status);
 }
 
 /* A list that could not be read. */
-static PyObject *unread(void) { return PyErr_Occurred() ? NULL : of_status(DC_OTHER_ARRAYS); }
+static PyObject *unread(void) { return PyErr_Occurred() ? NULL : of_status(DC_NOT_TAKEN); }
 
 /* ---- Elementwise functions ------------------------------------------------------------------- */
 
@@ -87,11 +87,11 @@ ELEMENTWISE(f64)
 /* Fills in the arrays and computes it. */
 static PyObject *elementwise(elementwise_call *call, PyObject *from, PyObject *out) {
     const array x = look(from);
-    if (!is_real(&x) || !is_contiguous(&x)) return of_status(DC_OTHER_ARRAYS);
+    if (!is_real(&x) || !is_contiguous(&x)) return of_status(DC_NOT_TAKEN);
     array y;
     PyObject *result = output(out, x.dtype, x.ndim, x.shape, &y);
     if (!result) return NULL;
-    int status = DC_OTHER_ARRAYS;
+    int status = DC_NOT_TAKEN;
     if (y.dtype != OTHER && (x.data == y.data || !overlap(&x, &y))) {
         call->cols = x.ndim ? (size_t)x.shape[x.ndim - 1] : 1;
         call->rows = call->cols ? size_of(&x) / call->cols : 0;
@@ -138,7 +138,7 @@ static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t
     matrix op_a, op_b;
     if (!as_matrix(&a, transpose_a, 0, &op_a) || !as_matrix(&b, transpose_b, 1, &op_b) ||
         a.dtype != b.dtype || op_a.cols != op_b.rows)
-        return of_status(DC_OTHER_ARRAYS);
+        return of_status(DC_NOT_TAKEN);
     const size_t m = op_a.rows, n = op_b.cols, k = op_a.cols;
     int ndim = 0;
     npy_intp shape[2];
@@ -147,14 +147,14 @@ static PyObject *matmul(PyObject *module, PyObject *const *arguments, Py_ssize_t
     array c;
     PyObject *result = output(arguments[2], a.dtype, ndim, shape, &c);
     if (!result) return NULL;
-    int status = DC_OTHER_ARRAYS;
+    int status = DC_NOT_TAKEN;
 #define MATMUL(suffix, type)                                                                       \
     UNLOCKED(status = dc_matmul_##suffix(op_a.transposed, op_b.transposed, m, n, k,                \
                                          (const type *)(void *)a.data, op_a.leading,               \
                                          (const type *)(void *)b.data, op_b.leading, 0, NULL,      \
                                          DC_IDENTITY, 0, (type *)(void *)c.data, n))
     if (c.dtype == OTHER || overlap(&a, &c) || overlap(&b, &c))
-        status = DC_OTHER_ARRAYS;
+        status = DC_NOT_TAKEN;
     else if (a.dtype == FLOAT32)
         MATMUL(f32, float);
     else
@@ -258,7 +258,7 @@ static PyObject *gradient_and(PyObject *const *arguments, Py_ssize_t count, doub
     LOSS_ARGUMENTS(l);
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
-    if (!taken) return of_status(DC_OTHER_ARRAYS);
+    if (!taken) return of_status(DC_NOT_TAKEN);
     const array *const predicted = &l.predicted.x;
     OPERAND(y);
     if (!dc_operand_make(&y, l.predicted.is_list, predicted->dtype, predicted->ndim,
@@ -300,7 +300,7 @@ static PyObject *loss_rows(PyObject *module, PyObject *const *arguments, Py_ssiz
     LOSS_ARGUMENTS(l);
     const int taken = take_loss(arguments, count, &l);
     if (taken < 0) return NULL;
-    if (!taken) return of_status(DC_OTHER_ARRAYS);
+    if (!taken) return of_status(DC_NOT_TAKEN);
     const array *const predicted = &l.predicted.x;
     array y;
     PyObject *result = output(Py_None, predicted->dtype, predicted->ndim - 1, predicted->shape, &y);
@@ -353,7 +353,7 @@ static PyObject *forward(dtype dtype, PyObject *const *arguments, Py_ssize_t cou
     OPERAND(y);
     if (!dc_operand_take(&x, arguments[1], dtype)) return unread();
     const int indices = OF_NETWORK(dtype, takes_indices, network);
-    if (!is_input(&x.x, indices ? INT64 : dtype)) return of_status(DC_OTHER_ARRAYS);
+    if (!is_input(&x.x, indices ? INT64 : dtype)) return of_status(DC_NOT_TAKEN);
     const size_t outputs = OF_NETWORK(dtype, outputs, network, cols_of(&x.x));
     if (outputs == 0) return refused(x.is_list, DC_BAD_SIZE);
     npy_intp shape[2] = {x.x.shape[0]};
@@ -386,10 +386,10 @@ static PyObject *backward(dtype dtype, PyObject *const *arguments, Py_ssize_t co
     const array x = look(arguments[1]);
     const int indices = OF_NETWORK(dtype, takes_indices, network);
     if (!is_input(&x, indices ? INT64 : dtype) || !is_input(&d_y.x, dtype) || x.ndim != d_y.x.ndim)
-        return of_status(DC_OTHER_ARRAYS);
+        return of_status(DC_NOT_TAKEN);
     npy_intp shape[2] = {x.shape[0]};
     shape[x.ndim - 1] = (npy_intp)OF_NETWORK(dtype, outputs, network, cols_of(&x));
-    if (!same_shape(&d_y.x, x.ndim, shape)) return of_status(DC_OTHER_ARRAYS);
+    if (!same_shape(&d_y.x, x.ndim, shape)) return of_status(DC_NOT_TAKEN);
     const int has_result = wanted && !indices;
     if (has_result && !dc_operand_make(&d_x, d_y.is_list, dtype, x.ndim, x.shape)) return NULL;
     void *const to = has_result ? d_x.x.data : NULL;
@@ -488,11 +488,11 @@ static PyObject *step(dtype dtype, PyObject *const *arguments, Py_ssize_t count)
         return NULL;
     PyObject *const params = arguments[3], *const grads = arguments[4];
     const Py_ssize_t n = length_of(params);
-    if (n < 0 || !are_writable(params, n)) return of_status(DC_OTHER_ARRAYS);
+    if (n < 0 || !are_writable(params, n)) return of_status(DC_NOT_TAKEN);
     if (grads != Py_None &&
         (length_of(grads) != n || !(dtype == FLOAT32 ? are_tensors_f32(params, grads, n, tensors)
                                                      : are_tensors_f64(params, grads, n, tensors))))
-        return of_status(DC_OTHER_ARRAYS);
+        return of_status(DC_NOT_TAKEN);
     int status;
     COMPUTE(4 * elements_of(dtype, (size_t)n, tensors),
             status = step_of(dtype, optimizer, (size_t)n, tensors));

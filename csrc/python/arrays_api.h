@@ -27,7 +27,7 @@
  *                                              optimizer, tensors: the addresses of a dc_optimizer
  *   step_f64                                   and of as many dc_tensor as the tuples or lists
  *                                              params and grads have arrays; a status.
- *                                              DC_OTHER_ARRAYS: an array is not the memory of its
+ *                                              DC_NOT_TAKEN: an array is not the memory of its
  *                                              tensor (any more). grads None: the arrays are known,
  *                                              only whether a parameter has been made read-only is
  *                                              not. leaves: a list of the tape's over the same
@@ -50,12 +50,12 @@
  * returns the list alone; else a tuple of a new array with these numbers and the list.
  *
  * A function returns its result, or a status: what the function of deepc_api.h returned, or
- * DC_OTHER_ARRAYS if an argument is not of these. It has done nothing then, and the caller converts
+ * DC_NOT_TAKEN if an argument is not of these. It has done nothing then, and the caller converts
  * the arrays or says what is wrong. loss, whose result is a number, returns NaN in both cases.
  *
  * The interpreter's lock is free while they compute; a short step keeps it. */
 
-enum { DC_OTHER_ARRAYS = 64 };
+enum { DC_NOT_TAKEN = 64 };
 
 /* What map computes. */
 typedef enum dc_function {

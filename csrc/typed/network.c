@@ -365,12 +365,12 @@ static int run_in_blocks(network *net, const real *x, real *y) {
     for (; p.first < rows && !status; p.first += p.rows) {
         p.rows = rows - p.first < block ? rows - p.first : block;
         const real *input = input_row(net, net->stages, x, p.first);
-        int turn = 0;
+        int buffer = 0;
         for (size_t i = 0; i < net->count && !status; i++) {
             stage *s = &net->stages[i];
             real *output = i + 1 == net->count       ? y + p.first * net->last
-                           : i > 0 && s->elementwise ? net->ring[turn]
-                                                     : net->ring[turn ^= 1];
+                           : i > 0 && s->elementwise ? net->ring[buffer]
+                                                     : net->ring[buffer ^= 1];
             status = s->kind->forward(s, &p, input, output);
             input = output;
         }
@@ -412,22 +412,22 @@ static int forward(network *net, size_t rows, int sample, size_t cols, const rea
 int TYPED(dc_network_run_back)(network *net, const void *x, const real *d_y, real *d_x) {
     const kernel_table *kernel = TYPED(dc_kernels)();
     const real *gradient = d_y;
-    int turn = 0;
-    int derived = 0; /* the slope of this stage's activation is in the gradient already */
+    int buffer = 0;
+    int slope_done = 0; /* the slope of this stage's activation is in the gradient already */
     for (size_t i = net->count; i-- > 0;) {
         stage *s = &net->stages[i];
         const real *input = i > 0 ? s[-1].output : x;
         /* A gradient may be overwritten by the one that comes from it, but for the caller's. */
-        if (s->after && !derived) {
-            real *to = gradient != d_y ? (real *)gradient : net->gradient[turn ^= 1];
+        if (s->after && !slope_done) {
+            real *to = gradient != d_y ? (real *)gradient : net->gradient[buffer ^= 1];
             kernel->activation_backward(s->after->activation, (real)s->after->activation_parameter,
                                         net->pass.rows * s->outputs, s->output, gradient, to, 0);
             gradient = to;
         }
         real *next = i == 0                              ? d_x
                      : s->elementwise && gradient != d_y ? (real *)gradient
-                                                         : net->gradient[turn ^= 1];
-        if (derived && !s->after) {
+                                                         : net->gradient[buffer ^= 1];
+        if (slope_done && !s->after) {
             if (next && next != gradient)
                 memcpy(next, gradient, net->pass.rows * s->inputs * sizeof(real));
         } else {
@@ -436,7 +436,7 @@ int TYPED(dc_network_run_back)(network *net, const void *x, const real *d_y, rea
                            : s->kind->backward(s, &net->pass, input, s->output, gradient, next);
             if (status) return status;
         }
-        derived = s->slope && next;
+        slope_done = s->slope && next;
         gradient = next;
     }
     return DC_OK;

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 lib = _deepc.lib
-OTHER = lib.DC_OTHER_ARRAYS
+NOT_TAKEN = lib.DC_NOT_TAKEN
 RELU = ACTIVATIONS["relu"].number
 
 
@@ -24,7 +24,7 @@ def taken(x, y):
     before = y.tobytes()
     result = _deepc.activation(RELU, 0.0, x, y)
     if result is not y:
-        assert result == OTHER
+        assert result == NOT_TAKEN
         assert y.tobytes() == before
     return result is y
 
@@ -119,7 +119,7 @@ def test_rows_that_lie_apart_are_not_copied():
         np.testing.assert_array_equal(c, a @ b)
     for a in (x[:, ::2], x[::-1], x[:, ::-1], np.broadcast_to(x[0], (7, 8))):
         c = np.empty((len(a), len(a)))
-        assert _deepc.matmul(a, a, c, False, True) == OTHER
+        assert _deepc.matmul(a, a, c, False, True) == NOT_TAKEN
         np.testing.assert_array_equal(kernels.matmul(a, a, transpose_b=True), a @ a.T)
 
 
@@ -130,7 +130,7 @@ def test_output_that_overlaps_an_operand_is_refused():
     assert _deepc.matmul(a, b, c, False, False) is c
     for start in (4, 19, 25, 40, 59):
         c = memory[start : start + 16].reshape(4, 4)
-        assert _deepc.matmul(a, b, c, False, False) == OTHER
+        assert _deepc.matmul(a, b, c, False, False) == NOT_TAKEN
         with pytest.raises(ValueError, match="out: overlaps"):
             kernels.matmul(a, b, out=c)
 
@@ -166,10 +166,10 @@ def test_layer_takes_any_view(dtype):
 def test_python_objects_are_refused():
     rule = (0, 0, 0.0, 0.0)
     assert np.isnan(_deepc.loss(rule, "a", "b", None))
-    assert _deepc.matmul(1, None, (), False, False) == OTHER
-    assert _deepc.loss_gradient(rule, "a", "b", None) == OTHER
-    assert _deepc.map(lib.DC_FUNCTION_EXP, object(), None) == OTHER
-    assert _deepc.activation(RELU, 0.0, object(), None) == OTHER
+    assert _deepc.matmul(1, None, (), False, False) == NOT_TAKEN
+    assert _deepc.loss_gradient(rule, "a", "b", None) == NOT_TAKEN
+    assert _deepc.map(lib.DC_FUNCTION_EXP, object(), None) == NOT_TAKEN
+    assert _deepc.activation(RELU, 0.0, object(), None) == NOT_TAKEN
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_results_do_not_leak():
     out = np.empty_like(x)
     layer = Linear(4, 2, rng=1)
     layer.forward(x)
-    held = [x, bad, out, None, OTHER]
+    held = [x, bad, out, None, NOT_TAKEN]
     before = [sys.getrefcount(value) for value in held]
     for _ in range(100):
         kernels.exp(x)

@@ -22,7 +22,7 @@ _ndarray = np.ndarray
 _INT64, _DOUBLE, _SIZE, _NUMBER = map(ffi.typeof, ("int64_t[]", "double[]", "size_t *", "double *"))
 
 # Names of this module are found faster than those of another.
-_OTHER_ARRAYS = lib.DC_OTHER_ARRAYS
+_NOT_TAKEN = lib.DC_NOT_TAKEN
 
 _BAD_SIZE, _BAD_LABEL, _BAD_STATE = lib.DC_BAD_SIZE, lib.DC_BAD_LABEL, lib.DC_BAD_STATE
 _INTERRUPTED = lib.DC_INTERRUPTED
@@ -203,7 +203,7 @@ class Network:
         if type(y) is tuple:  # the array that was made of it and a list
             self._last, y = y
             return y
-        if y != _OTHER_ARRAYS:
+        if y != _NOT_TAKEN:
             self._refuse_input(y, x)
         array = self.as_input(x, "input")
         if array.ndim not in (1, 2):
@@ -240,13 +240,13 @@ class Network:
         if type(result) is not int:
             return result
         array = as_array(gradient, "gradient", self.dtype)
-        if array is gradient or result != _OTHER_ARRAYS:
+        if array is gradient or result != _NOT_TAKEN:
             self._refuse_gradient(result, x, array)
         result = self.backward(array, input_gradient)
         return None if result is None else like(gradient, result)
 
     def _refuse_gradient(self, status: int, x: Array, gradient: Array) -> None:
-        if status == _OTHER_ARRAYS:
+        if status == _NOT_TAKEN:
             expected = (*x.shape[:-1], self.outputs_for(x.shape[-1]))
             raise ValueError(
                 f"gradient: expected the shape of the last output, {expected}, got {gradient.shape}"

@@ -18,7 +18,7 @@ CLIPS = {
     "clip_norm": lib.DC_CLIP_NORM,
     "global_clip_norm": lib.DC_CLIP_GLOBAL_NORM,
 }
-OTHER_ARRAYS, BAD_VALUE = lib.DC_OTHER_ARRAYS, lib.DC_BAD_VALUE
+NOT_TAKEN, BAD_VALUE = lib.DC_NOT_TAKEN, lib.DC_BAD_VALUE
 
 
 def _rules() -> dict[str, int]:

@@ -14,8 +14,8 @@ from deepc._c.library import check
 from deepc._c.optimizer import (
     BAD_VALUE,
     CLIPS,
+    NOT_TAKEN,
     NUMBERS,
-    OTHER_ARRAYS,
     StepTensors,
     clip_arrays,
     copy_numbers,
@@ -446,7 +446,7 @@ class BuiltinOptimizer(Optimizer):
         if self._stays:
             return tensors.step()
         params, grads = _listed(layer.params()), _listed(layer.grads())
-        return tensors.step_of(params, grads) if len(params) == tensors.count else OTHER_ARRAYS
+        return tensors.step_of(params, grads) if len(params) == tensors.count else NOT_TAKEN
 
     def tensors(self, layer: Layer) -> StepTensors | None:
         """Return the tensors of a model for as long as its layers stay; None if they may move."""
@@ -507,7 +507,7 @@ class BuiltinOptimizer(Optimizer):
         """Find out why a step was refused; step anew where arrays were replaced by others."""
         if status == BAD_VALUE:
             self._refuse(tensors.dtype)
-        if status != OTHER_ARRAYS:
+        if status != NOT_TAKEN:
             check(status, "step")
         for i, param in enumerate(layer.params()):
             if isinstance(param, np.ndarray):
