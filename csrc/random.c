@@ -18,9 +18,12 @@ typedef struct source {
     uint32_t words[RANDOM_WORDS];
 } source;
 
-static source stream(uint64_t key, uint64_t counter) {
-    source s = {.key = key, .counter = counter, .used = RANDOM_WORDS};
-    return s;
+/* The words are not cleared: with a copy of them that takes as long as to make them. */
+static void start(source *s, uint64_t key, uint64_t counter) {
+    s->key = key;
+    s->counter = counter;
+    s->block = 0;
+    s->used = RANDOM_WORDS;
 }
 
 static uint32_t next_word(source *s) {
@@ -40,7 +43,8 @@ static uint64_t next_pair(source *s) {
 int dc_random_uniform_f32(uint64_t key, uint64_t counter, size_t n, float *y) {
     DEFAULT_MODE;
     if (n && !y) return DC_BAD_POINTER;
-    source s = stream(key, counter);
+    source s;
+    start(&s, key, counter);
     for (size_t i = 0; i < n; i++) y[i] = (float)(next_word(&s) >> 8) * 0x1p-24f;
     return DC_OK;
 }
@@ -48,7 +52,8 @@ int dc_random_uniform_f32(uint64_t key, uint64_t counter, size_t n, float *y) {
 int dc_random_uniform_f64(uint64_t key, uint64_t counter, size_t n, double *y) {
     DEFAULT_MODE;
     if (n && !y) return DC_BAD_POINTER;
-    source s = stream(key, counter);
+    source s;
+    start(&s, key, counter);
     for (size_t i = 0; i < n; i++) y[i] = (double)(next_pair(&s) >> 11) * 0x1p-53;
     return DC_OK;
 }
@@ -148,7 +153,8 @@ int dc_random_normal_f32(uint64_t key, uint64_t counter, size_t n, double mean, 
     ROUND_FROM_HERE(deviation);
     const int status = check_normal(n, mean, deviation, y);
     if (status) return status;
-    source s = stream(key, counter);
+    source s;
+    start(&s, key, counter);
     for (size_t i = 0; i < n; i++) y[i] = (float)(mean + deviation * next_normal(&s));
     return DC_OK;
 }
@@ -160,7 +166,8 @@ int dc_random_normal_f64(uint64_t key, uint64_t counter, size_t n, double mean, 
     ROUND_FROM_HERE(deviation);
     const int status = check_normal(n, mean, deviation, y);
     if (status) return status;
-    source s = stream(key, counter);
+    source s;
+    start(&s, key, counter);
     for (size_t i = 0; i < n; i++) y[i] = mean + deviation * next_normal(&s);
     return DC_OK;
 }
@@ -192,7 +199,8 @@ static uint64_t below(source *s, uint64_t limit) {
 
 int dc_random_permutation(uint64_t key, uint64_t counter, size_t n, int64_t *order) {
     if (n && !order) return DC_BAD_POINTER;
-    source s = stream(key, counter);
+    source s;
+    start(&s, key, counter);
     for (size_t i = 0; i < n; i++) order[i] = (int64_t)i;
     for (size_t i = n; i > 1; i--) {
         const size_t j = (size_t)below(&s, i);
