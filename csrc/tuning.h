@@ -61,8 +61,9 @@
 #define PACK_COLS ((size_t)200)
 #define PACK_B_ROW_BYTES ((size_t)1200)
 #define PACK_A_ROW_BYTES ((size_t)4096)
-/* A transposed a is read a column of lines at a time as well, so that both compete sooner (gradient
- * of 784 x 512 weights from 128 rows: 134 GFLOP/s in place, 146 from panels). */
+/* A transposed a is read a column of lines at a time as well, so that both compete sooner, and b is
+ * packed from PACK_ROWS_SOON on too (gradient of 784 x 512 weights from 128 rows: 134 GFLOP/s in
+ * place, 146 from panels). */
 #define PACK_ROW_BYTES_TRANSPOSED ((size_t)2048)
 /* Rows of a are zero together at so many steps of k that to skip these pays: a third of them, or a
  * half where fewer rows than SKIP_PACK_ROWS have to pay for the lists of steps. 128 rows times 784
@@ -82,8 +83,8 @@
 /* With few columns the lanes are rows of a. A group of rows costs as much as so many multiply-adds
  * more, for the way from columns to the rows of c. */
 #define FEW_SETUP ((size_t)150)
-/* Packing a transposed b costs as much as so many more rows of a, or what is packed instead where c
- * is computed as its transpose as many more rows of b for each vector of a's rows. */
+/* Packing a transposed b costs as much as so many more rows of a. Where c is computed as its
+ * transpose, a is packed instead, which costs as much an element. */
 #define PACK_COLUMNS ((size_t)6)
 /* Multiply-adds below which the time to wake a thread is not worth it: some 15 us of one core at 60
  * per ns. */

@@ -216,6 +216,22 @@ print("alive")
 """
 
 
+PRODUCTS = """
+import resource, sys
+import numpy as np
+import deepc
+from deepc import kernels
+deepc.set_num_threads(1)
+a = np.ones((60_000, 256), np.float32)
+for columns in (1, 4, 10, 17, 20, 30):
+    b = np.ones((columns, 256), np.float32)
+    c = np.ones((len(a), columns), np.float32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kernels.matmul(a, b, transpose_b=True, out=c)
+    print(columns, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
 def run(code, *arguments):
     command = [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
@@ -249,6 +265,16 @@ def test_the_first_call_of_a_thread_without_memory(threads):
         result = run(NEW_THREADS, more, threads)
         assert result.returncode == 0, (more, result.stderr)
         assert "alive" in result.stdout
+
+
+@pytest.mark.footprint
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in the units of Linux")
+def test_products_of_many_rows_do_not_copy_them():
+    result = run(PRODUCTS)
+    assert result.returncode == 0, result.stderr
+    more = {int(columns): int(kb) for columns, kb in map(str.split, result.stdout.splitlines())}
+    assert len(more) == 6
+    assert max(more.values()) < 15_000, more  # the rows are 61 MB
 
 
 @pytest.mark.skipif(

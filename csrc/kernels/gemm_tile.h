@@ -256,7 +256,8 @@ ALWAYS_INLINE void gemm_tiles(size_t m, size_t n, size_t k, tile_operands *t, pt
         const size_t cols = n - j < width ? n - j : width;
         const size_t vecs = (cols + VL - 1) / VL;
         t->last = cols - (vecs - 1) * VL;
-        /* Not all at once: a processor waits when it has asked for some ten lines. */
+        /* The next panel comes nearer in the steps of the tiles, a little in each. Asked for all at
+         * once it would stop the processor, which waits when it has asked for some ten lines. */
         if (packed) {
             const real *next = j + width < n ? b + b_panel : first;
             *t->fetching = (fetching){next, next + b_panel, TILE_COLS / down + 1};

@@ -67,15 +67,17 @@ static size_t tile_work(const kernel_table *kernel, const product *p) {
     return (p->m + (p->transpose_b ? PACK_COLUMNS : 0)) * vectors(kernel, p->n) * p->k;
 }
 
-/* What it takes as the transpose of c (multiply_turned), whose columns are the rows of a: these are
- * packed, and c is turned and copied to where it belongs, which takes four times as long. */
+/* What it takes as the transpose of c (multiply_turned), whose columns are the rows of a. These are
+ * packed in place of b; and c is turned and copied to where it belongs, an element of which takes
+ * four times as long as to pack one. */
 static size_t turned_work(const kernel_table *kernel, const product *p) {
     return vectors(kernel, p->m) * (p->n * p->k + PACK_COLUMNS * (p->k + 4 * p->n));
 }
 
-/* Whether that pays. Rows of b that are a page apart and more could not be read where they are. */
+/* Whether that pays. Only with no more rows in a than in b: all of a is packed at once. And rows of
+ * b that are a page apart and more could not be read where they are. */
 static int turning_pays(const kernel_table *kernel, const product *p) {
-    return p->transpose_b && !p->accumulate && p->k > 0 &&
+    return p->transpose_b && !p->accumulate && p->k > 0 && p->m <= p->n &&
            p->ldb * sizeof(real) < PACK_A_ROW_BYTES &&
            turned_work(kernel, p) < tile_work(kernel, p);
 }
@@ -91,12 +93,12 @@ static int few_pays(const kernel_table *kernel, size_t rows, size_t n, size_t k,
 
 /* Products with few columns, whose lanes are the rows of a; where b is transposed and would have to
  * be packed also those with not too many rows, whose lanes are the rows of b, as the transpose of
- * c. Returns 0 where neither is so. */
-static int multiply_few(const kernel_table *kernel, const product *p) {
+ * c. turns: the other way would be multiply_turned. Returns 0 where neither is so. */
+static int multiply_few(const kernel_table *kernel, const product *p, int turns) {
     const ptrdiff_t lda = (ptrdiff_t)p->lda, ldb = (ptrdiff_t)p->ldb, ldc = (ptrdiff_t)p->ldc;
     if (kernel->few_cost == 0 || p->k < (size_t)kernel->few_depth || (p->m < 4 && !p->transpose_b))
         return 0;
-    const size_t work = turning_pays(kernel, p) ? turned_work(kernel, p) : tile_work(kernel, p);
+    const size_t work = turns ? turned_work(kernel, p) : tile_work(kernel, p);
     /* gemm_few takes a column step of 1 for rows of c as they are, so a transpose whose steps are
      * both 1 (n = 1, ldc = 1) would get the bias of the wrong row: it goes the other way below. */
     if (p->transpose_b && p->ldc > 1 && few_pays(kernel, p->n, p->m, p->k, work)) {
@@ -216,11 +218,9 @@ static void finish_rows(const kernel_table *kernel, const epilogue *end, size_t 
     }
 }
 
-/* Products of which b is transposed and a has few rows, as the transpose of c, some of its rows at
- * a time: then a is what has to be packed, not the larger b. Returns 0 where that would not pay, or
+/* Products for which turning pays, as the transpose of c, some of its rows at a time. Returns 0
  * without memory. */
 static int multiply_turned(const kernel_table *kernel, const product *p) {
-    if (!turning_pays(kernel, p)) return 0;
     const size_t width = (size_t)kernel->tile_cols;
     const size_t most = round_up(even_part(p->n, GEMM_A / p->k), (size_t)kernel->tile_rows);
     const size_t packed = round_up(p->m, width) * p->k, turned = most * p->m;
@@ -309,8 +309,9 @@ static __attribute__((noinline)) int multiply_skipping(const kernel_table *kerne
 
 static int multiply_serial(const product *p) {
     const kernel_table *kernel = TYPED(dc_kernels)();
-    if (multiply_vector(kernel, p) || multiply_few(kernel, p) || multiply_turned(kernel, p))
-        return DC_OK;
+    if (multiply_vector(kernel, p)) return DC_OK;
+    const int turns = turning_pays(kernel, p);
+    if (multiply_few(kernel, p, turns) || (turns && multiply_turned(kernel, p))) return DC_OK;
     /* What is tiny is seen by one comparison. */
     if (p->m >= SKIP_LOOKS * SKIP_ROWS && p->m * p->n * p->k >= SKIP_WORK &&
         multiply_skipping(kernel, p))
